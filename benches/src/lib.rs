@@ -1,0 +1,1 @@
+//! Measurements: a seeded span generator and end-to-end runs.

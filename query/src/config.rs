@@ -1,0 +1,45 @@
+//! Limits of queries. Read from flags, environment and TOML by `server::config` only.
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Limits of queries.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// A query is cancelled after this. Default 30 s.
+    pub time_max: Duration,
+    /// Queries at once; more wait. Default 8.
+    pub running_max: usize,
+    /// Queries that wait; more are refused. Default 16.
+    pub waiting_max: usize,
+    /// SQL text. Default 64 KiB.
+    pub sql_bytes_max: usize,
+    /// Nesting of the parsed statement, flat chains included. Default 500.
+    pub depth_max: usize,
+    /// Memory of all queries together. Default 1 GiB.
+    pub memory_bytes_max: usize,
+    /// Rows of one answer through the SQL door. Default 100,000.
+    pub rows_max: usize,
+    /// Spill files together. Default 4 GiB.
+    pub spill_bytes_max: u64,
+    /// Where to spill; the system's temporary folder by default.
+    pub spill_dir: Option<PathBuf>,
+    /// Threads of the query runtime; the number of cores by default.
+    pub threads: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            time_max: Duration::from_secs(30),
+            running_max: 8,
+            waiting_max: 16,
+            sql_bytes_max: 64 << 10,
+            depth_max: 500,
+            memory_bytes_max: 1 << 30,
+            rows_max: 100_000,
+            spill_bytes_max: 4 << 30,
+            spill_dir: None,
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+        }
+    }
+}

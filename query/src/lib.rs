@@ -1,0 +1,16 @@
+//! Questions about spans: SQL and views over one snapshot.
+//!
+//! ```text
+//! SQL text -> guard (allow-list, depth) -> plan -> spans::provider (snapshot, pruned) -> record batches
+//! view     -> views::*  (question -> plan -> rows), also SQL table functions
+//! ```
+//! This crate never writes. Its answers are Arrow; only `web` turns them into JSON.
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod view;
+
+pub use config::Config;
+pub use engine::{Answer, Engine};
+pub use error::{Error, Result};
+pub use view::{View, ViewRequest};

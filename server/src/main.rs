@@ -1,0 +1,3 @@
+//! The binary `spanlake`.
+
+fn main() {}

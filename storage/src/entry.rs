@@ -1,0 +1,43 @@
+//! What goes into the write-ahead log: one request, as received, and how it is read back.
+use bytes::Bytes;
+
+use crate::batch::SpanBatch;
+use crate::id::WalSeq;
+use crate::schema::AttributeColumns;
+use crate::time::TimeRange;
+
+/// One request as received. Storage never looks inside `body`.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What the body is, in the words of the [`Decode`] implementation (protobuf, JSON, Zipkin, ...;
+    /// with or without compression). Persisted: a number keeps its meaning for ever.
+    pub format: u8,
+    /// When the server received it, Unix nanoseconds.
+    pub received_unix_nano: i64,
+    /// Spans that start outside are not stored. Persisted, so that replay decides as the door did.
+    pub accept: TimeRange,
+    /// The request body, already checked by the door (it decodes), at most [`crate::config::BODY_BYTES_MAX`] bytes.
+    pub body: Bytes,
+    /// Retry recognition: two entries with the same body and format within the window are one request.
+    /// False for sources which number their own entries.
+    pub deduplicate: bool,
+}
+
+/// The answer to an append: the entry is fsynced and visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// Stored under this position.
+    Stored(WalSeq),
+    /// The same bytes were stored before (a retried request); nothing was stored again.
+    Duplicate,
+}
+
+/// Turns entries into spans. Implemented by `ingest`, handed to [`crate::Store::open`].
+///
+/// Must be a pure function of its arguments: replay after a crash calls it again with the same entries.
+pub trait Decode: Send + Sync + 'static {
+    /// Decodes `entries`, in order, into one batch. Attributes listed in `columns` go to their columns, all
+    /// others into the JSON of `attributes`. A span that cannot be stored is left out (the door has
+    /// already counted it and told the sender); an entry that cannot be read at all yields no rows.
+    fn decode(&self, entries: &[Entry], columns: &AttributeColumns) -> SpanBatch;
+}

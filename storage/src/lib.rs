@@ -1,0 +1,31 @@
+//! Durable spans: write-ahead log, hot buffer, Parquet files, Delta table.
+//!
+//! The storage crate owns everything on disk below one table folder and knows nothing of OTLP, HTTP or
+//! SQL. A request body comes in as an [`Entry`] (opaque bytes), is fsynced, decoded by the [`Decode`]
+//! implementation handed in at open, becomes visible in the hot buffer and is then acknowledged. A flush
+//! turns hot batches into one sorted Parquet file per date and one Delta commit. Readers take a [`Snapshot`].
+//!
+//! ```text
+//! Entry -> wal (fsync) -> Decode -> SpanBatch -> hot -> flush -> file -> table (one commit) -> WAL trimmed
+//!                                                  \-> Snapshot { version, files, hot } -> readers
+//! ```
+pub mod batch;
+pub mod config;
+pub mod entry;
+pub mod error;
+pub mod id;
+pub mod metrics;
+pub mod retain;
+pub mod schema;
+pub mod snapshot;
+pub mod store;
+pub mod time;
+
+pub use batch::SpanBatch;
+pub use config::Config;
+pub use entry::{Appended, Decode, Entry};
+pub use error::{Error, Kind, Result};
+pub use id::{SpanId, TableVersion, TraceId, WalSeq};
+pub use snapshot::{DataFile, Snapshot};
+pub use store::Store;
+pub use time::{Clock, ManualClock, SystemClock, TimeRange};

@@ -1,0 +1,1 @@
+//! HTTP API and page: parameters in, JSON, CSV, Arrow, Parquet and drawings out.
