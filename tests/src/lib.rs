@@ -1,1 +1,2 @@
-//! Tests across crates live in `e2e/`, `slt/` and friends; this library holds what they share.
+//! Rules about the workspace itself (`tidy.rs`). End-to-end tests lie in `e2e/` and belong to the package
+//! `server`, whose binary they start; tests with real clients lie in `clients/`.

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: format, lints, tests, documents, page, real clients.
+# Needs Rust, Node with npm, Python 3.11 with venv, and Chromium (or CHROMIUM=/path). Ends non-zero at the first failure.
+set -euo pipefail
+cd "$(dirname "$0")"
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
+target=${CARGO_TARGET_DIR:-$PWD/target}
+export CARGO_TARGET_DIR=$target
+
+say() { printf '\n== %s\n' "$*"; }
+need() { command -v "$1" >/dev/null || { echo "check: $1 is missing: $2" >&2; exit 2; }; }
+need cargo "install Rust 1.95 with rustup"
+need npm "install Node.js 20 or newer"
+need python3 "install Python 3.11 or newer"
+chromium=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || true)}
+[ -n "$chromium" ] || { echo "check: chromium is missing: install Debian's package chromium, or set CHROMIUM" >&2; exit 2; }
+export CHROMIUM=$chromium
+
+say "format"
+cargo fmt --all --check
+
+say "page: types, rules, unit tests"
+(cd web/ui && { [ -d node_modules ] || npm ci --ignore-scripts --no-audit --no-fund; } && npm run --silent check && npm test --silent)
+
+say "lints"
+cargo clippy --workspace --all-targets -- -D warnings
+
+say "tests"
+cargo test --workspace
+
+say "documents"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+say "page in a browser"
+cargo build --workspace --bins --quiet
+(cd web/ui && npm run --silent test:browser -- --server-binary "$target/debug/spanlake")
+
+say "real clients: OpenTelemetry SDK, DuckDB, deltalake, S3"
+venv=$target/clients-venv
+[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+"$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+SPANLAKE_BINARY="$target/debug/spanlake" "$venv/bin/python" -m pytest -q tests/clients
+
+say "spelling"
+"$venv/bin/codespell" README.md ARCHITECTURE.md CHANGELOG.md docs storage ingest query server/src web/src tests
+
+say "all good"

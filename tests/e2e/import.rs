@@ -1,0 +1,131 @@
+//! Other people's traces through the command line, compared with truth that was computed independently.
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{data_sets, run};
+
+/// *Scenario*: `import` of a real set, then questions by `query` and `export`, no server anywhere.
+/// *Guarantees*: spans, traces, edges (calls and errors), spans per operation and nearest-rank quantiles of root
+/// durations equal the truth file.
+#[test]
+fn online_boutique_equals_its_truth() {
+    equals_truth("nezha_ob_0822");
+}
+
+#[test]
+fn train_ticket_equals_its_truth() {
+    equals_truth("nezha_tt_0129");
+}
+
+fn equals_truth(set: &str) {
+    let Some(sets) = data_sets() else { return };
+    let converted = sets.join("converted");
+    let folder = tempfile::tempdir().expect("folder");
+    let data = folder.path().join("data");
+    let data = data.to_str().expect("UTF-8");
+    let file = converted.join(format!("{set}.otlp.pb.gz"));
+    run(&["import", "--data", data, file.to_str().expect("UTF-8")]);
+    let truth: Value = serde_json::from_slice(
+        &std::fs::read(converted.join(format!("{set}.truth.json"))).expect("truth"),
+    )
+    .expect("JSON");
+
+    let counts =
+        query(data, "SELECT count(*) AS spans, count(DISTINCT trace_id) AS traces FROM spans");
+    assert_eq!(counts[0]["spans"], truth["spans"]);
+    assert_eq!(counts[0]["traces"], truth["traces"]);
+    let rows = query(data, "SELECT count(*) AS n FROM traces()");
+    assert_eq!(rows[0]["n"], truth["traces"]);
+    edges(data, &truth);
+    operations(data, &truth);
+    roots(data, &truth);
+}
+
+fn edges(data: &str, truth: &Value) {
+    let exported = run(&["export", "dependencies", "--data", data, "--format", "json"]);
+    let exported: Vec<Value> = serde_json::from_str(&exported).expect("rows");
+    let mut ours = BTreeMap::new();
+    for row in exported.iter().filter(|row| row["kind"] == "rpc" || row["kind"] == "messaging") {
+        let entry = ours.entry((text(&row["caller"]), text(&row["callee"]))).or_insert((0, 0));
+        entry.0 += row["calls"].as_u64().expect("calls");
+        entry.1 += row["errors"].as_u64().expect("errors");
+    }
+    let theirs: BTreeMap<_, _> = array(&truth["dependency_edges"])
+        .iter()
+        .map(|edge| {
+            (
+                (text(&edge[0]), text(&edge[1])),
+                (edge[2].as_u64().expect("n"), edge[3].as_u64().expect("n")),
+            )
+        })
+        .collect();
+    assert_eq!(ours, theirs);
+}
+
+fn operations(data: &str, truth: &Value) {
+    let rows =
+        query(data, "SELECT service, name, sum(spans) AS spans FROM operations() GROUP BY 1, 2");
+    let ours: BTreeMap<_, _> = rows
+        .iter()
+        .map(|row| ((text(&row["service"]), text(&row["name"])), row["spans"].as_u64().expect("n")))
+        .collect();
+    let theirs: BTreeMap<_, _> = array(&truth["spans_per_operation"])
+        .iter()
+        .map(|row| ((text(&row[0]), text(&row[1])), row[2].as_u64().expect("n")))
+        .collect();
+    assert_eq!(ours, theirs);
+}
+
+fn roots(data: &str, truth: &Value) {
+    let rows = query(data, "SELECT * FROM latency()");
+    for expected in array(&truth["root_duration_ns"]) {
+        let found = rows
+            .iter()
+            .find(|row| row["root_service"] == expected[0] && row["root_name"] == expected[1])
+            .unwrap_or_else(|| panic!("no row for {expected}"));
+        let figures = &expected[2];
+        let pairs = [
+            ("traces", "count"),
+            ("p50_nano", "p50"),
+            ("p90_nano", "p90"),
+            ("p95_nano", "p95"),
+            ("p99_nano", "p99"),
+            ("max_nano", "max"),
+        ];
+        for (ours, theirs) in pairs {
+            assert_eq!(found[ours], figures[theirs], "{ours} of {expected}");
+        }
+    }
+}
+
+/// *Guarantees*: a second import of the same file adds nothing.
+#[test]
+fn importing_twice_stores_once() {
+    let Some(sets) = data_sets() else { return };
+    let file = sets.join("converted/opensearch_jaeger_hotrod.otlp.jsonl.gz");
+    let folder = tempfile::tempdir().expect("folder");
+    let data = folder.path().join("data");
+    for _ in 0..2 {
+        run(&["import", "--data", path(&data), path(&file)]);
+    }
+    let rows = query(path(&data), "SELECT count(*) AS n FROM spans");
+    assert_eq!(rows[0]["n"], 379);
+}
+
+fn query(data: &str, sql: &str) -> Vec<Value> {
+    serde_json::from_str(&run(&["query", "--data", data, "--format", "json", sql])).expect("rows")
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("text").to_owned()
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().expect("array")
+}
