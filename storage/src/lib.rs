@@ -13,12 +13,14 @@ pub mod batch;
 pub mod config;
 pub mod entry;
 pub mod error;
+mod flush;
 pub mod id;
 pub mod metrics;
 pub mod retain;
 pub mod schema;
 pub mod snapshot;
 pub mod store;
+mod table;
 pub mod time;
 
 pub use batch::SpanBatch;
