@@ -8,7 +8,9 @@
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod spans;
 pub mod view;
+mod views;
 
 pub use config::Config;
 pub use engine::{Answer, Engine};

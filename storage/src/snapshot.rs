@@ -7,7 +7,7 @@ use object_store::ObjectStore;
 
 use crate::batch::SpanBatch;
 use crate::id::{TableVersion, TraceId};
-use crate::schema::AttributeColumns;
+use crate::schema::{AttributeColumns, AttributeScope};
 use crate::time::TimeRange;
 
 /// One Parquet file of the table, as the Delta log describes it.
@@ -29,12 +29,22 @@ pub struct DataFile {
     pub services: Option<(String, String)>,
     /// Trace ids that may be inside, from the file's sidecar; `None` where it has none: then any may be.
     pub traces: Option<Arc<TraceFilter>>,
+    /// Attributes that lie in the JSON of some span here ([`crate::batch::RestCount`], sorted): they had no column of
+    /// their type when the file was written. `None` where the sidecar does not say: then any may.
+    pub rest: Option<Arc<[(AttributeScope, String)]>>,
 }
 
 impl DataFile {
     /// False only where the file certainly holds no span of this trace.
     pub fn may_hold_trace(&self, trace: &TraceId) -> bool {
         self.traces.as_ref().is_none_or(|filter| filter.may_contain(trace))
+    }
+
+    /// False only where the file certainly has no value of this attribute outside the attribute's column.
+    pub fn may_hold_rest(&self, scope: AttributeScope, key: &str) -> bool {
+        self.rest.as_ref().is_none_or(|keys| {
+            keys.binary_search_by(|(at, name)| (*at, name.as_str()).cmp(&(scope, key))).is_ok()
+        })
     }
 }
 
