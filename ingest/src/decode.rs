@@ -1,10 +1,29 @@
 //! Bytes -> [`SpanBatch`], straight into Arrow builders.
+//!
+//! Every format is walked once by the door (to count what it holds) and once by the store's group (to build columns),
+//! by the same function: the walk is generic over a [`sink::Sink`], and which spans are kept is decided in
+//! [`sink::admit`] alone. So the two never disagree.
+pub(crate) mod builder;
+pub(crate) mod census;
+pub(crate) mod json;
+pub(crate) mod protobuf;
+pub(crate) mod sink;
+pub(crate) mod text;
+pub(crate) mod weight;
+pub(crate) mod wire;
+pub(crate) mod zipkin;
+
 use storage::schema::AttributeColumns;
+use storage::time::TimeRange;
 use storage::{Decode, Entry, SpanBatch};
 
+use self::builder::Builder;
+use self::sink::Sink;
+use self::wire::Malformed;
 use crate::Config;
 
-/// What a WAL entry's body is. The low bits name the format, the high bits the compression; both are persisted.
+/// What a WAL entry's body is: always uncompressed, so that it is inflated once, at the door (inflating costs more
+/// than decoding). The codes are persisted: see docs/format.md#formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// OTLP `ExportTraceServiceRequest`, protobuf.
@@ -13,6 +32,39 @@ pub enum Format {
     OtlpJson,
     /// Zipkin v2 JSON array of spans.
     ZipkinJson,
+}
+
+impl Format {
+    /// The persisted number of the format; the two highest bits stay free for compression.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::OtlpProtobuf => 1,
+            Self::OtlpJson => 2,
+            Self::ZipkinJson => 3,
+        }
+    }
+
+    /// The format with this number.
+    pub fn from_code(code: u8) -> Option<Self> {
+        [Self::OtlpProtobuf, Self::OtlpJson, Self::ZipkinJson]
+            .into_iter()
+            .find(|format| format.code() == code)
+    }
+
+    /// Hands every span of `body` to `sink`.
+    pub(crate) fn walk<S: Sink>(
+        self,
+        body: &[u8],
+        config: &Config,
+        accept: TimeRange,
+        sink: &mut S,
+    ) -> Result<(), Malformed> {
+        match self {
+            Self::OtlpProtobuf => protobuf::walk(body, config, accept, sink),
+            Self::OtlpJson => json::walk(body, config, accept, sink),
+            Self::ZipkinJson => zipkin::walk(body, config, accept, sink),
+        }
+    }
 }
 
 /// Reads every format of [`Format`]; handed to [`storage::Store::open`].
@@ -26,11 +78,37 @@ impl Decoder {
     pub fn new(config: Config) -> Self {
         Self { config }
     }
+
+    /// Decodes all entries; `Err` is the position of the first that cannot be read.
+    fn build(&self, entries: &[&Entry], columns: &AttributeColumns) -> Result<SpanBatch, usize> {
+        let mut builder = Builder::new(&self.config, columns);
+        for (position, entry) in entries.iter().enumerate() {
+            let first = builder.rows();
+            let format = Format::from_code(entry.format).ok_or(position)?;
+            format
+                .walk(&entry.body, &self.config, entry.accept, &mut builder)
+                .map_err(|_| position)?;
+            builder.received_since(first, entry.received_unix_nano);
+        }
+        Ok(builder.finish())
+    }
 }
 
 impl Decode for Decoder {
     fn decode(&self, entries: &[Entry], columns: &AttributeColumns) -> SpanBatch {
-        let _ = (entries, columns, &self.config);
-        unimplemented!()
+        let mut readable: Vec<&Entry> = entries.iter().collect();
+        loop {
+            match self.build(&readable, columns) {
+                Ok(batch) => return batch,
+                // The door checked every entry, so this is one that came another way; the others stay.
+                Err(position) => {
+                    let entry = readable.remove(position);
+                    tracing::error!(format = entry.format, "an entry cannot be decoded");
+                }
+            }
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

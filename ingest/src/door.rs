@@ -1,13 +1,23 @@
 //! The doors: what every request passes, whichever protocol brought it.
+mod count;
+pub(crate) mod flight;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use storage::metrics::Metric;
+use storage::metrics::{Metric, Shape};
 use storage::time::TimeRange;
-use storage::{Clock, Store};
+use storage::{Appended, Clock, Entry, Store};
 
+use self::count::Counts;
+use self::flight::{Flight, Held};
 use crate::decode::Format;
-use crate::{Config, Result};
+use crate::decode::census::Census;
+use crate::decode::sink::window;
+use crate::{Config, Error, Result};
+
+/// A body up to this size is checked on the async thread: less than half a millisecond of CPU.
+const CHECKED_AT_ONCE_BYTES: usize = 256 << 10;
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,18 +32,44 @@ pub struct Outcome {
     pub duplicate: bool,
 }
 
+/// Where a request came in: a label in metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// [`Ingest::accept`]: imports, the demo.
+    Direct,
+    OtlpHttp,
+    OtlpGrpc,
+    Zipkin,
+}
+
+impl Door {
+    const ALL: [Self; 4] = [Self::Direct, Self::OtlpHttp, Self::OtlpGrpc, Self::Zipkin];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::OtlpHttp => "otlp_http",
+            Self::OtlpGrpc => "otlp_grpc",
+            Self::Zipkin => "zipkin",
+        }
+    }
+}
+
 /// All doors over one store; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ingest {
     store: Store,
     config: Arc<Config>,
     clock: Arc<dyn Clock>,
+    flight: Flight,
+    counts: Arc<Counts>,
 }
 
 impl Ingest {
     /// Doors into `store`.
     pub fn new(store: Store, config: Config, clock: Arc<dyn Clock>) -> Self {
-        Self { store, config: Arc::new(config), clock }
+        let flight = Flight::new(config.in_flight_bytes_max);
+        Self { store, config: Arc::new(config), clock, flight, counts: Arc::default() }
     }
 
     /// Checks one uncompressed request and stores its good spans; returns when they are durable and visible.
@@ -47,8 +83,15 @@ impl Ingest {
         body: Bytes,
         accept: Option<TimeRange>,
     ) -> Result<Outcome> {
-        let _ = (format, body, accept, &self.store, &self.config, &self.clock);
-        unimplemented!()
+        let held = self.flight.hold().and_then(|mut held| {
+            held.grow(body.len())?;
+            Ok(held)
+        });
+        let outcome = match held {
+            Ok(held) => self.store_checked(Door::Direct, format, body, (accept, held)).await,
+            Err(error) => Err(error),
+        };
+        self.counted(Door::Direct, outcome)
     }
 
     /// `POST /v1/traces` (protobuf and JSON, gzip and zstd).
@@ -68,6 +111,71 @@ impl Ingest {
 
     /// Figures for `/metrics`: requests, spans and bytes taken, refusals by reason, by door.
     pub fn metrics(&self) -> Vec<Metric> {
-        unimplemented!()
+        let mut metrics = self.counts.metrics();
+        let used = self.config.in_flight_bytes_max.saturating_sub(self.flight.free_bytes());
+        #[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles")]
+        metrics.push(Metric {
+            name: "spanlake_ingest_in_flight_bytes",
+            help: "Bytes of request bodies being handled now.",
+            shape: Shape::Gauge,
+            labels: Vec::new(),
+            value: used as f64,
+        });
+        metrics
     }
+
+    /// The common path of all doors; `held` covers the body and is given back at the end.
+    pub(crate) async fn store_checked(
+        &self,
+        door: Door,
+        format: Format,
+        body: Bytes,
+        (accept, held): (Option<TimeRange>, Held),
+    ) -> Result<Outcome> {
+        if body.len() > storage::config::BODY_BYTES_MAX {
+            return Err(Error::TooLarge { limit_bytes: storage::config::BODY_BYTES_MAX });
+        }
+        let received_unix_nano = self.clock.now_unix_nano();
+        let accept = accept.unwrap_or_else(|| {
+            window(received_unix_nano, self.config.age_max, self.config.future_max)
+        });
+        let census = self.check(format, body.clone(), accept).await?;
+        let bytes = body.len();
+        let entry =
+            Entry { format: format.code(), received_unix_nano, accept, body, deduplicate: true };
+        // A request without a span to keep leaves nothing to remember.
+        let duplicate =
+            census.accepted > 0 && matches!(self.store.append(entry).await?, Appended::Duplicate);
+        drop(held);
+        self.counts.stored(door, &census, bytes, duplicate);
+        Ok(Outcome {
+            accepted_spans: if duplicate { 0 } else { census.accepted },
+            rejected_spans: census.rejected(),
+            message: census.message(),
+            duplicate,
+        })
+    }
+
+    /// Counts a refusal on its way out.
+    pub(crate) fn counted<T>(&self, door: Door, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            self.counts.refused(door, error.kind());
+        }
+        result
+    }
+
+    async fn check(&self, format: Format, body: Bytes, accept: TimeRange) -> Result<Census> {
+        let config = Arc::clone(&self.config);
+        let small = body.len() <= CHECKED_AT_ONCE_BYTES;
+        let check = move || Census::take(format, &body, &config, accept);
+        let checked = if small { check() } else { off_thread(check).await? };
+        checked.map_err(|malformed| Error::Malformed(malformed.to_string()))
+    }
+}
+
+/// Runs CPU-bound work where it does not hold up the async threads.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Interrupted)
 }

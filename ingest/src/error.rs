@@ -30,6 +30,12 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The server ended in the middle of the work, or a mistake of ours ended the work.
+    #[error("the request was interrupted; send it again")]
+    Interrupted,
+    /// Reading a file failed.
+    #[error("read the file")]
+    Read(#[from] std::io::Error),
     /// Storage refused.
     #[error(transparent)]
     Storage(#[from] storage::Error),
@@ -42,6 +48,7 @@ impl Error {
             Self::Malformed(_) | Self::ContentType(_) | Self::ContentEncoding(_) => Kind::Invalid,
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::Busy { .. } => Kind::Busy,
+            Self::Interrupted | Self::Read(_) => Kind::Unavailable,
             Self::Storage(error) => error.kind(),
         }
     }

@@ -1,10 +1,22 @@
 //! Files of spans: recognises the format and cuts them into requests.
+mod json;
+mod recognise;
+mod stream;
+
+use std::collections::VecDeque;
 use std::io::BufRead;
 
 use bytes::Bytes;
 
+use self::recognise::{Layout, decompressed, layout};
+use self::stream::{Input, Streams};
 use crate::Result;
 use crate::decode::Format;
+
+/// Requests of a file are gathered into pieces of at least this size, as long as there are more.
+const PIECE_BYTES_MIN: usize = 1 << 20;
+/// No piece is larger: neither door nor log would take it.
+const PIECE_BYTES_MAX: usize = storage::config::BODY_BYTES_MAX;
 
 /// One request out of a file.
 #[derive(Debug, Clone)]
@@ -20,8 +32,19 @@ pub struct Piece {
 /// Cuts a file into requests of bounded size: OTLP protobuf streams (4-byte length, big- or little-endian, then a
 /// request) or one bare request; OTLP JSON, one document or a line each; Zipkin v2 JSON arrays (or a line each).
 /// gzip and zstd are recognised by their first bytes, and formats by theirs.
+///
+/// The same file always gives the same pieces with ascending offsets, so an import can resume by skipping pieces.
+/// After an error there are no more pieces.
 pub struct Pieces {
-    input: Box<dyn BufRead + Send>,
+    source: Source,
+    ready: VecDeque<Piece>,
+    ended: bool,
+}
+
+enum Source {
+    Protobuf(Streams),
+    Json(json::Documents),
+    Empty,
 }
 
 impl std::fmt::Debug for Pieces {
@@ -36,14 +59,43 @@ impl Pieces {
     /// # Errors
     /// The format is none of ours (the message lists them), or reading failed.
     pub fn open(input: Box<dyn BufRead + Send>) -> Result<Self> {
-        Ok(Self { input })
+        let (head, input) = decompressed(input)?;
+        let layout = layout(&head)?;
+        let input = Input::new(head, input);
+        let source = match layout {
+            Layout::Empty => Source::Empty,
+            Layout::Json => Source::Json(json::Documents::new(input)),
+            Layout::Protobuf(framing) => Source::Protobuf(Streams::new(input, framing)),
+        };
+        Ok(Self { source, ready: VecDeque::new(), ended: false })
+    }
+
+    /// Adds pieces to `ready`; false at the end of the file.
+    fn read(&mut self) -> Result<bool> {
+        match &mut self.source {
+            Source::Empty => Ok(false),
+            Source::Protobuf(streams) => streams.read(&mut self.ready),
+            Source::Json(documents) => documents.read(&mut self.ready),
+        }
     }
 }
 
 impl Iterator for Pieces {
     type Item = Result<Piece>;
+
     fn next(&mut self) -> Option<Self::Item> {
-        let _ = &self.input;
-        unimplemented!()
+        while self.ready.is_empty() && !self.ended {
+            match self.read() {
+                Ok(more) => self.ended = !more,
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        self.ready.pop_front().map(Ok)
     }
 }
+
+#[cfg(test)]
+mod tests;

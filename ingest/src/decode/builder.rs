@@ -1,0 +1,551 @@
+//! Builds one [`SpanBatch`] from the spans of many requests: no copy of a span, strings that repeat stored once.
+//!
+//! What a whole resource or scope shares (service, resource JSON, scope name) is kept as ranges of rows; what few spans
+//! have as pairs of row and value. All becomes plain Arrow columns in [`Builder::finish`].
+mod column;
+mod finish;
+mod keys;
+mod nested;
+
+use storage::schema::{AttributeColumns, AttributeScope, AttributeType};
+
+use self::column::{Interner, Objects, Sparse, SparseText};
+use self::keys::{Keys, Role, Slot, type_index};
+use self::nested::{Events, Links};
+use super::sink::{Admitted, Event, Head, Link, Place, Refusal, Sink, Value};
+use super::{text, weight};
+use crate::Config;
+
+/// Beyond this size of one text buffer further attributes are dropped (and counted as dropped), so that no offset
+/// overflows. A group of requests stays far below it.
+const BUFFER_BYTES_MAX: usize = 1 << 30;
+/// The service of a resource that names none.
+const SERVICE_UNKNOWN: &[u8] = b"unknown";
+
+/// Values of one attribute column.
+#[derive(Debug)]
+enum Data {
+    Text(SparseText),
+    Int(Sparse<i64>),
+    Double(Sparse<f64>),
+    Bool(Sparse<bool>),
+}
+
+impl Data {
+    fn new(kind: AttributeType) -> Self {
+        match kind {
+            AttributeType::String => Self::Text(SparseText::default()),
+            AttributeType::Int => Self::Int(Sparse::default()),
+            AttributeType::Double => Self::Double(Sparse::default()),
+            AttributeType::Bool => Self::Bool(Sparse::default()),
+        }
+    }
+}
+
+/// A resource attribute that waits for the number of the resource's spans.
+#[derive(Debug, Clone, Copy)]
+enum Scalar {
+    Key(i32),
+    Int(i64),
+    Double(f64),
+    Bool(bool),
+}
+
+/// The resource being read.
+#[derive(Debug, Default)]
+struct Resource {
+    json: Vec<u8>,
+    attributes: usize,
+    service: i32,
+    first_row: u32,
+    /// Values of its attribute columns, by position in the list of columns.
+    values: Vec<(usize, Scalar)>,
+    /// Its attributes without a column: number of the key, type.
+    rest: Vec<(usize, AttributeType)>,
+}
+
+/// The scope being read.
+#[derive(Debug, Default)]
+struct Scope {
+    json: Vec<u8>,
+    attributes: usize,
+    name: Option<i32>,
+    version: Option<i32>,
+    key: Option<i32>,
+    first_row: u32,
+}
+
+/// The span being read.
+#[derive(Debug, Default)]
+struct Current {
+    attributes: usize,
+    dropped_attributes: u32,
+    weight: f64,
+    sampler_probabilistic: bool,
+    sampler_param: f64,
+}
+
+/// Receives spans of any format (it is a [`Sink`]) and becomes one batch.
+#[derive(Debug)]
+pub(crate) struct Builder<'c> {
+    config: &'c Config,
+    columns: &'c AttributeColumns,
+    rows: u32,
+    /// Counts spans, resources, events, ...: what [`Slot::holder`] compares.
+    holder: u64,
+    resource_holder: u64,
+    resource: Resource,
+    scope: Scope,
+    span: Current,
+    span_keys: Keys,
+    resource_keys: Keys,
+    nested_keys: Keys,
+    data: Vec<Option<Data>>,
+    trace_ids: Vec<u8>,
+    span_ids: Vec<u8>,
+    parents: Vec<u8>,
+    has_parent: Vec<bool>,
+    starts: Vec<i64>,
+    durations: Vec<i64>,
+    services: SparseText,
+    names: Interner,
+    name_keys: Vec<i32>,
+    kinds: Vec<i32>,
+    statuses: Vec<i32>,
+    status_messages: SparseText,
+    trace_states: SparseText,
+    scope_names: SparseText,
+    scope_versions: SparseText,
+    scope_attributes: SparseText,
+    flags: Vec<i32>,
+    weights: Vec<f64>,
+    received: Sparse<i64>,
+    dropped_attributes: Sparse<i32>,
+    dropped_events: Sparse<i32>,
+    dropped_links: Sparse<i32>,
+    attributes: Objects,
+    events: Events,
+    links: Links,
+    resources: SparseText,
+}
+
+impl<'c> Builder<'c> {
+    /// An empty batch whose attributes listed in `columns` get columns of their own.
+    pub(crate) fn new(config: &'c Config, columns: &'c AttributeColumns) -> Self {
+        Self {
+            config,
+            columns,
+            rows: 0,
+            holder: 0,
+            resource_holder: 0,
+            resource: Resource::default(),
+            scope: Scope::default(),
+            span: Current::default(),
+            span_keys: Keys::new(Some(AttributeScope::Span)),
+            resource_keys: Keys::new(Some(AttributeScope::Resource)),
+            nested_keys: Keys::new(None),
+            data: columns.as_slice().iter().map(|_| None).collect(),
+            trace_ids: Vec::new(),
+            span_ids: Vec::new(),
+            parents: Vec::new(),
+            has_parent: Vec::new(),
+            starts: Vec::new(),
+            durations: Vec::new(),
+            services: SparseText::default(),
+            names: Interner::default(),
+            name_keys: Vec::new(),
+            kinds: Vec::new(),
+            statuses: Vec::new(),
+            status_messages: SparseText::default(),
+            trace_states: SparseText::default(),
+            scope_names: SparseText::default(),
+            scope_versions: SparseText::default(),
+            scope_attributes: SparseText::default(),
+            flags: Vec::new(),
+            weights: Vec::new(),
+            received: Sparse::default(),
+            dropped_attributes: Sparse::default(),
+            dropped_events: Sparse::default(),
+            dropped_links: Sparse::default(),
+            attributes: Objects::default(),
+            events: Events::default(),
+            links: Links::default(),
+            resources: SparseText::default(),
+        }
+    }
+
+    /// Number of spans so far.
+    pub(crate) fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// Says when the spans from row `first` on were received.
+    pub(crate) fn received_since(&mut self, first: u32, unix_nano: i64) {
+        self.received.push(first, self.rows, unix_nano);
+    }
+
+    fn next_holder(&mut self) -> u64 {
+        self.holder += 1;
+        self.holder
+    }
+
+    fn too_long(&self, key: &[u8]) -> bool {
+        key.len() > self.config.key_bytes_max
+    }
+
+    #[inline]
+    fn span_attribute(&mut self, key: &[u8], value: Value<'_>) {
+        if self.span.attributes >= self.config.attributes_max
+            || self.too_long(key)
+            || self.attributes.json.len() > BUFFER_BYTES_MAX
+        {
+            self.span.dropped_attributes = self.span.dropped_attributes.saturating_add(1);
+            return;
+        }
+        let index = self.span_keys.find(key, self.columns);
+        let slot = self.span_keys.slot(index);
+        if slot.holder == self.holder {
+            return; // the first of equal keys wins
+        }
+        slot.holder = self.holder;
+        self.span.attributes += 1;
+        if slot.role != Role::None {
+            self.span.note_sampler(slot.role, value);
+        }
+        let limit = self.config.value_bytes_max;
+        if let Some((position, kind)) = slot.column {
+            let data = self.data[position].get_or_insert_with(|| Data::new(kind));
+            if data.push(self.rows, value, limit) {
+                return;
+            }
+        }
+        count_rest(slot, value);
+        let json = self.attributes.separated();
+        json.extend_from_slice(&slot.json);
+        text::value(json, value, limit);
+    }
+
+    fn resource_attribute(&mut self, key: &[u8], value: Value<'_>) {
+        if self.resource.attributes >= self.config.attributes_max || self.too_long(key) {
+            return;
+        }
+        let index = self.resource_keys.find(key, self.columns);
+        let slot = self.resource_keys.slot(index);
+        if slot.holder == self.resource_holder {
+            return;
+        }
+        slot.holder = self.resource_holder;
+        self.resource.attributes += 1;
+        let limit = self.config.value_bytes_max;
+        write_pair(&mut self.resource.json, &slot.json, value, limit);
+        match (slot.role, value) {
+            (Role::Service, Value::Text(name)) if !name.is_empty() => {
+                self.resource.service = self.services.interner.intern(&text::fit(name, limit));
+            }
+            _ => {}
+        }
+        let Some((position, kind)) = slot.column else {
+            if let Some(kind) = column_type(value) {
+                self.resource.rest.push((index, kind));
+            }
+            return;
+        };
+        let data = self.data[position].get_or_insert_with(|| Data::new(kind));
+        if let Some(scalar) = data.scalar(value, limit) {
+            self.resource.values.push((position, scalar));
+        }
+    }
+
+    fn scope_attribute(&mut self, key: &[u8], value: Value<'_>) {
+        if self.scope.attributes >= self.config.attributes_max || self.too_long(key) {
+            return;
+        }
+        let index = self.nested_keys.find(key, self.columns);
+        let slot = self.nested_keys.slot(index);
+        if slot.holder != self.holder {
+            slot.holder = self.holder;
+            self.scope.attributes += 1;
+            write_pair(&mut self.scope.json, &slot.json, value, self.config.value_bytes_max);
+        }
+    }
+
+    /// An attribute of the event or link that began last.
+    fn part_attribute(&mut self, place: Place, key: &[u8], value: Value<'_>) {
+        let too_long = self.too_long(key);
+        let part = if place == Place::Event { &mut self.events.part } else { &mut self.links.part };
+        if part.attributes >= self.config.attributes_max
+            || too_long
+            || part.objects.json.len() > BUFFER_BYTES_MAX
+        {
+            part.dropped = part.dropped.saturating_add(1);
+            return;
+        }
+        let index = self.nested_keys.find(key, self.columns);
+        let slot = self.nested_keys.slot(index);
+        if slot.holder != self.holder {
+            slot.holder = self.holder;
+            part.attributes += 1;
+            let json = part.objects.separated();
+            json.extend_from_slice(&slot.json);
+            text::value(json, value, self.config.value_bytes_max);
+        }
+    }
+
+    fn push_optional_texts(&mut self, head: &Head<'_>) {
+        let (row, next) = (self.rows, self.rows + 1);
+        let limit = self.config.value_bytes_max;
+        if !head.status_message.is_empty() {
+            self.status_messages.push(row, next, &text::fit(head.status_message, limit));
+        }
+        if !head.trace_state.is_empty() {
+            self.trace_states.push(row, next, &text::fit(head.trace_state, limit));
+        }
+    }
+
+    fn push_dropped(&mut self, head: &Head<'_>) {
+        let row = self.rows;
+        for (column, count) in [
+            (&mut self.dropped_attributes, self.span.dropped_attributes),
+            (&mut self.dropped_events, head.dropped_events),
+            (&mut self.dropped_links, head.dropped_links),
+        ] {
+            if count > 0 {
+                column.push(row, row + 1, count_i32(count));
+            }
+        }
+    }
+}
+
+impl Sink for Builder<'_> {
+    fn begin_resource(&mut self) {
+        self.resource_holder += 1;
+        let resource = &mut self.resource;
+        resource.json.clear();
+        resource.values.clear();
+        resource.rest.clear();
+        resource.attributes = 0;
+        resource.service = -1;
+        resource.first_row = self.rows;
+    }
+
+    fn end_resource_attributes(&mut self) {
+        close_object(&mut self.resource.json);
+        if self.resource.json.is_empty() {
+            self.resource.json.extend_from_slice(b"{}");
+        }
+    }
+
+    fn begin_scope(&mut self, name: &[u8], version: &[u8]) {
+        self.next_holder();
+        let limit = self.config.name_bytes_max;
+        let scope = &mut self.scope;
+        scope.json.clear();
+        scope.attributes = 0;
+        scope.first_row = self.rows;
+        let intern = |column: &mut SparseText, text: &[u8]| {
+            (!text.is_empty()).then(|| column.interner.intern(&text::fit(text, limit)))
+        };
+        scope.name = intern(&mut self.scope_names, name);
+        scope.version = intern(&mut self.scope_versions, version);
+    }
+
+    fn end_scope_attributes(&mut self) {
+        close_object(&mut self.scope.json);
+        let json = &self.scope.json;
+        self.scope.key = (!json.is_empty()).then(|| self.scope_attributes.interner.intern(json));
+    }
+
+    fn begin_span(&mut self, head: &Head<'_>, admitted: &Admitted) {
+        self.next_holder();
+        self.trace_ids.extend_from_slice(&admitted.trace_id);
+        self.span_ids.extend_from_slice(&admitted.span_id);
+        self.parents.extend_from_slice(&admitted.parent_span_id.unwrap_or_default());
+        self.has_parent.push(admitted.parent_span_id.is_some());
+        self.starts.push(admitted.start);
+        self.durations.push(admitted.duration);
+        self.name_keys.push(self.names.intern(&text::fit(head.name, self.config.name_bytes_max)));
+        self.kinds.push(if (0..=5).contains(&head.kind) { head.kind } else { 0 });
+        self.statuses.push(if (0..=2).contains(&head.status) { head.status } else { 0 });
+        self.flags.push(head.flags.cast_signed());
+        self.push_optional_texts(head);
+        self.span = Current {
+            attributes: 0,
+            dropped_attributes: head.dropped_attributes,
+            weight: weight::from_trace_state(head.trace_state).unwrap_or(0.0),
+            sampler_probabilistic: false,
+            sampler_param: 0.0,
+        };
+    }
+
+    #[inline]
+    fn attribute(&mut self, place: Place, key: &[u8], value: Value<'_>) {
+        match place {
+            Place::Span => self.span_attribute(key, value),
+            Place::Resource => self.resource_attribute(key, value),
+            Place::Scope => self.scope_attribute(key, value),
+            Place::Event | Place::Link => self.part_attribute(place, key, value),
+        }
+    }
+
+    fn begin_event(&mut self, event: &Event<'_>) {
+        self.next_holder();
+        self.events.begin(event, self.config);
+    }
+
+    fn end_event(&mut self) {
+        self.events.part.end();
+    }
+
+    fn begin_link(&mut self, link: &Link<'_>, trace_id: [u8; 16], span_id: [u8; 8]) {
+        self.next_holder();
+        self.links.begin(link, trace_id, span_id);
+    }
+
+    fn end_link(&mut self) {
+        self.links.part.end();
+    }
+
+    fn end_span(&mut self, head: &Head<'_>) {
+        self.push_dropped(head);
+        self.weights.push(self.span.final_weight());
+        self.attributes.end();
+        self.events.part.end_row();
+        self.links.part.end_row();
+        self.rows += 1;
+    }
+
+    fn end_scope(&mut self) {
+        let (from, until) = (self.scope.first_row, self.rows);
+        if from == until {
+            return;
+        }
+        for (column, key) in [
+            (&mut self.scope_names, self.scope.name),
+            (&mut self.scope_versions, self.scope.version),
+            (&mut self.scope_attributes, self.scope.key),
+        ] {
+            if let Some(key) = key {
+                column.keys.push(from, until, key);
+            }
+        }
+    }
+
+    fn end_resource(&mut self) {
+        let (from, until) = (self.resource.first_row, self.rows);
+        if from == until {
+            return;
+        }
+        self.resources.push(from, until, &self.resource.json);
+        if self.resource.service < 0 {
+            self.resource.service = self.services.interner.intern(SERVICE_UNKNOWN);
+        }
+        self.services.keys.push(from, until, self.resource.service);
+        for &(position, scalar) in &self.resource.values {
+            if let Some(data) = &mut self.data[position] {
+                data.push_scalar(from, until, scalar);
+            }
+        }
+        for &(index, kind) in &self.resource.rest {
+            let slot = self.resource_keys.slot(index);
+            slot.spans[type_index(kind)] += u64::from(until - from);
+        }
+    }
+
+    fn refuse(&mut self, _refusal: Refusal) {}
+}
+
+impl Current {
+    fn note_sampler(&mut self, role: Role, value: Value<'_>) {
+        match (role, value) {
+            (Role::SamplerType, Value::Text(b"probabilistic")) => self.sampler_probabilistic = true,
+            (Role::SamplerParam, Value::Double(probability)) => self.sampler_param = probability,
+            (Role::SamplerParam, Value::Text(text)) => {
+                let text = std::str::from_utf8(text).unwrap_or_default();
+                self.sampler_param = text.parse().unwrap_or(0.0);
+            }
+            _ => {}
+        }
+    }
+
+    /// The trace state outranks Jaeger's attributes; neither means not sampled.
+    fn final_weight(&self) -> f64 {
+        if self.weight > 0.0 {
+            return self.weight;
+        }
+        let sampled = self.sampler_probabilistic.then_some(self.sampler_param);
+        sampled.and_then(weight::from_probability).unwrap_or(1.0)
+    }
+}
+
+impl Data {
+    /// Stores a value of the column's type for one row; false where the type differs.
+    #[inline]
+    fn push(&mut self, row: u32, value: Value<'_>, limit: usize) -> bool {
+        match (self, value) {
+            (Self::Text(column), Value::Text(text)) => {
+                column.push(row, row + 1, &text::fit(text, limit));
+            }
+            (Self::Int(column), Value::Int(number)) => column.push(row, row + 1, number),
+            (Self::Double(column), Value::Double(number)) => column.push(row, row + 1, number),
+            (Self::Bool(column), Value::Bool(truth)) => column.push(row, row + 1, truth),
+            _ => return false,
+        }
+        true
+    }
+
+    fn scalar(&mut self, value: Value<'_>, limit: usize) -> Option<Scalar> {
+        match (self, value) {
+            (Self::Text(column), Value::Text(text)) => {
+                Some(Scalar::Key(column.interner.intern(&text::fit(text, limit))))
+            }
+            (Self::Int(_), Value::Int(number)) => Some(Scalar::Int(number)),
+            (Self::Double(_), Value::Double(number)) => Some(Scalar::Double(number)),
+            (Self::Bool(_), Value::Bool(truth)) => Some(Scalar::Bool(truth)),
+            _ => None,
+        }
+    }
+
+    fn push_scalar(&mut self, from: u32, until: u32, scalar: Scalar) {
+        match (self, scalar) {
+            (Self::Text(column), Scalar::Key(key)) => column.keys.push(from, until, key),
+            (Self::Int(column), Scalar::Int(number)) => column.push(from, until, number),
+            (Self::Double(column), Scalar::Double(number)) => column.push(from, until, number),
+            (Self::Bool(column), Scalar::Bool(truth)) => column.push(from, until, truth),
+            _ => {}
+        }
+    }
+}
+
+fn count_rest(slot: &mut Slot, value: Value<'_>) {
+    if let Some(kind) = column_type(value) {
+        slot.spans[type_index(kind)] += 1;
+    }
+}
+
+/// The column type that could hold the value.
+#[inline]
+fn column_type(value: Value<'_>) -> Option<AttributeType> {
+    match value {
+        Value::Text(_) => Some(AttributeType::String),
+        Value::Int(_) => Some(AttributeType::Int),
+        Value::Double(_) => Some(AttributeType::Double),
+        Value::Bool(_) => Some(AttributeType::Bool),
+        Value::Empty | Value::Bytes(_) | Value::Json(_) => None,
+    }
+}
+
+fn write_pair(json: &mut Vec<u8>, key: &[u8], value: Value<'_>, limit: usize) {
+    json.push(if json.is_empty() { b'{' } else { b',' });
+    json.extend_from_slice(key);
+    text::value(json, value, limit);
+}
+
+fn close_object(json: &mut Vec<u8>) {
+    if !json.is_empty() {
+        json.push(b'}');
+    }
+}
+
+fn count_i32(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,119 @@
+//! Attribute keys of one batch: each is looked up once a group in the list of columns, then found by hash.
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use storage::batch::RestCount;
+use storage::schema::{AttributeColumns, AttributeScope, AttributeType};
+
+use crate::decode::text;
+
+/// What a key means beyond its own value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    None,
+    Service,
+    SamplerType,
+    SamplerParam,
+}
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Slot {
+    key: Box<[u8]>,
+    /// `"key":`, escaped.
+    pub(super) json: Box<[u8]>,
+    /// Position in the list of columns, and the column's type.
+    pub(super) column: Option<(usize, AttributeType)>,
+    pub(super) role: Role,
+    /// The holder (span, resource, event, ...) that had the key last: a second occurrence there is a duplicate.
+    pub(super) holder: u64,
+    /// Spans that carried it without a column, by type: string, int, double, bool.
+    pub(super) spans: [u64; 4],
+}
+
+/// All keys of one scope.
+#[derive(Debug)]
+pub(super) struct Keys {
+    scope: Option<AttributeScope>,
+    slots: Vec<Slot>,
+    table: HashTable<usize>,
+    hasher: RandomState,
+}
+
+const TYPES: [AttributeType; 4] =
+    [AttributeType::String, AttributeType::Int, AttributeType::Double, AttributeType::Bool];
+
+impl Keys {
+    /// Keys of `scope`; `None` for places whose attributes never have columns.
+    pub(super) fn new(scope: Option<AttributeScope>) -> Self {
+        Self { scope, slots: Vec::new(), table: HashTable::new(), hasher: RandomState::default() }
+    }
+
+    /// The number of `key`, for [`Self::slot`].
+    #[inline]
+    pub(super) fn find(&mut self, key: &[u8], columns: &AttributeColumns) -> usize {
+        let hash = self.hasher.hash_one(key);
+        let slots = &self.slots;
+        match self.table.find(hash, |&index| *slots[index].key == *key) {
+            Some(&index) => index,
+            None => self.insert(hash, key, columns),
+        }
+    }
+
+    #[inline]
+    pub(super) fn slot(&mut self, index: usize) -> &mut Slot {
+        &mut self.slots[index]
+    }
+
+    #[cold]
+    fn insert(&mut self, hash: u64, key: &[u8], columns: &AttributeColumns) -> usize {
+        let readable = String::from_utf8_lossy(key);
+        let mut json = Vec::with_capacity(key.len() + 3);
+        text::string(&mut json, readable.as_bytes());
+        json.push(b':');
+        let column = self.scope.and_then(|scope| columns.find(scope, &readable));
+        let index = self.slots.len();
+        self.slots.push(Slot {
+            key: key.into(),
+            json: json.into(),
+            column: column.map(|(position, column)| (position, column.kind)),
+            role: role(self.scope, key),
+            holder: 0,
+            spans: [0; 4],
+        });
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.table.insert_unique(hash, index, |&index| hasher.hash_one(&*slots[index].key));
+        index
+    }
+
+    /// Counts of the keys that have no column.
+    pub(super) fn rest(&self) -> impl Iterator<Item = RestCount> {
+        self.slots.iter().filter(|slot| slot.column.is_none()).flat_map(move |slot| {
+            let counts = TYPES.iter().zip(slot.spans).filter(|(_, spans)| *spans > 0);
+            counts.filter_map(move |(kind, spans)| {
+                let key = String::from_utf8_lossy(&slot.key).into_owned();
+                Some(RestCount { scope: self.scope?, key, kind: *kind, spans })
+            })
+        })
+    }
+}
+
+fn role(scope: Option<AttributeScope>, key: &[u8]) -> Role {
+    match (scope, key) {
+        (Some(AttributeScope::Resource), b"service.name") => Role::Service,
+        (Some(AttributeScope::Span), b"sampler.type") => Role::SamplerType,
+        (Some(AttributeScope::Span), b"sampler.param") => Role::SamplerParam,
+        _ => Role::None,
+    }
+}
+
+/// Index of a type in [`Slot::spans`].
+pub(super) fn type_index(kind: AttributeType) -> usize {
+    match kind {
+        AttributeType::String => 0,
+        AttributeType::Int => 1,
+        AttributeType::Double => 2,
+        AttributeType::Bool => 3,
+    }
+}

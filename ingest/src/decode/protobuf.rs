@@ -1,0 +1,461 @@
+//! OTLP `ExportTraceServiceRequest` in protobuf, walked in place.
+//!
+//! Fields may come in any order (a scope after its spans), unknown ones are skipped, single-valued messages that
+//! occur twice are merged field by field, as protobuf defines. Walking checks the whole structure of every span
+//! that is kept, so what the door accepted always decodes.
+use storage::time::TimeRange;
+
+use super::sink::{Event, Head, Link, Place, Sink, Value, admit, link_target};
+use super::text;
+use super::wire::{Field, Fields, Malformed, malformed};
+use crate::Config;
+
+/// Slices gathered while a span's fields are read; reused from span to span.
+#[derive(Debug, Default)]
+struct Scratch<'a> {
+    attributes: Vec<&'a [u8]>,
+    events: Vec<&'a [u8]>,
+    links: Vec<&'a [u8]>,
+    json: Vec<u8>,
+}
+
+/// One walk over one request.
+struct Walk<'w, S> {
+    config: &'w Config,
+    accept: TimeRange,
+    sink: &'w mut S,
+}
+
+/// Hands every span of `body` to `sink`, those that [`admit`] refuses as refusals.
+pub(crate) fn walk<S: Sink>(
+    body: &[u8],
+    config: &Config,
+    accept: TimeRange,
+    sink: &mut S,
+) -> Result<(), Malformed> {
+    let mut walk = Walk { config, accept, sink };
+    let mut scratch = Scratch::default();
+    let mut fields = Fields::new(body);
+    while let Some((number, field)) = fields.next()? {
+        match (number, field) {
+            (1, Field::Bytes(bytes)) => walk.resource_spans(bytes, &mut scratch)?,
+            (1, _) => return wrong_type("resource_spans"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cold]
+fn wrong_type<T>(field: &str) -> Result<T, Malformed> {
+    Err(Malformed(format!("protobuf: field {field} has the wrong wire type")))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "protobuf cuts int32 and uint32 to their low bits"
+)]
+fn low_bits(number: u64) -> u32 {
+    number as u32
+}
+
+impl<S: Sink> Walk<'_, S> {
+    fn resource_spans<'a>(
+        &mut self,
+        message: &'a [u8],
+        scratch: &mut Scratch<'a>,
+    ) -> Result<(), Malformed> {
+        self.sink.begin_resource();
+        let mut fields = Fields::new(message);
+        while let Some((number, field)) = fields.next()? {
+            match (number, field) {
+                (1, Field::Bytes(resource)) => self.resource(resource, &mut scratch.json)?,
+                (1, _) => return wrong_type("resource"),
+                _ => {}
+            }
+        }
+        self.sink.end_resource_attributes();
+        let mut fields = Fields::new(message);
+        while let Some((number, field)) = fields.next()? {
+            match (number, field) {
+                (2, Field::Bytes(spans)) => self.scope_spans(spans, scratch)?,
+                (2, _) => return wrong_type("scope_spans"),
+                (3, Field::Bytes(_)) => {}
+                (3, _) => return wrong_type("schema_url"),
+                _ => {}
+            }
+        }
+        self.sink.end_resource();
+        Ok(())
+    }
+
+    fn resource(&mut self, message: &[u8], json: &mut Vec<u8>) -> Result<(), Malformed> {
+        let mut fields = Fields::new(message);
+        while let Some((number, field)) = fields.next()? {
+            match (number, field) {
+                (1, Field::Bytes(pair)) => self.attribute(Place::Resource, pair, json)?,
+                (2, Field::Varint(_)) => {}
+                (1 | 2, _) => return wrong_type("resource.attributes"),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn scope_spans<'a>(
+        &mut self,
+        message: &'a [u8],
+        scratch: &mut Scratch<'a>,
+    ) -> Result<(), Malformed> {
+        self.scope(message, &mut scratch.json)?;
+        let mut fields = Fields::new(message);
+        while let Some((number, field)) = fields.next()? {
+            match (number, field) {
+                (2, Field::Bytes(span)) => self.span(span, scratch)?,
+                (2, _) => return wrong_type("spans"),
+                _ => {}
+            }
+        }
+        self.sink.end_scope();
+        Ok(())
+    }
+
+    /// Reads the `scope` of a ScopeSpans message, wherever in it that stands.
+    fn scope(&mut self, message: &[u8], json: &mut Vec<u8>) -> Result<(), Malformed> {
+        let (mut name, mut version): (&[u8], &[u8]) = (&[], &[]);
+        for_each_scope(message, |number, field| match (number, field) {
+            (1, Field::Bytes(bytes)) => {
+                name = bytes;
+                Ok(())
+            }
+            (2, Field::Bytes(bytes)) => {
+                version = bytes;
+                Ok(())
+            }
+            (4, Field::Varint(_)) | (3, Field::Bytes(_)) => Ok(()),
+            (1..=4, _) => wrong_type("scope"),
+            _ => Ok(()),
+        })?;
+        self.sink.begin_scope(name, version);
+        for_each_scope(message, |number, field| match (number, field) {
+            (3, Field::Bytes(pair)) => self.attribute(Place::Scope, pair, json),
+            _ => Ok(()),
+        })?;
+        self.sink.end_scope_attributes();
+        Ok(())
+    }
+
+    fn span<'a>(&mut self, message: &'a [u8], scratch: &mut Scratch<'a>) -> Result<(), Malformed> {
+        let mut head = read_head(message, scratch)?;
+        let admitted = match admit(&head, self.accept) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                self.sink.refuse(refusal);
+                return Ok(());
+            }
+        };
+        cut(&mut scratch.events, self.config.events_max, &mut head.dropped_events);
+        drop_lost_links(&mut scratch.links, &mut head.dropped_links)?;
+        cut(&mut scratch.links, self.config.events_max, &mut head.dropped_links);
+        self.sink.begin_span(&head, &admitted);
+        for &pair in &scratch.attributes {
+            self.attribute(Place::Span, pair, &mut scratch.json)?;
+        }
+        for &event in &scratch.events {
+            self.event(event, &mut scratch.json)?;
+        }
+        for &link in &scratch.links {
+            self.link(link, &mut scratch.json)?;
+        }
+        self.sink.end_span(&head);
+        Ok(())
+    }
+
+    fn event(&mut self, message: &[u8], json: &mut Vec<u8>) -> Result<(), Malformed> {
+        let mut event = Event::default();
+        let mut fields = Fields::new(message);
+        while let Some((number, field)) = fields.next()? {
+            match (number, field) {
+                (1, Field::Fixed64(time)) => event.time = time,
+                (2, Field::Bytes(name)) => event.name = name,
+                (3, Field::Bytes(_)) => {}
+                (4, Field::Varint(count)) => event.dropped_attributes = low_bits(count),
+                (1..=4, _) => return wrong_type("events"),
+                _ => {}
+            }
+        }
+        self.sink.begin_event(&event);
+        self.attributes_of(message, 3, Place::Event, json)?;
+        self.sink.end_event();
+        Ok(())
+    }
+
+    fn link(&mut self, message: &[u8], json: &mut Vec<u8>) -> Result<(), Malformed> {
+        let link = read_link(message)?;
+        if let Some((trace_id, span_id)) = link_target(&link) {
+            self.sink.begin_link(&link, trace_id, span_id);
+            self.attributes_of(message, 4, Place::Link, json)?;
+            self.sink.end_link();
+        }
+        Ok(())
+    }
+
+    fn attributes_of(
+        &mut self,
+        message: &[u8],
+        wanted: u32,
+        place: Place,
+        json: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let mut fields = Fields::new(message);
+        while let Some((number, field)) = fields.next()? {
+            if let (true, Field::Bytes(pair)) = (number == wanted, field) {
+                self.attribute(place, pair, json)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn attribute(
+        &mut self,
+        place: Place,
+        pair: &[u8],
+        json: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let (key, value) = read_pair(pair)?;
+        let value = match value {
+            Any::Plain(value) => value,
+            nested => {
+                json.clear();
+                render(nested, self.config, self.config.depth_max, json)?;
+                Value::Json(json)
+            }
+        };
+        self.sink.attribute(place, key, value);
+        Ok(())
+    }
+}
+
+/// Calls `read` with each field of each `scope` in a ScopeSpans message.
+fn for_each_scope<'a>(
+    message: &'a [u8],
+    mut read: impl FnMut(u32, Field<'a>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next()? {
+        match (number, field) {
+            (1, Field::Bytes(scope)) => {
+                let mut inner = Fields::new(scope);
+                while let Some((number, field)) = inner.next()? {
+                    read(number, field)?;
+                }
+            }
+            (1, _) => return wrong_type("scope"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Reads a span's own fields and gathers its attributes, events and links, unread, in `scratch`.
+#[inline]
+fn read_head<'a>(message: &'a [u8], scratch: &mut Scratch<'a>) -> Result<Head<'a>, Malformed> {
+    let mut head = Head::default();
+    scratch.attributes.clear();
+    scratch.events.clear();
+    scratch.links.clear();
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next()? {
+        match (number, field) {
+            (9, Field::Bytes(pair)) => scratch.attributes.push(pair),
+            (1, Field::Bytes(id)) => head.trace_id = id,
+            (2, Field::Bytes(id)) => head.span_id = id,
+            (3, Field::Bytes(state)) => head.trace_state = state,
+            (4, Field::Bytes(id)) => head.parent_span_id = id,
+            (5, Field::Bytes(name)) => head.name = name,
+            (6, Field::Varint(kind)) => head.kind = low_bits(kind).cast_signed(),
+            (7, Field::Fixed64(time)) => head.start = time,
+            (8, Field::Fixed64(time)) => head.end = time,
+            (10, Field::Varint(count)) => head.dropped_attributes = low_bits(count),
+            (11, Field::Bytes(event)) => scratch.events.push(event),
+            (12, Field::Varint(count)) => head.dropped_events = low_bits(count),
+            (13, Field::Bytes(link)) => scratch.links.push(link),
+            (14, Field::Varint(count)) => head.dropped_links = low_bits(count),
+            (15, Field::Bytes(status)) => read_status(status, &mut head)?,
+            (16, Field::Fixed32(flags)) => head.flags = flags,
+            (1..=16, _) => return wrong_type("spans"),
+            _ => {}
+        }
+    }
+    Ok(head)
+}
+
+fn read_status<'a>(message: &'a [u8], head: &mut Head<'a>) -> Result<(), Malformed> {
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next()? {
+        match (number, field) {
+            (2, Field::Bytes(words)) => head.status_message = words,
+            (3, Field::Varint(code)) => head.status = low_bits(code).cast_signed(),
+            (2 | 3, _) => return wrong_type("status"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn read_link(message: &[u8]) -> Result<Link<'_>, Malformed> {
+    let mut link = Link::default();
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next()? {
+        match (number, field) {
+            (1, Field::Bytes(id)) => link.trace_id = id,
+            (2, Field::Bytes(id)) => link.span_id = id,
+            (3, Field::Bytes(state)) => link.trace_state = state,
+            (4, Field::Bytes(_)) => {}
+            (5, Field::Varint(count)) => link.dropped_attributes = low_bits(count),
+            (6, Field::Fixed32(flags)) => link.flags = flags,
+            (1..=6, _) => return wrong_type("links"),
+            _ => {}
+        }
+    }
+    Ok(link)
+}
+
+/// Removes links that point nowhere and counts them as dropped.
+fn drop_lost_links(links: &mut Vec<&[u8]>, dropped: &mut u32) -> Result<(), Malformed> {
+    let mut kept = 0;
+    for index in 0..links.len() {
+        if link_target(&read_link(links[index])?).is_some() {
+            links.swap(kept, index);
+            kept += 1;
+        }
+    }
+    cut(links, kept, dropped);
+    Ok(())
+}
+
+/// Leaves at most `limit` parts and adds the others to the count of dropped ones.
+fn cut(parts: &mut Vec<&[u8]>, limit: usize, dropped: &mut u32) {
+    let excess = parts.len().saturating_sub(limit);
+    parts.truncate(limit);
+    *dropped = dropped.saturating_add(u32::try_from(excess).unwrap_or(u32::MAX));
+}
+
+/// An `AnyValue`: plain, or the message of a nested one.
+#[derive(Debug, Clone, Copy)]
+enum Any<'a> {
+    Plain(Value<'a>),
+    Array(&'a [u8]),
+    Map(&'a [u8]),
+}
+
+#[inline]
+fn read_pair(message: &[u8]) -> Result<(&[u8], Any<'_>), Malformed> {
+    let (mut key, mut value): (&[u8], _) = (&[], Any::Plain(Value::Empty));
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next()? {
+        match (number, field) {
+            (1, Field::Bytes(bytes)) => key = bytes,
+            (2, Field::Bytes(any)) => read_any(any, &mut value)?,
+            (1 | 2, _) => return wrong_type("attributes"),
+            _ => {}
+        }
+    }
+    Ok((key, value))
+}
+
+/// The last alternative that occurs is the value.
+#[inline]
+fn read_any<'a>(message: &'a [u8], value: &mut Any<'a>) -> Result<(), Malformed> {
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next()? {
+        *value = match (number, field) {
+            (1, Field::Bytes(text)) => Any::Plain(Value::Text(text)),
+            (2, Field::Varint(number)) => Any::Plain(Value::Bool(number != 0)),
+            (3, Field::Varint(number)) => Any::Plain(Value::Int(number.cast_signed())),
+            (4, Field::Fixed64(bits)) => Any::Plain(Value::Double(f64::from_bits(bits))),
+            (5, Field::Bytes(array)) => Any::Array(array),
+            (6, Field::Bytes(map)) => Any::Map(map),
+            (7, Field::Bytes(bytes)) => Any::Plain(Value::Bytes(bytes)),
+            (1..=7, _) => return malformed("protobuf: an attribute value has the wrong wire type"),
+            _ => continue,
+        };
+    }
+    Ok(())
+}
+
+/// Writes a value as JSON. What is nested deeper than `depth` becomes `null`.
+fn render(
+    any: Any<'_>,
+    config: &Config,
+    depth: usize,
+    json: &mut Vec<u8>,
+) -> Result<(), Malformed> {
+    match any {
+        Any::Plain(value) => text::value(json, value, config.value_bytes_max),
+        _ if depth == 0 => json.extend_from_slice(b"null"),
+        Any::Array(message) => render_array(message, config, depth - 1, json)?,
+        Any::Map(message) => render_map(message, config, depth - 1, json)?,
+    }
+    Ok(())
+}
+
+fn render_array(
+    message: &[u8],
+    config: &Config,
+    depth: usize,
+    json: &mut Vec<u8>,
+) -> Result<(), Malformed> {
+    json.push(b'[');
+    let start = json.len();
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next()? {
+        match (number, field) {
+            (1, Field::Bytes(any)) => {
+                if json.len() > start {
+                    json.push(b',');
+                }
+                let mut value = Any::Plain(Value::Empty);
+                read_any(any, &mut value)?;
+                render(value, config, depth, json)?;
+            }
+            (1, _) => return wrong_type("array_value"),
+            _ => {}
+        }
+    }
+    json.push(b']');
+    Ok(())
+}
+
+fn render_map(
+    message: &[u8],
+    config: &Config,
+    depth: usize,
+    json: &mut Vec<u8>,
+) -> Result<(), Malformed> {
+    let mut keys: Vec<&[u8]> = Vec::new();
+    json.push(b'{');
+    let mut fields = Fields::new(message);
+    while let Some((number, field)) = fields.next()? {
+        match (number, field) {
+            (1, Field::Bytes(pair)) => {
+                let (key, value) = read_pair(pair)?;
+                if keys.len() >= config.attributes_max || keys.contains(&key) {
+                    continue;
+                }
+                if !keys.is_empty() {
+                    json.push(b',');
+                }
+                keys.push(key);
+                text::string(json, key);
+                json.push(b':');
+                render(value, config, depth, json)?;
+            }
+            (1, _) => return wrong_type("kvlist_value"),
+            _ => {}
+        }
+    }
+    json.push(b'}');
+    Ok(())
+}

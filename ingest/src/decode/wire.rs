@@ -1,0 +1,143 @@
+//! Protobuf wire format, read in place: tags, varints, lengths. Knows no message.
+use std::fmt;
+
+/// Groups (a form that OTLP never used) are skipped up to this depth.
+const GROUP_DEPTH_MAX: u32 = 32;
+
+/// Why bytes are not a request, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) String);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cold]
+pub(crate) fn malformed<T>(words: &str) -> Result<T, Malformed> {
+    Err(Malformed(words.to_owned()))
+}
+
+/// The value of one field as it is on the wire.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Field<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Bytes(&'a [u8]),
+    Fixed32(u32),
+    Group,
+}
+
+/// Reads the fields of one message in order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(message: &'a [u8]) -> Self {
+        Self { rest: message }
+    }
+
+    /// The next field with its number, `None` at the end.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Option<(u32, Field<'a>)>, Malformed> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let (number, wire_type) = self.tag()?;
+        let field = match wire_type {
+            0 => Field::Varint(self.varint()?),
+            1 => Field::Fixed64(u64::from_le_bytes(self.array()?)),
+            2 => Field::Bytes(self.bytes()?),
+            5 => Field::Fixed32(u32::from_le_bytes(self.array()?)),
+            3 => {
+                self.skip_group(number, GROUP_DEPTH_MAX)?;
+                Field::Group
+            }
+            _ => return malformed("protobuf: a field has an unknown wire type"),
+        };
+        Ok(Some((number, field)))
+    }
+
+    #[inline]
+    fn tag(&mut self) -> Result<(u32, u32), Malformed> {
+        let tag = self.varint()?;
+        let Ok(tag) = u32::try_from(tag) else {
+            return malformed("protobuf: a field number is too large");
+        };
+        if tag >> 3 == 0 {
+            return malformed("protobuf: a field has the number 0");
+        }
+        Ok((tag >> 3, tag & 7))
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Result<u64, Malformed> {
+        match self.rest.split_first() {
+            Some((&byte, rest)) if byte < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
+        let mut value = 0u64;
+        for (index, &byte) in self.rest.iter().take(10).enumerate() {
+            if index == 9 && byte > 1 {
+                return malformed("protobuf: a number has more than 64 bits");
+            }
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if byte < 0x80 {
+                self.rest = &self.rest[index + 1..];
+                return Ok(value);
+            }
+        }
+        malformed("protobuf: the body ends within a number")
+    }
+
+    #[inline]
+    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = self.varint()?;
+        match usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length)) {
+            Some((bytes, rest)) => {
+                self.rest = rest;
+                Ok(bytes)
+            }
+            None => malformed("protobuf: a length reaches beyond its message"),
+        }
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        match self.rest.split_first_chunk::<N>() {
+            Some((bytes, rest)) => {
+                self.rest = rest;
+                Ok(*bytes)
+            }
+            None => malformed("protobuf: the body ends within a number"),
+        }
+    }
+
+    /// Reads past the end of group `number`, whose start tag has been read.
+    fn skip_group(&mut self, number: u32, depth: u32) -> Result<(), Malformed> {
+        if depth == 0 {
+            return malformed("protobuf: groups are nested too deeply");
+        }
+        loop {
+            let (inner, wire_type) = self.tag()?;
+            match wire_type {
+                0 => drop(self.varint()?),
+                1 => drop(self.array::<8>()?),
+                2 => drop(self.bytes()?),
+                3 => self.skip_group(inner, depth - 1)?,
+                4 if inner == number => return Ok(()),
+                5 => drop(self.array::<4>()?),
+                _ => return malformed("protobuf: a group does not end"),
+            }
+        }
+    }
+}
