@@ -41,3 +41,47 @@ pub trait Decode: Send + Sync + 'static {
     /// already counted it and told the sender); an entry that cannot be read at all yields no rows.
     fn decode(&self, entries: &[Entry], columns: &AttributeColumns) -> SpanBatch;
 }
+
+/// What a group of entries became.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    /// One batch, or several where an entry made the decoder panic.
+    pub(crate) batches: Vec<SpanBatch>,
+    /// Indexes of entries that cannot be decoded.
+    pub(crate) unreadable: Vec<usize>,
+}
+
+/// Decodes a group. An entry whose decoding panics (a mistake of ours) costs only itself.
+pub(crate) fn decode_group(
+    decode: &dyn Decode,
+    entries: &[Entry],
+    columns: &AttributeColumns,
+) -> Decoded {
+    if let Some(batch) = decode_caught(decode, entries, columns) {
+        return Decoded { batches: vec![batch], unreadable: Vec::new() };
+    }
+    let mut decoded = Decoded::default();
+    for (index, entry) in entries.iter().enumerate() {
+        match decode_caught(decode, std::slice::from_ref(entry), columns) {
+            Some(batch) => decoded.batches.push(batch),
+            None => decoded.unreadable.push(index),
+        }
+    }
+    decoded
+}
+
+fn decode_caught(
+    decode: &dyn Decode,
+    entries: &[Entry],
+    columns: &AttributeColumns,
+) -> Option<SpanBatch> {
+    // A decoder keeps nothing between calls, so a panic leaves nothing half changed.
+    let call = std::panic::AssertUnwindSafe(|| decode.decode(entries, columns));
+    match std::panic::catch_unwind(call) {
+        Ok(batch) => Some(batch),
+        Err(_) => {
+            tracing::error!(entries = entries.len(), "decoding panicked");
+            None
+        }
+    }
+}

@@ -50,6 +50,32 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The disk of the log is nearly full.
+    #[error("the disk has {free_bytes} bytes left, fewer than the log may use; free some space")]
+    DiskFull {
+        /// Bytes free now.
+        free_bytes: u64,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Spans not yet in a file exceed the memory meant for them.
+    #[error("the hot buffer is full: {used_bytes} of {limit_bytes} bytes")]
+    HotFull {
+        /// Bytes held.
+        used_bytes: u64,
+        /// The configured limit.
+        limit_bytes: u64,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A body larger than the log takes.
+    #[error("the request has {bytes} bytes, at most {limit_bytes} are taken; send smaller batches")]
+    BodyTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
+    },
     /// A step on a local file failed.
     #[error("{step} {path}")]
     File {
@@ -113,7 +139,8 @@ impl Error {
     /// What the caller can do.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::WalFull { .. } => Kind::Busy,
+            Self::WalFull { .. } | Self::DiskFull { .. } | Self::HotFull { .. } => Kind::Busy,
+            Self::BodyTooLarge { .. } => Kind::TooLarge,
             Self::Locked { .. } | Self::ReadOnly | Self::Closed | Self::File { .. } => {
                 Kind::Unavailable
             }
@@ -123,6 +150,16 @@ impl Error {
             Self::ObjectStore { .. } | Self::Table { .. } => Kind::Unavailable,
             Self::Parquet { .. } | Self::Corrupt { .. } => Kind::Corrupt,
             Self::Invalid(_) => Kind::Invalid,
+        }
+    }
+
+    /// When the same call may succeed, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::WalFull { retry_after, .. }
+            | Self::DiskFull { retry_after, .. }
+            | Self::HotFull { retry_after, .. } => Some(*retry_after),
+            _ => None,
         }
     }
 }

@@ -14,14 +14,19 @@ pub mod config;
 pub mod entry;
 pub mod error;
 mod flush;
+mod hot;
 pub mod id;
+mod lock;
 pub mod metrics;
 pub mod retain;
 pub mod schema;
 pub mod snapshot;
 pub mod store;
 mod table;
+#[cfg(test)]
+mod testing;
 pub mod time;
+mod wal;
 
 pub use batch::SpanBatch;
 pub use config::Config;

@@ -1,24 +1,77 @@
 //! `Store`: open, append, snapshot, flush, retain, close. The only door to one tenant's table.
+//!
+//! ```text
+//! append -> wal (own thread) -> publisher -> hot -> flusher -> table
+//!                                             \-> snapshot, tail
+//! ```
+mod flusher;
+mod folders;
+mod health;
+mod open;
+mod partitions;
+
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Mutex, broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::SpanBatch;
 use crate::config::Config;
 use crate::entry::{Appended, Decode, Entry};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::hot::Hot;
 use crate::id::WalSeq;
-use crate::metrics::Metric;
+use crate::lock::Lock;
+use crate::metrics::{Metric, Shape};
 use crate::retain::{Loss, Partition, Receipt, Ttl};
 use crate::schema::AttributeColumns;
 use crate::snapshot::Snapshot;
+use crate::table::Table;
 use crate::time::Clock;
+use crate::wal::Wal;
 
-/// A handle to one open table; cheap to clone. The table closes by [`Store::close`].
+use flusher::Command;
+use folders::Folders;
+use health::Health;
+
+/// How long an append waits for a flush to make room before it is refused.
+const ROOM_WAIT: Duration = Duration::from_millis(500);
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A handle to one open table; cheap to clone. The table closes by [`Store::close`]; where all handles are dropped without
+/// it, the owners end too, and what is not in a file yet is replayed at the next open.
 #[derive(Debug, Clone)]
-pub struct Store {}
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    wal_bytes_max: u64,
+    hot_bytes_max: usize,
+    wal: Wal,
+    hot: Arc<Hot>,
+    table: Arc<Table>,
+    health: Arc<Health>,
+    commands: mpsc::Sender<Command>,
+    closed: AtomicBool,
+    tasks: Mutex<Option<Tasks>>,
+}
+
+/// What [`Store::close`] waits for.
+#[derive(Debug)]
+struct Tasks {
+    writer: std::thread::JoinHandle<()>,
+    publisher: JoinHandle<()>,
+    flusher: JoinHandle<()>,
+    locks: Arc<Vec<Lock>>,
+}
 
 impl Store {
     /// Opens or creates the table at `config.location`, takes its lock, replays what the log holds and no file
@@ -32,8 +85,8 @@ impl Store {
         decode: Arc<dyn Decode>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let _ = (config, decode, clock);
-        unimplemented!()
+        let folders = Folders::prepare(&config)?;
+        open::open(config, decode, clock, folders).await
     }
 
     /// Appends one request and returns once it is fsynced and visible in [`Store::snapshot`].
@@ -44,24 +97,29 @@ impl Store {
     /// [`crate::Kind::Busy`] when unflushed bytes exceed a limit, [`crate::Kind::Unavailable`] after a disk failure;
     /// the entry is then not stored.
     pub async fn append(&self, entry: Entry) -> Result<Appended> {
-        let _ = entry;
-        unimplemented!()
+        let shared = &*self.shared;
+        if shared.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        shared.check_wal(entry.body.len())?;
+        shared.wait_for_hot().await?;
+        shared.wal.append(entry).await
     }
 
     /// The state of the table now. Never blocks, never waits for IO.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        unimplemented!()
+        self.shared.hot.snapshot()
     }
 
     /// Attributes that have columns now.
     pub fn columns(&self) -> Arc<AttributeColumns> {
-        unimplemented!()
+        self.shared.hot.columns()
     }
 
     /// Every batch that becomes visible from now on, with the position of its last entry (for live tail).
     /// A slow receiver loses the oldest and is told how many.
     pub fn tail(&self) -> broadcast::Receiver<(WalSeq, Arc<SpanBatch>)> {
-        unimplemented!()
+        self.shared.hot.tail()
     }
 
     /// Writes everything appended before the call into files and commits them.
@@ -69,17 +127,17 @@ impl Store {
     /// # Errors
     /// The step that failed; nothing acknowledged is lost, and a later flush tries again.
     pub async fn flush(&self) -> Result<()> {
-        unimplemented!()
+        self.shared.command(Command::Flush).await
     }
 
     /// All partitions, oldest first, hot spans included.
     pub fn partitions(&self) -> Vec<Partition> {
-        unimplemented!()
+        partitions::partitions(&self.snapshot(), self.ttl())
     }
 
     /// The TTL in force.
     pub fn ttl(&self) -> Ttl {
-        unimplemented!()
+        self.shared.table.state().ttl
     }
 
     /// Sets the TTL of this table (kept in its Delta properties); `None` keeps everything.
@@ -87,8 +145,7 @@ impl Store {
     /// # Errors
     /// The commit failed.
     pub async fn set_ttl(&self, ttl: Option<Duration>) -> Result<()> {
-        let _ = ttl;
-        unimplemented!()
+        self.shared.command(|done| Command::SetTtl(ttl, done)).await
     }
 
     /// What the given TTL would remove now. Reads the trace ids of those partitions.
@@ -96,8 +153,7 @@ impl Store {
     /// # Errors
     /// A file could not be read.
     pub async fn plan_ttl(&self, ttl: Option<Duration>) -> Result<Loss> {
-        let _ = ttl;
-        unimplemented!()
+        self.shared.table.plan_ttl(ttl).await
     }
 
     /// Removes whole partitions in one commit (flushing their hot spans first); files are deleted after the grace.
@@ -105,8 +161,8 @@ impl Store {
     /// # Errors
     /// The commit failed: then nothing was removed.
     pub async fn drop_partitions(&self, dates: &[NaiveDate], reason: &str) -> Result<Receipt> {
-        let _ = (dates, reason);
-        unimplemented!()
+        let (dates, reason) = (dates.to_vec(), reason.to_owned());
+        self.shared.command(|done| Command::Drop { dates, reason, done }).await
     }
 
     /// Applies the TTL now, as the background task does every minute.
@@ -114,7 +170,7 @@ impl Store {
     /// # Errors
     /// The commit failed.
     pub async fn apply_ttl(&self) -> Result<Option<Receipt>> {
-        unimplemented!()
+        self.shared.command(Command::ApplyTtl).await
     }
 
     /// Receipts of all drops, oldest first.
@@ -122,22 +178,22 @@ impl Store {
     /// # Errors
     /// They could not be read.
     pub async fn receipts(&self) -> Result<Vec<Receipt>> {
-        unimplemented!()
+        self.shared.table.receipts().await
     }
 
     /// Whether appends are taken and files can be written; `Err` says why not, in words for `/readyz`.
     pub fn ready(&self) -> std::result::Result<(), String> {
-        unimplemented!()
+        self.shared.ready()
     }
 
     /// Figures for `/metrics`.
     pub fn metrics(&self) -> Vec<Metric> {
-        unimplemented!()
+        self.shared.metrics()
     }
 
     /// A new value whenever [`Store::snapshot`] changes.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        unimplemented!()
+        self.shared.hot.changes()
     }
 
     /// Stops taking appends, drains the log, flushes, commits, ends all tasks, gives up the lock.
@@ -145,6 +201,112 @@ impl Store {
     /// # Errors
     /// The last flush failed; everything acknowledged is still in the log.
     pub async fn close(&self) -> Result<()> {
-        unimplemented!()
+        self.shared.end(true).await
+    }
+}
+
+impl Shared {
+    async fn command<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command,
+    ) -> Result<T> {
+        let (done, finished) = oneshot::channel();
+        self.commands.send(command(done)).await.map_err(|_| Error::Closed)?;
+        finished.await.map_err(|_| Error::Closed)?
+    }
+
+    fn check_wal(&self, bytes: usize) -> Result<()> {
+        let status = self.wal.status();
+        if status.is_read_only() {
+            return Err(Error::ReadOnly);
+        }
+        let used_bytes = status.bytes_used();
+        if used_bytes.saturating_add(bytes as u64) <= self.wal_bytes_max {
+            return Ok(());
+        }
+        self.hot.request_flush();
+        let limit_bytes = self.wal_bytes_max;
+        Err(Error::WalFull { used_bytes, limit_bytes, retry_after: RETRY_AFTER })
+    }
+
+    async fn wait_for_hot(&self) -> Result<()> {
+        if self.hot.bytes() < self.hot_bytes_max {
+            return Ok(());
+        }
+        self.hot.request_flush();
+        let mut changes = self.hot.changes();
+        let room = async {
+            while self.hot.bytes() >= self.hot_bytes_max {
+                // The sender lives in `hot`, so there is always a next change to wait for.
+                let _ = changes.changed().await;
+            }
+        };
+        tokio::time::timeout(ROOM_WAIT, room).await.map_err(|_| Error::HotFull {
+            used_bytes: self.hot.bytes() as u64,
+            limit_bytes: self.hot_bytes_max as u64,
+            retry_after: RETRY_AFTER,
+        })
+    }
+
+    fn ready(&self) -> std::result::Result<(), String> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed.to_string());
+        }
+        if self.wal.status().is_read_only() {
+            return Err(Error::ReadOnly.to_string());
+        }
+        let (lost, quarantined) = self.wal.status().damage();
+        if lost > 0 || quarantined > 0 {
+            return Err(format!(
+                "degraded: the WAL was damaged, {lost} requests are lost and {quarantined} segments \
+                 set aside; see the log, then restart"
+            ));
+        }
+        self.health.problem().map_or(Ok(()), Err)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles")]
+    fn metrics(&self) -> Vec<Metric> {
+        let gauge = |name, help, value: f64| Metric {
+            name,
+            help,
+            shape: Shape::Gauge,
+            labels: Vec::new(),
+            value,
+        };
+        let mut metrics = self.wal.status().metrics();
+        metrics.extend(self.health.metrics());
+        metrics.push(gauge(
+            "spanlake_hot_bytes",
+            "Memory of spans not yet in a file.",
+            self.hot.bytes() as f64,
+        ));
+        metrics.push(gauge(
+            "spanlake_hot_rows",
+            "Spans not yet in a file.",
+            self.hot.rows() as f64,
+        ));
+        metrics.extend(self.table.metrics());
+        metrics
+    }
+
+    /// Ends everything in the order of the flow. A second call waits for the first.
+    async fn end(&self, flush: bool) -> Result<()> {
+        self.closed.store(true, Ordering::Release);
+        let mut tasks = self.tasks.lock().await;
+        let Some(Tasks { writer, publisher, flusher, locks }) = tasks.take() else {
+            return Ok(());
+        };
+        let drained = self.wal.drain().await;
+        let flushed = self.command(|done| Command::End { flush, done }).await;
+        let flusher = flusher.await;
+        self.wal.end();
+        let writer = tokio::task::spawn_blocking(move || writer.join()).await;
+        let publisher = publisher.await;
+        drop(locks);
+        if flusher.is_err() || publisher.is_err() || !matches!(writer, Ok(Ok(()))) {
+            tracing::error!("a task of the store had panicked");
+        }
+        drained.and(flushed)
     }
 }

@@ -68,7 +68,11 @@ impl Table {
     }
 
     /// Removes whole partitions in one commit.
-    pub(crate) async fn drop_partitions(&self, dates: &[NaiveDate], reason: &str) -> Result<Receipt> {
+    pub(crate) async fn drop_partitions(
+        &self,
+        dates: &[NaiveDate],
+        reason: &str,
+    ) -> Result<Receipt> {
         let _ = (dates, reason);
         unimplemented!()
     }

@@ -1,0 +1,259 @@
+//! Hot buffer: batches that are durable in the log and not yet in a file, already visible to readers.
+//!
+//! Owns what a read sees: hot batches and table version change together, in one swap, so that no reader ever sees a span
+//! twice or not at all.
+mod promote;
+mod publisher;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use object_store::ObjectStore;
+use tokio::sync::{Notify, broadcast, watch};
+
+use crate::batch::SpanBatch;
+use crate::id::WalSeq;
+use crate::schema::{AttributeColumns, read_type};
+use crate::snapshot::Snapshot;
+use crate::table::TableState;
+
+use promote::Promotion;
+pub(crate) use publisher::Publisher;
+
+/// Batches that a slow tail may lag behind; each is one group commit, a few MiB at most.
+const TAIL_BATCHES: usize = 64;
+
+/// What a flush takes: everything visible at one moment.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    /// The batches, oldest first.
+    pub(crate) batches: Vec<Arc<SpanBatch>>,
+    /// Every attribute column that one of them may have.
+    pub(crate) columns: Arc<AttributeColumns>,
+    /// Position of the last log entry that is in them, or before them.
+    pub(crate) through: WalSeq,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Hot {
+    state: Mutex<State>,
+    object_store: Arc<dyn ObjectStore>,
+    tail: broadcast::Sender<(WalSeq, Arc<SpanBatch>)>,
+    changes: watch::Sender<u64>,
+    flush_bytes: usize,
+    full: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    table: Arc<TableState>,
+    batches: Vec<Arc<SpanBatch>>,
+    bytes: usize,
+    rows: u64,
+    through: WalSeq,
+    columns: Arc<AttributeColumns>,
+    schema: SchemaRef,
+    promotion: Promotion,
+    /// The snapshot of this state, once somebody asked for it: hundreds of groups a second come in, few are read.
+    snapshot: Option<Arc<Snapshot>>,
+}
+
+impl Hot {
+    /// An empty buffer over `table`. Asks for a flush whenever it holds `flush_bytes`.
+    pub(crate) fn new(
+        table: Arc<TableState>,
+        object_store: Arc<dyn ObjectStore>,
+        flush_bytes: usize,
+    ) -> Self {
+        let columns = Arc::new(first_columns(&table));
+        let state = State {
+            through: table.wal_through,
+            schema: read_schema(&columns),
+            columns,
+            table,
+            batches: Vec::new(),
+            bytes: 0,
+            rows: 0,
+            promotion: Promotion::default(),
+            snapshot: None,
+        };
+        Self {
+            state: Mutex::new(state),
+            object_store,
+            tail: broadcast::channel(TAIL_BATCHES).0,
+            changes: watch::channel(0).0,
+            flush_bytes,
+            full: Notify::new(),
+        }
+    }
+
+    /// Makes the batches of one group visible. `through` is the position of the group's last entry.
+    pub(crate) fn push(&self, through: WalSeq, batches: Vec<SpanBatch>) {
+        let batches: Vec<Arc<SpanBatch>> =
+            batches.into_iter().filter(|batch| batch.rows() > 0).map(Arc::new).collect();
+        let bytes = self.lock().push(through, &batches);
+        if batches.is_empty() {
+            return;
+        }
+        if bytes >= self.flush_bytes {
+            self.full.notify_one();
+        }
+        for batch in batches {
+            // Without a listener nobody misses it.
+            let _ = self.tail.send((through, batch));
+        }
+        self.changed();
+    }
+
+    /// Everything visible now, for a flush. Attributes that were frequent in it have columns from here on.
+    pub(crate) fn seal(&self) -> Sealed {
+        let mut state = self.lock();
+        let frequent = state.promotion.finish();
+        state.promote(&frequent);
+        Sealed {
+            batches: state.batches.clone(),
+            columns: Arc::clone(&state.columns),
+            through: state.through,
+        }
+    }
+
+    /// One swap: `table`'s files appear, the first `batches` hot batches, which they contain, go.
+    pub(crate) fn replace(&self, batches: usize, table: Arc<TableState>) {
+        self.lock().replace(batches, table);
+        self.changed();
+    }
+
+    /// The state now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.lock().snapshot(&self.object_store)
+    }
+
+    /// Attributes with columns now.
+    pub(crate) fn columns(&self) -> Arc<AttributeColumns> {
+        Arc::clone(&self.lock().columns)
+    }
+
+    /// Memory held by the batches.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Spans held.
+    pub(crate) fn rows(&self) -> u64 {
+        self.lock().rows
+    }
+
+    /// True where a flush would have something to do.
+    pub(crate) fn is_dirty(&self) -> bool {
+        let state = self.lock();
+        state.through > state.table.wal_through
+    }
+
+    /// Every batch from now on.
+    pub(crate) fn tail(&self) -> broadcast::Receiver<(WalSeq, Arc<SpanBatch>)> {
+        self.tail.subscribe()
+    }
+
+    /// A new value at each change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Asks for a flush now.
+    pub(crate) fn request_flush(&self) {
+        self.full.notify_one();
+    }
+
+    /// Returns when a flush is due because of size, or was asked for.
+    pub(crate) async fn flush_requested(&self) {
+        self.full.notified().await;
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|change| *change += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No method of `State` leaves it half changed where it may panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn push(&mut self, through: WalSeq, batches: &[Arc<SpanBatch>]) -> usize {
+        assert!(through >= self.through, "groups become visible in order");
+        self.through = through;
+        for batch in batches {
+            self.batches.push(Arc::clone(batch));
+            self.bytes += batch.bytes();
+            self.rows += batch.rows() as u64;
+            let frequent = self.promotion.count(batch);
+            self.promote(&frequent);
+        }
+        if !batches.is_empty() {
+            self.snapshot = None;
+        }
+        self.bytes
+    }
+
+    fn promote(&mut self, frequent: &[promote::Frequent]) {
+        if frequent.is_empty() {
+            return;
+        }
+        let mut columns = (*self.columns).clone();
+        for attribute in frequent {
+            if columns.add(attribute.scope, &attribute.key, attribute.kind) {
+                tracing::info!(attribute = attribute.key, "attribute gets a column");
+            }
+        }
+        self.schema = read_schema(&columns);
+        self.columns = Arc::new(columns);
+        self.snapshot = None;
+    }
+
+    fn replace(&mut self, batches: usize, table: Arc<TableState>) {
+        for batch in self.batches.drain(..batches) {
+            self.bytes -= batch.bytes();
+            self.rows -= batch.rows() as u64;
+        }
+        self.table = table;
+        self.snapshot = None;
+    }
+
+    fn snapshot(&mut self, object_store: &Arc<dyn ObjectStore>) -> Arc<Snapshot> {
+        let snapshot = self.snapshot.get_or_insert_with(|| {
+            Arc::new(Snapshot {
+                version: self.table.version,
+                files: Arc::clone(&self.table.files),
+                hot: self.batches.clone().into(),
+                columns: Arc::clone(&self.columns),
+                schema: Arc::clone(&self.schema),
+                object_store: Arc::clone(object_store),
+            })
+        });
+        Arc::clone(snapshot)
+    }
+}
+
+/// The table's own columns first, so that they keep their names; then those every table has.
+fn first_columns(table: &TableState) -> AttributeColumns {
+    let mut columns = (*table.columns).clone();
+    for column in AttributeColumns::from_start().as_slice() {
+        columns.add(column.scope, &column.key, column.kind);
+    }
+    columns
+}
+
+fn read_schema(columns: &AttributeColumns) -> SchemaRef {
+    let stored = columns.schema();
+    let fields: Vec<Field> = stored
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone().with_data_type(read_type(field.data_type())))
+        .collect();
+    Arc::new(Schema::new(fields))
+}

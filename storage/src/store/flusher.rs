@@ -1,0 +1,165 @@
+//! The one task that changes the table: flushes, drops, settings, upkeep, one after the other.
+//!
+//! A flush goes *files written -> commit with the log's position -> files visible and hot batches gone in one swap -> log
+//! trimmed*. A crash between any two steps is harmless: before the commit, replay brings the batches back; after it, replay
+//! skips what the committed position covers.
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::health::Health;
+use crate::error::Result;
+use crate::flush;
+use crate::hot::Hot;
+use crate::lock::Lock;
+use crate::retain::Receipt;
+use crate::table::Table;
+use crate::wal::Wal;
+
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(60);
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+type Answer<T> = oneshot::Sender<Result<T>>;
+
+/// What the flusher can be asked.
+#[derive(Debug)]
+pub(super) enum Command {
+    Flush(Answer<()>),
+    SetTtl(Option<Duration>, Answer<()>),
+    Drop {
+        dates: Vec<NaiveDate>,
+        reason: String,
+        done: Answer<Receipt>,
+    },
+    ApplyTtl(Answer<Option<Receipt>>),
+    /// Ends the task; flushes before where `flush` is set.
+    End {
+        flush: bool,
+        done: Answer<()>,
+    },
+}
+
+/// See the module. Ends when the last store handle is dropped; what is hot then stays in the log.
+pub(super) struct Flusher {
+    pub(super) table: Arc<Table>,
+    pub(super) hot: Arc<Hot>,
+    pub(super) wal: Wal,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) interval: Duration,
+    pub(super) health: Arc<Health>,
+    /// Held until the task ends: nobody else may open the table while a commit is on its way.
+    pub(super) _locks: Arc<Vec<Lock>>,
+}
+
+impl Flusher {
+    pub(super) async fn run(mut self) {
+        let mut backoff = BACKOFF_FIRST;
+        let mut flush_at = Instant::now() + self.interval;
+        let mut upkeep_at = Instant::now() + UPKEEP_INTERVAL;
+        loop {
+            let hot = Arc::clone(&self.hot);
+            // While a failed flush waits for its turn, a full buffer does not call for another one.
+            let retrying = backoff > BACKOFF_FIRST;
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => match command {
+                    Some(command) => if self.obey(command).await { return },
+                    None => return,
+                },
+                () = tokio::time::sleep_until(upkeep_at) => {
+                    self.upkeep().await;
+                    upkeep_at = Instant::now() + UPKEEP_INTERVAL;
+                }
+                () = tokio::time::sleep_until(flush_at) => {
+                    (flush_at, backoff) = self.flush_in_turn(backoff).await;
+                }
+                () = hot.flush_requested(), if !retrying => {
+                    (flush_at, backoff) = self.flush_in_turn(backoff).await;
+                }
+            }
+        }
+    }
+
+    /// Flushes and says when the next turn is.
+    async fn flush_in_turn(&self, backoff: Duration) -> (Instant, Duration) {
+        match self.flush().await {
+            Ok(()) => (Instant::now() + self.interval, BACKOFF_FIRST),
+            Err(_) => (Instant::now() + backoff, (backoff * 2).min(BACKOFF_MAX)),
+        }
+    }
+
+    /// Returns whether the task ends.
+    async fn obey(&mut self, command: Command) -> bool {
+        // Whoever asked may have gone: answers are sent into the void then.
+        match command {
+            Command::Flush(done) => drop(done.send(self.flush().await)),
+            Command::SetTtl(ttl, done) => {
+                let result = self.table.set_ttl(ttl).await;
+                self.publish_table();
+                drop(done.send(result));
+            }
+            Command::Drop { dates, reason, done } => {
+                drop(done.send(self.drop_partitions(&dates, &reason).await));
+            }
+            Command::ApplyTtl(done) => drop(done.send(self.apply_ttl().await)),
+            Command::End { flush, done } => {
+                let result = if flush { self.flush().await } else { Ok(()) };
+                drop(done.send(result));
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn flush(&self) -> Result<()> {
+        if !self.hot.is_dirty() {
+            return Ok(());
+        }
+        let sealed = self.hot.seal();
+        let flushed =
+            flush::flush(&self.table, &sealed.batches, &sealed.columns, sealed.through).await;
+        self.health.flushed(&flushed);
+        flushed?;
+        self.hot.replace(sealed.batches.len(), self.table.state());
+        if let Err(error) = self.wal.trim(sealed.through).await {
+            // Nothing is lost or doubled by a segment that stays: replay skips what is committed.
+            tracing::warn!(%error, "could not trim the WAL");
+        }
+        Ok(())
+    }
+
+    async fn drop_partitions(&self, dates: &[NaiveDate], reason: &str) -> Result<Receipt> {
+        self.flush().await?;
+        let receipt = self.table.drop_partitions(dates, reason).await;
+        self.publish_table();
+        receipt
+    }
+
+    async fn apply_ttl(&self) -> Result<Option<Receipt>> {
+        let receipt = self.table.apply_ttl().await;
+        self.publish_table();
+        receipt
+    }
+
+    async fn upkeep(&self) {
+        if let Err(error) = self.apply_ttl().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not apply the TTL");
+        }
+        if let Err(error) = self.table.maintain().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not maintain the table"
+            );
+        }
+        self.publish_table();
+    }
+
+    /// The hot batches stay; only the table is newer.
+    fn publish_table(&self) {
+        self.hot.replace(0, self.table.state());
+    }
+}

@@ -1,0 +1,189 @@
+//! Opening: table, replay, then the owners. Nobody can append before everything acknowledged earlier is visible again.
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::{Mutex, mpsc};
+use uuid::Uuid;
+
+use super::flusher::Flusher;
+use super::folders::Folders;
+use super::health::Health;
+use super::{Shared, Store, Tasks};
+use crate::config::{Config, Durability};
+use crate::entry::{Decode, decode_group};
+use crate::error::{Error, Result};
+use crate::flush;
+use crate::hot::{Hot, Publisher};
+use crate::lock::Lock;
+use crate::table::Table;
+use crate::time::Clock;
+use crate::wal::{self, Disk, Folder, Parts, Recent, Recovery, Replay, Settings, Status, Wal};
+
+/// Commands that wait while the flusher works: administration and the rare flush on demand.
+const COMMANDS_MAX: usize = 64;
+
+/// A table whose log has been replayed.
+struct Opened {
+    config: Config,
+    decode: Arc<dyn Decode>,
+    clock: Arc<dyn Clock>,
+    folder: Arc<dyn Folder>,
+    log: Uuid,
+    table: Arc<Table>,
+    hot: Arc<Hot>,
+    status: Arc<Status>,
+    locks: Arc<Vec<Lock>>,
+}
+
+/// See [`Store::open`].
+pub(super) async fn open(
+    config: Config,
+    decode: Arc<dyn Decode>,
+    clock: Arc<dyn Clock>,
+    folders: Folders,
+) -> Result<Store> {
+    let folder: Arc<dyn Folder> = Arc::new(Disk::new(&folders.wal));
+    open_with(config, decode, clock, (folder, folders.locks)).await
+}
+
+/// As [`open`], over any folder for the log.
+pub(super) async fn open_with(
+    config: Config,
+    decode: Arc<dyn Decode>,
+    clock: Arc<dyn Clock>,
+    (folder, locks): (Arc<dyn Folder>, Vec<Lock>),
+) -> Result<Store> {
+    if config.durability == Durability::Os {
+        tracing::warn!(
+            "durability is \"os\": a power cut loses what was acknowledged in the last seconds (about 30)"
+        );
+    }
+    let log = wal::open_id(&*folder)?;
+    let table = Arc::new(Table::open(&config, log, Arc::clone(&clock)).await?);
+    let hot = Arc::new(Hot::new(table.state(), table.object_store(), config.flush_bytes));
+    let status = Arc::new(Status::default());
+    let locks = Arc::new(locks);
+    let opened = Opened { config, decode, clock, folder, log, table, hot, status, locks };
+    let recovery = opened.replay().await?;
+    opened.start(recovery)
+}
+
+impl Opened {
+    /// Reads the log into the hot buffer, and flushes on the way where there is more than the buffer should hold.
+    async fn replay(&self) -> Result<Recovery> {
+        let folder = Arc::clone(&self.folder);
+        let recent = Recent::load(&*folder, self.config.dedup_window).map_err(|source| {
+            Error::File { step: "read recent requests in", path: folder.path(""), source }
+        })?;
+        let committed = self.table.state().wal_through;
+        let mut replay = Replay::open(folder, self.log, committed, recent)?;
+        loop {
+            let (rest, more) = self.replay_group(replay).await?;
+            replay = rest;
+            if !more {
+                break;
+            }
+            if self.hot.bytes() >= self.config.flush_bytes {
+                self.flush().await?;
+            }
+        }
+        let recovery = replay.finish();
+        self.report(&recovery);
+        Ok(recovery)
+    }
+
+    /// Reads, decodes and shows one group, off the async threads. Returns whether there was one.
+    async fn replay_group(&self, mut replay: Replay) -> Result<(Replay, bool)> {
+        let (decode, hot) = (Arc::clone(&self.decode), Arc::clone(&self.hot));
+        let status = Arc::clone(&self.status);
+        let read = move || -> Result<(Replay, bool)> {
+            let Some(group) = replay.next_group()? else { return Ok((replay, false)) };
+            let decoded = decode_group(&*decode, &group.entries, &hot.columns());
+            status.unreadable.add(decoded.unreadable.len() as u64);
+            hot.push(group.through, decoded.batches);
+            Ok((replay, true))
+        };
+        // Reading never panics; a runtime that is shutting down cancels it.
+        tokio::task::spawn_blocking(read).await.map_err(|_| Error::Closed)?
+    }
+
+    async fn flush(&self) -> Result<()> {
+        let sealed = self.hot.seal();
+        flush::flush(&self.table, &sealed.batches, &sealed.columns, sealed.through).await?;
+        self.hot.replace(sealed.batches.len(), self.table.state());
+        Ok(())
+    }
+
+    fn report(&self, recovery: &Recovery) {
+        self.status.set_damage(recovery.lost, recovery.quarantined.len() as u64);
+        if recovery.lost > 0 {
+            tracing::error!(
+                lost_entries = recovery.lost,
+                "the WAL lacks entries that were acknowledged once"
+            );
+        }
+        let (rows, next) = (self.hot.rows(), recovery.next.0);
+        tracing::info!(rows, next, "WAL replayed");
+    }
+
+    fn start(self, recovery: Recovery) -> Result<Store> {
+        let Self { config, hot, table, status, locks, .. } = self;
+        // As many groups are decoded at one time as there are cores.
+        let decoding_max = std::thread::available_parallelism().map_or(2, usize::from);
+        let (groups, durable) = mpsc::channel(decoding_max);
+        let parts = Parts {
+            settings: settings(&config),
+            folder: self.folder,
+            log: self.log,
+            clock: self.clock,
+            status: Arc::clone(&status),
+            hot: Arc::clone(&hot),
+            decode: self.decode,
+            runtime: tokio::runtime::Handle::current(),
+            groups,
+            _locks: Arc::clone(&locks),
+        };
+        let (wal, writer) = Wal::start(parts, recovery)?;
+        let publisher = Publisher { groups: durable, hot: Arc::clone(&hot), status };
+        let (commands, asked) = mpsc::channel(COMMANDS_MAX);
+        let health = Arc::new(Health::default());
+        let flusher = Flusher {
+            table: Arc::clone(&table),
+            hot: Arc::clone(&hot),
+            wal: wal.clone(),
+            commands: asked,
+            interval: config.flush_interval,
+            health: Arc::clone(&health),
+            _locks: Arc::clone(&locks),
+        };
+        let tasks = Tasks {
+            writer,
+            publisher: tokio::spawn(publisher.run()),
+            flusher: tokio::spawn(flusher.run()),
+            locks,
+        };
+        let shared = Shared {
+            wal_bytes_max: config.wal_bytes_max,
+            hot_bytes_max: config.hot_bytes_max,
+            wal,
+            hot,
+            table,
+            health,
+            commands,
+            closed: AtomicBool::new(false),
+            tasks: Mutex::new(Some(tasks)),
+        };
+        Ok(Store { shared: Arc::new(shared) })
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        sync: config.durability == Durability::Fsync,
+        group_wait: config.group_commit_wait,
+        group_bytes: config.group_commit_bytes,
+        // Trimming works by whole segments, so the limit must span several.
+        segment_bytes: config.wal_segment_bytes.min(config.wal_bytes_max / 4),
+        disk_free_bytes_min: config.disk_free_bytes_min,
+    }
+}

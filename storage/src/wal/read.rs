@@ -1,0 +1,99 @@
+//! Reads one segment as far as it can be read, and says what was wrong with it.
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::layout::{self, ALIGN, SEGMENT_HEADER_LEN, SegmentHeader, Stored};
+use crate::id::WalSeq;
+
+/// Everything intact in a segment.
+#[derive(Debug, Default)]
+pub(crate) struct Content {
+    /// Intact entries in ascending order of position.
+    pub(crate) entries: Vec<Stored>,
+    /// How many of them follow each other without a break from the header on.
+    pub(crate) unbroken: usize,
+    /// Offset where the unbroken entries end.
+    pub(crate) unbroken_end: usize,
+    /// What follows the unbroken entries, or precedes the first.
+    pub(crate) rest: Rest,
+}
+
+/// What a segment holds besides its unbroken entries.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Nothing, or reserved zeros.
+    #[default]
+    Empty,
+    /// Bytes that are no entry; intact entries may follow them.
+    Damaged,
+    /// Neither header can be read, and there is more than a header.
+    NoHeader,
+    /// It belongs to another log, or bears another segment's name.
+    Foreign,
+}
+
+impl Content {
+    /// Entries behind damaged bytes.
+    pub(crate) fn behind_damage(&self) -> &[Stored] {
+        &self.entries[self.unbroken..]
+    }
+}
+
+/// Reads `segment`, which by its name belongs to `log` and starts at `base`.
+pub(crate) fn read_segment(segment: &Bytes, log: Uuid, base: WalSeq) -> Content {
+    let Some(header) = SegmentHeader::decode(segment) else {
+        let body = segment.get(SEGMENT_HEADER_LEN..).unwrap_or_default();
+        let rest = if is_zero(body) { Rest::Empty } else { Rest::NoHeader };
+        return Content { rest, ..Content::default() };
+    };
+    if header.log != log || header.base != base {
+        return Content { rest: Rest::Foreign, ..Content::default() };
+    }
+    let mut entries = read_unbroken(segment, &header);
+    let unbroken = entries.len();
+    let unbroken_end = entries.last().map_or(SEGMENT_HEADER_LEN, |entry| entry.end);
+    let rest = if is_zero(&segment[unbroken_end..]) { Rest::Empty } else { Rest::Damaged };
+    if rest == Rest::Damaged {
+        let next = WalSeq(base.0 + unbroken as u64);
+        entries.extend(find_entries(segment, unbroken_end, header.salt, next));
+    }
+    Content { entries, unbroken, unbroken_end, rest }
+}
+
+fn read_unbroken(segment: &Bytes, header: &SegmentHeader) -> Vec<Stored> {
+    let mut entries = Vec::new();
+    let mut at = SEGMENT_HEADER_LEN;
+    let mut chain = header.chain();
+    let mut seq = header.base;
+    while let Some(entry) = layout::decode_entry(segment, at, header.salt) {
+        if entry.place.seq != seq || entry.place.previous != chain {
+            break;
+        }
+        at = entry.end;
+        chain = entry.checksum;
+        seq = WalSeq(seq.0 + 1);
+        entries.push(entry);
+    }
+    entries
+}
+
+/// Looks at every possible offset for intact entries at `next` or later, in ascending order.
+fn find_entries(segment: &Bytes, from: usize, salt: u64, mut next: WalSeq) -> Vec<Stored> {
+    let mut entries = Vec::new();
+    let mut at = from.next_multiple_of(ALIGN);
+    while at < segment.len() {
+        match layout::decode_entry(segment, at, salt) {
+            Some(entry) if entry.place.seq >= next => {
+                at = entry.end.next_multiple_of(ALIGN);
+                next = WalSeq(entry.place.seq.0.saturating_add(1));
+                entries.push(entry);
+            }
+            _ => at += ALIGN,
+        }
+    }
+    entries
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}

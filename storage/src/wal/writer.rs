@@ -1,0 +1,361 @@
+//! The one thread that writes the log: gathers requests into a group, writes and syncs it, trims old segments.
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use uuid::Uuid;
+
+use super::folder::Folder;
+use super::layout::{GROUP_ENTRIES_MAX, entry_len};
+use super::recent::Recent;
+use super::replay::{Recovery, failed};
+use super::segment::{Sealed, Segment, SegmentName};
+use super::status::Status;
+use super::{Group, Message, Request};
+use crate::entry::{Appended, Decode, Entry, decode_group};
+use crate::error::{Error, Result};
+use crate::hot::Hot;
+use crate::id::WalSeq;
+use crate::lock::Lock;
+use crate::time::Clock;
+
+/// A group takes waiting requests up to this many times `group_commit_bytes`.
+const GROUP_BYTES_FACTOR: usize = 4;
+const RETRY_AFTER_FULL: Duration = Duration::from_secs(5);
+
+/// The part of the configuration that concerns the writer.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// False where the operating system's word is enough.
+    pub(crate) sync: bool,
+    /// Longest wait for company.
+    pub(crate) group_wait: Duration,
+    /// No waiting beyond this.
+    pub(crate) group_bytes: usize,
+    /// A new segment starts beyond this.
+    pub(crate) segment_bytes: u64,
+    /// Nothing is taken while the disk has less.
+    pub(crate) disk_free_bytes_min: u64,
+}
+
+/// Everything the writer works with.
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) folder: Arc<dyn Folder>,
+    pub(crate) log: Uuid,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) hot: Arc<Hot>,
+    pub(crate) decode: Arc<dyn Decode>,
+    /// Where decoding runs.
+    pub(crate) runtime: tokio::runtime::Handle,
+    /// Durable groups, in order; its bound is also the number of groups decoded at one time.
+    pub(crate) groups: tokio::sync::mpsc::Sender<Group>,
+    /// Held until the thread ends: nobody else may open the log while something is written.
+    pub(crate) _locks: Arc<Vec<Lock>>,
+}
+
+/// See the module.
+pub(crate) struct Writer {
+    parts: Parts,
+    messages: mpsc::Receiver<Message>,
+    segment: Option<Segment>,
+    sealed: Vec<Sealed>,
+    next: WalSeq,
+    next_number: u64,
+    recent: Recent,
+}
+
+/// Requests that will be written together.
+#[derive(Default)]
+struct Gathered {
+    entries: Vec<Entry>,
+    bytes: usize,
+    answers: Vec<(oneshot::Sender<Result<Appended>>, Appended)>,
+    permits: Option<OwnedSemaphorePermit>,
+}
+
+/// Why a group was not written.
+#[derive(Debug, Clone, Copy)]
+enum Refusal {
+    DiskFull { free_bytes: u64 },
+    ReadOnly,
+}
+
+impl Refusal {
+    fn error(self) -> Error {
+        match self {
+            Self::DiskFull { free_bytes } => {
+                Error::DiskFull { free_bytes, retry_after: RETRY_AFTER_FULL }
+            }
+            Self::ReadOnly => Error::ReadOnly,
+        }
+    }
+}
+
+impl Writer {
+    /// A writer that goes on where `recovery` ended.
+    pub(crate) fn new(parts: Parts, recovery: Recovery, messages: mpsc::Receiver<Message>) -> Self {
+        let Recovery { segments: sealed, next, next_number, recent, .. } = recovery;
+        let writer = Self { parts, messages, segment: None, sealed, next, next_number, recent };
+        writer.count_bytes();
+        writer
+    }
+
+    /// Works until all handles are dropped or [`Message::End`] comes.
+    pub(crate) fn run(mut self) {
+        let mut deferred = None;
+        while let Some(message) = deferred.take().or_else(|| self.messages.recv().ok()) {
+            match message {
+                Message::Append(request) => {
+                    let (gathered, next) = self.gather(request);
+                    deferred = next;
+                    self.commit(gathered);
+                }
+                Message::Trim { through, done } => {
+                    let trimmed = self.trim(through);
+                    // The flusher may have gone meanwhile; the trim stands.
+                    let _ = done.send(trimmed);
+                }
+                Message::Drain { done } => self.pass_on(Gathered::default(), None, Some(done)),
+                Message::End => break,
+            }
+        }
+    }
+
+    /// Takes what is waiting, and waits a little for more. Also returns a message that came in between and is no request.
+    fn gather(&mut self, first: Request) -> (Gathered, Option<Message>) {
+        let mut gathered = Gathered::default();
+        self.admit(&mut gathered, first);
+        let bytes_max = self.parts.settings.group_bytes.saturating_mul(GROUP_BYTES_FACTOR);
+        let deadline = Instant::now() + self.parts.settings.group_wait;
+        while gathered.bytes < bytes_max && gathered.answers.len() < GROUP_ENTRIES_MAX {
+            let message = if gathered.bytes < self.parts.settings.group_bytes {
+                let left = deadline.saturating_duration_since(Instant::now());
+                self.messages.recv_timeout(left).ok()
+            } else {
+                self.messages.try_recv().ok()
+            };
+            match message {
+                Some(Message::Append(request)) => self.admit(&mut gathered, request),
+                other => return (gathered, other),
+            }
+        }
+        (gathered, None)
+    }
+
+    fn admit(&mut self, gathered: &mut Gathered, request: Request) {
+        let Request { entry, fingerprint, permit, answer } = request;
+        if answer.is_closed() {
+            return;
+        }
+        let seq = WalSeq(self.next.0 + gathered.entries.len() as u64);
+        let received = entry.received_unix_nano;
+        let duplicate =
+            fingerprint.is_some_and(|fingerprint| self.recent.contains(fingerprint, received));
+        if duplicate {
+            self.parts.status.duplicates.add(1);
+            gathered.answers.push((answer, Appended::Duplicate));
+        } else {
+            if let Some(fingerprint) = fingerprint {
+                self.recent.insert(fingerprint, received, seq);
+            }
+            gathered.bytes += entry.body.len();
+            gathered.entries.push(entry);
+            gathered.answers.push((answer, Appended::Stored(seq)));
+        }
+        match &mut gathered.permits {
+            Some(permits) => permits.merge(permit),
+            None => gathered.permits = Some(permit),
+        }
+    }
+
+    fn commit(&mut self, mut gathered: Gathered) {
+        if gathered.answers.is_empty() {
+            return;
+        }
+        let entries: Arc<[Entry]> = std::mem::take(&mut gathered.entries).into();
+        if entries.is_empty() {
+            return self.pass_on(gathered, None, None);
+        }
+        let started = Instant::now();
+        if let Err(refusal) = self.check_disk(gathered.bytes) {
+            return self.refuse(gathered, refusal);
+        }
+        // Decoding runs beside the write and the sync; its result is dropped where they fail.
+        let decoding = self.decode(Arc::clone(&entries));
+        if let Err(refusal) = self.write(&entries) {
+            return self.refuse(gathered, refusal);
+        }
+        let status = &self.parts.status;
+        status.groups.add(1);
+        status.entries.add(entries.len() as u64);
+        status.bytes.add(gathered.bytes as u64);
+        status.commit_nanos.add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        self.count_bytes();
+        self.pass_on(gathered, Some((decoding, entries.len())), None);
+    }
+
+    fn decode(&self, entries: Arc<[Entry]>) -> tokio::task::JoinHandle<crate::entry::Decoded> {
+        let decode = Arc::clone(&self.parts.decode);
+        let columns = self.parts.hot.columns();
+        self.parts.runtime.spawn_blocking(move || decode_group(&*decode, &entries, &columns))
+    }
+
+    fn pass_on(
+        &mut self,
+        gathered: Gathered,
+        decoding: Option<(tokio::task::JoinHandle<crate::entry::Decoded>, usize)>,
+        drained: Option<oneshot::Sender<()>>,
+    ) {
+        let first = self.next;
+        let entries = decoding.as_ref().map_or(0, |(_, entries)| *entries as u64);
+        self.next = WalSeq(first.0 + entries);
+        let group = Group {
+            through: WalSeq(self.next.0 - 1),
+            first,
+            decoding: decoding.map(|(decoding, _)| decoding),
+            answers: gathered.answers,
+            drained,
+            permits: gathered.permits,
+        };
+        // Without a publisher the runtime is shutting down: the senders inside are dropped, which says "closed".
+        let _ = self.parts.groups.blocking_send(group);
+    }
+
+    fn refuse(&mut self, gathered: Gathered, refusal: Refusal) {
+        self.recent.forget_from(self.next);
+        if let Refusal::DiskFull { .. } = refusal {
+            self.parts.status.refused.add(gathered.answers.len() as u64);
+        }
+        for (answer, _) in gathered.answers {
+            // Whoever went away does not need to know.
+            let _ = answer.send(Err(refusal.error()));
+        }
+    }
+
+    fn check_disk(&self, bytes: usize) -> Result<(), Refusal> {
+        if self.parts.status.is_read_only() {
+            return Err(Refusal::ReadOnly);
+        }
+        // A disk that cannot say how full it is will say so when written to.
+        let free_bytes = self.parts.folder.free_bytes().unwrap_or(u64::MAX);
+        let needed = self.parts.settings.disk_free_bytes_min.saturating_add(bytes as u64);
+        if free_bytes < needed { Err(Refusal::DiskFull { free_bytes }) } else { Ok(()) }
+    }
+
+    /// Makes a group durable. A segment that failed once is never written or synced again: the group goes to a new one,
+    /// whose base outranks whatever of it the failed one holds. A second failure ends all writing.
+    fn write(&mut self, entries: &[Entry]) -> Result<(), Refusal> {
+        for _ in 0..2 {
+            match self.write_once(entries) {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    self.parts.status.failures.add(1);
+                    self.abandon_segment();
+                    if is_disk_full(&error) {
+                        tracing::warn!(%error, "no room for the WAL");
+                        return Err(Refusal::DiskFull { free_bytes: 0 });
+                    }
+                    tracing::error!(%error, "write to the WAL failed");
+                }
+            }
+        }
+        tracing::error!("the WAL is read-only from now on; queries go on");
+        self.parts.status.set_read_only();
+        Err(Refusal::ReadOnly)
+    }
+
+    fn write_once(&mut self, entries: &[Entry]) -> io::Result<()> {
+        let needed: usize = entries.iter().map(|entry| entry_len(entry.body.len())).sum();
+        let mut segment = match self.segment.take() {
+            Some(segment) if self.fits(&segment, needed) => segment,
+            full => {
+                if let Some(full) = full {
+                    self.seal(full);
+                }
+                self.create_segment()?
+            }
+        };
+        let written = segment.append(self.next, entries);
+        let segment = self.segment.insert(segment);
+        written?;
+        if self.parts.settings.sync { segment.sync() } else { Ok(()) }
+    }
+
+    /// A segment takes any group while it is empty, so that large bodies find a place.
+    fn fits(&self, segment: &Segment, needed: usize) -> bool {
+        segment.bytes().saturating_add(needed as u64) <= self.parts.settings.segment_bytes
+    }
+
+    fn create_segment(&mut self) -> io::Result<Segment> {
+        let name = SegmentName { number: self.next_number, base: self.next, quarantined: false };
+        self.next_number += 1;
+        let folder = &*self.parts.folder;
+        let now = self.parts.clock.now_unix_nano();
+        let file = name.file();
+        let bytes = self.parts.settings.segment_bytes;
+        let created = Segment::create(folder, self.parts.log, name, bytes, now);
+        if created.is_err() {
+            // What is left of it holds no entry; replay passes over it, so this may fail.
+            let _ = folder.remove(&file);
+        }
+        created
+    }
+
+    fn seal(&mut self, segment: Segment) {
+        self.sealed.push(segment.seal(WalSeq(self.next.0 - 1)));
+    }
+
+    fn abandon_segment(&mut self) {
+        if let Some(segment) = self.segment.take() {
+            self.sealed.push(segment.seal_without_last_group(WalSeq(self.next.0 - 1)));
+        }
+    }
+
+    /// Deletes segments that end at `through` or before; first saves which requests were in them.
+    fn trim(&mut self, through: WalSeq) -> Result<()> {
+        let folder = Arc::clone(&self.parts.folder);
+        let now = self.parts.clock.now_unix_nano();
+        self.recent
+            .save(&*folder, through, now)
+            .map_err(|source| failed(&*folder, "save recent requests in", "", source))?;
+        if self.next.0 <= through.0 + 1
+            && let Some(segment) = self.segment.take()
+        {
+            self.seal(segment);
+        }
+        let result = self.delete_through(through);
+        self.count_bytes();
+        result
+    }
+
+    fn delete_through(&mut self, through: WalSeq) -> Result<()> {
+        let folder = &*self.parts.folder;
+        let mut result = Ok(());
+        self.sealed.retain(|segment| {
+            if segment.last > through || segment.name.quarantined || result.is_err() {
+                return true;
+            }
+            let file = segment.name.file();
+            result = folder
+                .remove(&file)
+                .map_err(|source| failed(folder, "delete WAL segment", &file, source));
+            result.is_err()
+        });
+        result?;
+        folder.sync().map_err(|source| failed(folder, "sync WAL folder", "", source))
+    }
+
+    fn count_bytes(&self) {
+        let kept = self.sealed.iter().filter(|segment| !segment.name.quarantined);
+        let sealed: u64 = kept.map(|segment| segment.bytes).sum();
+        let open = self.segment.as_ref().map_or(0, Segment::bytes);
+        self.parts.status.set_bytes_used(sealed + open);
+    }
+}
+
+fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
