@@ -1,3 +1,9 @@
 import { render } from "preact";
+import { App } from "./app.tsx";
+import "./style.css";
+
 const root = document.getElementById("page");
-if (root) render(<p>Spanlake</p>, root);
+if (root) {
+  root.replaceChildren();
+  render(<App />, root);
+}

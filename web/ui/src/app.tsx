@@ -1,0 +1,78 @@
+// The frame: rail, bar, and the page that the URL names.
+import { useEffect, useState } from "preact/hooks";
+import { useKeys } from "./keys.ts";
+import { Bar } from "./parts/bar.tsx";
+import { Help } from "./parts/help.tsx";
+import { Rail } from "./parts/rail.tsx";
+import { DependenciesPage } from "./pages/dependencies.tsx";
+import { LatencyPage } from "./pages/latency.tsx";
+import { NetworkPage } from "./pages/network.tsx";
+import { OverviewPage } from "./pages/overview.tsx";
+import { SqlPage } from "./pages/sql.tsx";
+import { StoragePage } from "./pages/storage.tsx";
+import { TracesPage } from "./pages/traces.tsx";
+import { TracePage } from "./pages/trace/page.tsx";
+import { StateProvider, useRootState, type State } from "./state.tsx";
+import type { Page } from "./url.ts";
+
+const VIEWS: Record<Page, () => preact.JSX.Element> = {
+  overview: OverviewPage,
+  traces: TracesPage,
+  trace: TracePage,
+  latency: LatencyPage,
+  dependencies: DependenciesPage,
+  network: NetworkPage,
+  sql: SqlPage,
+  storage: StoragePage,
+};
+
+const TITLES: Record<Page, string> = {
+  overview: "Overview",
+  traces: "Traces",
+  trace: "Trace",
+  latency: "Latency",
+  dependencies: "Dependencies",
+  network: "Network",
+  sql: "SQL",
+  storage: "Storage",
+};
+
+export function App(): preact.JSX.Element {
+  const state = useRootState();
+  const [help, setHelp] = useState(false);
+  const { page, id } = state.place;
+  useEffect(() => {
+    document.title = page === "trace" ? `Trace ${id.slice(0, 8)} · Spanlake` : `${TITLES[page]} · Spanlake`;
+  }, [page, id]);
+  useKeys(state, { help: () => setHelp((shown) => !shown), close: () => setHelp(false) });
+  return (
+    <StateProvider value={state}>
+      <div class="frame">
+        <Rail onHelp={() => setHelp(true)} />
+        <div class="main">
+          <Bar title={TITLES[page]} />
+          <Content key={page} state={state} />
+        </div>
+        {help && <Help onClose={() => setHelp(false)} />}
+      </div>
+    </StateProvider>
+  );
+}
+
+function Content(props: { state: State }): preact.JSX.Element {
+  const { page } = props.state.place;
+  const View = VIEWS[page];
+  const ranged = page !== "trace" && page !== "sql" && page !== "storage";
+  return (
+    <main class={`content page-${page}`} id="content">
+      {props.state.rangeError && ranged ? (
+        <div class="box box-error" role="alert">
+          <b><span class="mark-error" aria-hidden="true" /> The time range cannot be read: {props.state.rangeError}</b>
+          <p>Write <code>-1h</code>, <code>now</code>, <code>2026-11-22T10:00:00Z</code> or Unix seconds.</p>
+        </div>
+      ) : (
+        <View />
+      )}
+    </main>
+  );
+}

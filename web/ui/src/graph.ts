@@ -1,0 +1,145 @@
+// The map of dependencies: which nodes are in sight, where they stand, how their edges run.
+import dagre from "@dagrejs/dagre";
+
+export interface Edge {
+  caller: string;
+  callee: string;
+  kind: string;
+  calls: number;
+  errors: number;
+  callerP50: number | null;
+  callerP99: number | null;
+  calleeP50: number | null;
+  calleeP99: number | null;
+  requestBytes: number | null;
+  responseBytes: number | null;
+  weighted: number;
+}
+
+export interface PlacedNode {
+  name: string;
+  x: number;
+  y: number;
+  external: boolean;
+}
+
+export interface PlacedEdge {
+  edges: Edge[];
+  caller: string;
+  callee: string;
+  calls: number;
+  errors: number;
+  path: string;
+  /** True where the edge runs against the layers: part of a cycle. */
+  back: boolean;
+}
+
+export interface Layout {
+  nodes: PlacedNode[];
+  edges: PlacedEdge[];
+  width: number;
+  height: number;
+}
+
+export const NODE_WIDTH = 168;
+export const NODE_HEIGHT = 36;
+export const MOST_NODES = 60;
+
+/** Names that are only ever called as database or external: they have no spans of their own. */
+export function externals(edges: readonly Edge[]): Set<string> {
+  const found = new Set<string>();
+  const inside = new Set<string>();
+  for (const edge of edges) {
+    inside.add(edge.caller);
+    if (edge.kind === "database" || edge.kind === "external") found.add(edge.callee);
+    else inside.add(edge.callee);
+  }
+  for (const name of inside) found.delete(name);
+  return found;
+}
+
+/** Edges within `depth` steps of `focus`, upstream and downstream; all where there is no focus. */
+export function focused(edges: readonly Edge[], focus: string, depth: number): Edge[] {
+  if (focus === "") return [...edges];
+  const near = new Set([focus]);
+  for (const [from, to] of [["caller", "callee"], ["callee", "caller"]] as const) {
+    let edge = new Set([focus]);
+    for (let step = 0; step < depth && edge.size > 0; step += 1) {
+      const next = new Set<string>();
+      for (const one of edges) if (edge.has(one[from]) && !near.has(one[to])) next.add(one[to]);
+      for (const name of next) near.add(name);
+      edge = next;
+    }
+  }
+  return edges.filter((edge) => near.has(edge.caller) && near.has(edge.callee) && (depth > 1 || edge.caller === focus || edge.callee === focus));
+}
+
+/** The busiest nodes by calls in and out, and how many are left out. */
+export function busiest(edges: readonly Edge[], most: number): { edges: Edge[]; hidden: number } {
+  const calls = new Map<string, number>();
+  for (const edge of edges) {
+    calls.set(edge.caller, (calls.get(edge.caller) ?? 0) + edge.calls);
+    calls.set(edge.callee, (calls.get(edge.callee) ?? 0) + edge.calls);
+  }
+  if (calls.size <= most) return { edges: [...edges], hidden: 0 };
+  const kept = new Set([...calls].sort((a, b) => b[1] - a[1]).slice(0, most).map(([name]) => name));
+  const left = edges.filter((edge) => kept.has(edge.caller) && kept.has(edge.callee));
+  const shown = new Set(left.flatMap((edge) => [edge.caller, edge.callee]));
+  return { edges: left, hidden: calls.size - shown.size };
+}
+
+/** Layers from left to right, callers first. */
+export function layout(edges: readonly Edge[]): Layout {
+  const graph = new dagre.graphlib.Graph();
+  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 76, edgesep: 10, marginx: 24, marginy: 24, acyclicer: "greedy" });
+  graph.setDefaultEdgeLabel(() => ({}));
+  const outside = externals(edges);
+  const pairs = new Map<string, Edge[]>();
+  for (const edge of edges) {
+    for (const name of [edge.caller, edge.callee]) graph.setNode(name, { width: NODE_WIDTH, height: NODE_HEIGHT });
+    const key = JSON.stringify([edge.caller, edge.callee]);
+    const list = pairs.get(key);
+    if (list) list.push(edge);
+    else pairs.set(key, [edge]);
+  }
+  for (const list of pairs.values()) {
+    const [first] = list;
+    if (first && first.caller !== first.callee) graph.setEdge(first.caller, first.callee, { weight: 1 + Math.log10(1 + sum(list, (edge) => edge.calls)) });
+  }
+  dagre.layout(graph);
+  const nodes = graph.nodes().map((name: string): PlacedNode => {
+    const { x, y } = graph.node(name) as { x: number; y: number };
+    return { name, x, y, external: outside.has(name) };
+  });
+  const at = new Map(nodes.map((node) => [node.name, node]));
+  const placed = [...pairs.values()].flatMap((list) => placeEdge(list, at));
+  const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
+  return { nodes, edges: placed, width: Math.max(200, width), height: Math.max(80, height) };
+}
+
+function sum(edges: readonly Edge[], value: (edge: Edge) => number): number {
+  return edges.reduce((total, edge) => total + value(edge), 0);
+}
+
+function placeEdge(list: Edge[], at: Map<string, PlacedNode>): PlacedEdge[] {
+  const [first] = list;
+  const from = first && at.get(first.caller);
+  const to = first && at.get(first.callee);
+  if (!first || !from || !to) return [];
+  const back = to.x <= from.x;
+  return [{ edges: list, caller: first.caller, callee: first.callee, calls: sum(list, (edge) => edge.calls), errors: sum(list, (edge) => edge.errors), path: curve(from, to), back }];
+}
+
+/** Out of the right side, into the left; what runs backwards goes around below. */
+function curve(from: PlacedNode, to: PlacedNode): string {
+  const half = NODE_WIDTH / 2;
+  const x1 = from.x + half;
+  const x2 = to.x - half;
+  if (from === to) return `M${x1} ${from.y - 6} C${x1 + 34} ${from.y - 44} ${x1 - 40} ${from.y - 50} ${x1 - 34} ${from.y - NODE_HEIGHT / 2}`;
+  if (to.x > from.x) {
+    const bend = Math.max(24, (x2 - x1) / 2);
+    return `M${x1} ${from.y} C${x1 + bend} ${from.y} ${x2 - bend} ${to.y} ${x2} ${to.y}`;
+  }
+  const low = Math.max(from.y, to.y) + NODE_HEIGHT * 1.1;
+  return `M${x1} ${from.y} C${x1 + 44} ${from.y} ${x1 + 44} ${low} ${(x1 + x2) / 2} ${low} S${x2 - 44} ${to.y} ${x2} ${to.y}`;
+}

@@ -1,0 +1,72 @@
+// Keys of all pages. Nothing happens while a person types into a field.
+import { useEffect, useRef } from "preact/hooks";
+import { shiftRange, zoomRange, type RangeText } from "./range.ts";
+import type { State } from "./state.tsx";
+import type { Page } from "./url.ts";
+
+export const PAGE_KEYS: readonly [string, Page, string][] = [
+  ["o", "overview", "Overview"],
+  ["t", "traces", "Traces"],
+  ["l", "latency", "Latency"],
+  ["d", "dependencies", "Dependencies"],
+  ["n", "network", "Network"],
+  ["q", "sql", "SQL"],
+  ["s", "storage", "Storage"],
+];
+
+export interface KeyActions {
+  help: () => void;
+  close: () => void;
+}
+
+export function useKeys(state: State, actions: KeyActions): void {
+  const current = useRef({ state, actions });
+  current.current = { state, actions };
+  const waiting = useRef(0);
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent): void => {
+      if (event.key === "Escape") current.current.actions.close();
+      if (event.metaKey || event.ctrlKey || event.altKey || isTyping(event.target)) return;
+      if (performance.now() - waiting.current < 1500) {
+        waiting.current = 0;
+        const page = PAGE_KEYS.find(([key]) => key === event.key)?.[1];
+        if (page) {
+          event.preventDefault();
+          current.current.state.open(page);
+        }
+        return;
+      }
+      if (event.key === "g") waiting.current = performance.now();
+      else act(event, current.current.state, current.current.actions);
+    };
+    // First of all listeners, so that a page does not take the second key of `g d` for its own.
+    addEventListener("keydown", pressed, true);
+    return () => removeEventListener("keydown", pressed, true);
+  }, []);
+}
+
+function act(event: KeyboardEvent, state: State, actions: KeyActions): void {
+  const range = (next: RangeText | null): void => {
+    if (next) state.setRange(next);
+  };
+  const keys: Record<string, () => void> = {
+    "/": () => document.querySelector<HTMLInputElement>(".page-trace .row-search, .bar .search input")?.focus(),
+    "?": actions.help,
+    ".": () => state.set({ live: state.live ? null : "1" }, true),
+    "[": () => range(shiftRange(state.range, -0.5)),
+    "]": () => range(shiftRange(state.range, 0.5)),
+    "-": () => range(zoomRange(state.range, 2)),
+    "=": () => range(zoomRange(state.range, 0.5)),
+    c: () => void navigator.clipboard?.writeText(location.href),
+    r: state.refresh,
+    x: () => document.querySelector<HTMLElement>(".exports button, .exports a")?.focus(),
+  };
+  const action = keys[event.key];
+  if (!action || event.defaultPrevented) return;
+  event.preventDefault();
+  action();
+}
+
+export function isTyping(target: EventTarget | null): boolean {
+  return target instanceof HTMLElement && (target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName));
+}

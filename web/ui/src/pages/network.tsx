@@ -1,0 +1,151 @@
+// Network: bytes by service in four components that are never mixed, with coverage; and who caused them.
+import { apiPath, getRows, type Answer, type Row } from "../api.ts";
+import { numberOf, numberOrZero } from "../exact.ts";
+import { Badge, Figure, Link, Notes, SameQuestion, Service } from "../parts/bits.tsx";
+import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
+import { Table, type Column } from "../parts/table.tsx";
+import { rangeArguments, rangeKey, rangeQuery } from "../rangequery.ts";
+import { useApp, useAsk } from "../state.tsx";
+import { bytes, count, grouped, percent, ratio } from "../units.ts";
+
+interface Usage {
+  service: string;
+  serverIn: number | null;
+  serverOut: number | null;
+  clientOut: number | null;
+  clientIn: number | null;
+  bytesIn: number | null;
+  bytesOut: number | null;
+  spans: number;
+  coverage: number | null;
+}
+
+interface Caused {
+  service: string;
+  name: string;
+  traces: number;
+  bytes: number | null;
+}
+
+function readUsage(row: Row): Usage {
+  return {
+    service: String(row["service"] ?? ""),
+    serverIn: numberOf(row["server_in"]),
+    serverOut: numberOf(row["server_out"]),
+    clientOut: numberOf(row["client_out"]),
+    clientIn: numberOf(row["client_in"]),
+    bytesIn: numberOf(row["bytes_in"]),
+    bytesOut: numberOf(row["bytes_out"]),
+    spans: numberOrZero(row["spans"]),
+    coverage: numberOf(row["coverage"]),
+  };
+}
+
+function readCaused(row: Row): Caused {
+  return { service: String(row["root_service"] ?? ""), name: String(row["root_name"] ?? ""), traces: numberOrZero(row["traces"]), bytes: numberOf(row["bytes"]) };
+}
+
+/** Bytes with all digits on hover; where no span carried a size, a dash that says so. */
+function Bytes(props: { value: number | null; known: boolean }): preact.JSX.Element {
+  if (props.value === null || !props.known) return <span class="quiet" title="No span of this service carried a body size.">–</span>;
+  return <span title={`${grouped(props.value)} B`}>{bytes(props.value)}</span>;
+}
+
+function columns(): Column<Usage>[] {
+  const part = (key: "serverIn" | "serverOut" | "clientOut" | "clientIn" | "bytesIn" | "bytesOut", label: string, help: string): Column<Usage> => ({
+    key, label, help, number: true, value: (row) => row[key], cell: (row) => <Bytes value={row[key]} known={(row.coverage ?? 0) > 0} />,
+  });
+  return [
+    { key: "service", label: "Service", value: (row) => row.service, cell: (row) => <Service name={row.service} link /> },
+    part("bytesIn", "In", "server in + client in."),
+    part("bytesOut", "Out", "server out + client out."),
+    part("serverIn", "Server in", "Bodies of requests that it served, and of messages that it consumed."),
+    part("serverOut", "Server out", "Bodies of the responses that it gave."),
+    part("clientOut", "Client out", "Bodies of requests that it made, and of messages that it produced."),
+    part("clientIn", "Client in", "Bodies of the responses that it got."),
+    { key: "spans", label: "Eligible spans", help: "Spans that could carry a body size.", number: true, value: (row) => row.spans, cell: (row) => count(row.spans), title: (row) => grouped(row.spans) },
+    { key: "coverage", label: "Coverage", help: "Share of eligible spans that carried a size. Sizes are optional: a low coverage means that the bytes are a lower bound.", number: true, value: (row) => row.coverage, cell: (row) => <Coverage share={row.coverage} /> },
+  ];
+}
+
+function Coverage(props: { share: number | null }): preact.JSX.Element {
+  if (props.share === null) return <span class="quiet" title="No span could have carried a size.">–</span>;
+  return (
+    <>
+      <span class="share" aria-hidden="true"><i style={{ width: `${props.share * 100}%` }} /></span>
+      {percent(props.share)}
+    </>
+  );
+}
+
+const CAUSED_COLUMNS: Column<Caused>[] = [
+  { key: "service", label: "Root service", value: (row) => row.service, cell: (row) => (row.service === "" ? <span class="quiet">No root yet</span> : <Service name={row.service} />) },
+  { key: "name", label: "Root operation", value: (row) => row.name, cell: (row) => row.name, title: (row) => row.name },
+  { key: "traces", label: "Traces", number: true, value: (row) => row.traces, cell: (row) => count(row.traces), title: (row) => grouped(row.traces) },
+  { key: "bytes", label: "Bytes caused", help: "All bytes moved between services in the traces that this operation started.", number: true, value: (row) => row.bytes, cell: (row) => <Bytes value={row.bytes} known /> },
+  { key: "each", label: "A trace", number: true, value: (row) => (row.bytes === null ? null : row.bytes / Math.max(1, row.traces)), cell: (row) => <Bytes value={row.bytes === null ? null : row.bytes / Math.max(1, row.traces)} known /> },
+  { key: "open", label: "", cell: (row) => <TracesLink row={row} /> },
+];
+
+function TracesLink(props: { row: Caused }): preact.JSX.Element {
+  const { href } = useApp();
+  return <Link to={href("traces", { root_service: props.row.service, root_name: props.row.name })}>Traces</Link>;
+}
+
+export function NetworkPage(): preact.JSX.Element {
+  const { place, range, set } = useApp();
+  const isCaused = place.params["by"] === "caused";
+  const path = apiPath(isCaused ? "network/caused" : "network", rangeQuery(range));
+  const { data, error, loading } = useAsk(JSON.stringify(["network", isCaused, rangeKey(place.params)]), (signal) => getRows(path, signal));
+  const view = isCaused ? "network_caused" : "network";
+  return (
+    <>
+      <div class="section-head">
+        <span class="tabs" role="group" aria-label="Bytes by">
+          <button type="button" class={isCaused ? "" : "on"} onClick={() => set({ by: null, sort: null })}>By service</button>
+          <button type="button" class={isCaused ? "on" : ""} onClick={() => set({ by: "caused", sort: null })}>Caused by</button>
+        </span>
+        <span class="quiet">{isCaused ? "Bytes moved in the traces that each root operation started" : "Bytes of bodies that each service moved"}</span>
+      </div>
+      {error && <ErrorBox error={error} what="Network" />}
+      {!error && !data && loading && <><Waiting height={44} /><Waiting rows={10} /></>}
+      {data && (data.rows.length === 0 ? <NoSpans what="spans" /> : isCaused ? <CausedTable answer={data} /> : <UsageTable answer={data} />)}
+      {data && <SameQuestion path={path} statement={`SELECT * FROM ${view}${rangeArguments(range)}\nORDER BY ${isCaused ? "bytes" : "bytes_out"} DESC`} />}
+    </>
+  );
+}
+
+function UsageTable(props: { answer: Answer }): preact.JSX.Element {
+  const rows = props.answer.rows.map(readUsage);
+  const sum = (value: (row: Usage) => number | null): number => rows.reduce((total, row) => total + (value(row) ?? 0), 0);
+  const eligible = sum((row) => row.spans);
+  const sized = sum((row) => (row.coverage ?? 0) * row.spans);
+  const coverage = ratio(sized, eligible);
+  return (
+    <>
+      <div class="figures">
+        <Figure label="Served" help="Request and response bodies as servers saw them, messages as consumers did.">{sized > 0 ? bytes(sum((row) => row.serverIn) + sum((row) => row.serverOut)) : "–"}</Figure>
+        <Figure label="Called" help="The same traffic as clients and producers saw it, and what went to external systems.">{sized > 0 ? bytes(sum((row) => row.clientIn) + sum((row) => row.clientOut)) : "–"}</Figure>
+        <Figure label="Coverage" name="coverage" help="Share of eligible spans that carried a size.">{percent(coverage)}</Figure>
+        {coverage !== null && coverage < 0.9 && <Badge tone="warn" title="Spans without a size count no bytes: the true figures are higher.">lower bound</Badge>}
+        <Notes notes={props.answer.notes} />
+      </div>
+      <Table name="network" rows={rows} columns={columns()} sort="-bytesOut" rowKey={(row) => row.service} />
+    </>
+  );
+}
+
+function CausedTable(props: { answer: Answer }): preact.JSX.Element {
+  const rows = props.answer.rows.map(readCaused);
+  const total = rows.reduce((sum, row) => sum + (row.bytes ?? 0), 0);
+  return (
+    <>
+      <div class="figures">
+        <Figure label="Bytes caused" name="bytes">{bytes(total)}</Figure>
+        <Figure label="Root operations">{rows.length}</Figure>
+        <Notes notes={props.answer.notes} />
+      </div>
+      <Table name="caused" rows={rows} columns={CAUSED_COLUMNS} sort="-bytes" rowKey={(row) => `${row.service}\n${row.name}`} />
+    </>
+  );
+}

@@ -1,0 +1,200 @@
+// The panel of one span: figures, typed attributes, events, links, resource. All of it as text.
+import { useEffect, useState } from "preact/hooks";
+import { exactText, numberOrZero, plainText, typeName } from "../../exact.ts";
+import { Badge, Copy, Duration, Link, Service } from "../../parts/bits.tsx";
+import { Icon } from "../../parts/icons.tsx";
+import { useApp } from "../../state.tsx";
+import { selfTime } from "../../tree.ts";
+import { duration, exactDuration } from "../../units.ts";
+import type { Fields, Span, Trace } from "./model.ts";
+
+interface DetailProps {
+  trace: Trace;
+  index: number;
+  onClose: () => void;
+}
+
+export function Detail(props: DetailProps): preact.JSX.Element | null {
+  const { trace, index, onClose } = props;
+  const [width, setWidth] = useState(400);
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent): void => {
+      if (event.key === "Escape") onClose();
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, [onClose]);
+  const row = trace.rows[index];
+  if (!row) return null;
+  return (
+    <aside class="detail" style={{ "--detail": `${width}px` } as preact.CSSProperties} aria-label="Span">
+      <Grip onMove={(x) => setWidth(Math.min(900, Math.max(280, innerWidth - x)))} />
+      <div class="detail-body">
+        <div class="detail-head">
+          <h2>{row.span ? row.span.name : "Missing parent"}</h2>
+          <button type="button" class="icon-button" onClick={onClose} title="Close (Esc)" aria-label="Close"><Icon name="close" /></button>
+        </div>
+        {row.span ? <SpanDetail trace={trace} index={index} span={row.span} /> : <MissingDetail id={row.id} children_={row.children} />}
+      </div>
+    </aside>
+  );
+}
+
+function Grip(props: { onMove: (x: number) => void }): preact.JSX.Element {
+  const [held, setHeld] = useState(false);
+  return (
+    <div
+      class="detail-grip"
+      onPointerDown={(event) => {
+        event.currentTarget.setPointerCapture(event.pointerId);
+        setHeld(true);
+      }}
+      onPointerMove={(event) => held && props.onMove(event.clientX)}
+      onPointerUp={() => setHeld(false)}
+    />
+  );
+}
+
+function MissingDetail(props: { id: string; children_: number }): preact.JSX.Element {
+  return (
+    <>
+      <p>
+        {props.children_ === 1 ? "One span names" : `${props.children_} spans name`} <code>{props.id}</code> as parent, but that span has not been received: it may be late, lost, sampled
+        away, or sent elsewhere.
+      </p>
+      <p class="quiet">The hatched bar covers what is known of it: from the first start to the last end of its children.</p>
+    </>
+  );
+}
+
+function SpanDetail(props: { trace: Trace; index: number; span: Span }): preact.JSX.Element {
+  const { trace, span, index } = props;
+  const { row } = span;
+  const own = selfTime(trace.rows, index).reduce((sum, [from, to]) => sum + to - from, 0);
+  const facts: [string, unknown][] = [
+    ["Start", `+${duration(span.start)}`],
+    ["Start, UTC", row["start_time"]],
+    ["Kind", span.kind],
+    ["Status message", row["status_message"]],
+    ["Span id", span.id],
+    ["Parent id", span.parent],
+    ["Scope", scopeText(row["scope"])],
+    ["Trace state", row["trace_state"]],
+    ["Weight", numberOrZero(row["weight"]) === 1 ? null : row["weight"]],
+  ];
+  return (
+    <>
+      <div class="figures">
+        <div class="figure"><span class="label">Service</span><span><Service name={span.service} /></span></div>
+        <div class="figure"><span class="label">Duration</span><span title={exactDuration(span.duration)}><Duration nanos={span.duration} /></span></div>
+        <div class="figure"><span class="label" title="Time in which none of its children ran.">Self time</span><span><Duration nanos={own} /></span></div>
+        <div class="figure">
+          <span class="label">Status</span>
+          <span class={span.status === "ERROR" ? "error-text" : ""}>{span.status === "ERROR" && <span class="mark-error" aria-hidden="true" />}{span.status || "UNSET"}</span>
+        </div>
+      </div>
+      <dl class="pairs" data-part="facts">
+        {facts.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => (
+          <Pair key={name} name={name} value={value} plain />
+        ))}
+      </dl>
+      <Pairs title="Attributes" part="attributes" value={row["attributes"]} dropped={row["dropped_attributes_count"]} />
+      <Events span={span} dropped={row["dropped_events_count"]} />
+      <Links span={span} dropped={row["dropped_links_count"]} />
+      <Pairs title="Resource" part="resource" value={row["resource"]} />
+      <details class="same">
+        <summary>The stored row as JSON</summary>
+        <Copy text={exactText(row, " ").trimStart()} label="Copy JSON" />
+        <pre class="code">{exactText(row, " ").trimStart()}</pre>
+      </details>
+    </>
+  );
+}
+
+function scopeText(value: unknown): string | null {
+  if (typeof value !== "object" || value === null) return typeof value === "string" ? value : null;
+  const { name, version } = value as Fields;
+  return [name, version].filter((part) => typeof part === "string" && part !== "").join(" ") || null;
+}
+
+function Pair(props: { name: string; value: unknown; plain?: boolean }): preact.JSX.Element {
+  const kind = typeName(props.value);
+  return (
+    <>
+      <dt>{props.name}</dt>
+      <dd>
+        {!props.plain && kind !== "string" && <span class="type">{kind}</span>}
+        {plainText(props.value) || <span class="quiet">empty</span>}
+      </dd>
+    </>
+  );
+}
+
+interface PairsProps {
+  title: string;
+  part: string;
+  value: unknown;
+  dropped?: unknown;
+}
+
+function Pairs(props: PairsProps): preact.JSX.Element | null {
+  const pairs = typeof props.value === "object" && props.value !== null ? Object.entries(props.value).sort(([a], [b]) => a.localeCompare(b)) : [];
+  const dropped = numberOrZero(props.dropped);
+  if (pairs.length === 0 && dropped === 0) return null;
+  return (
+    <section>
+      <h3>{props.title} <span class="quiet">{pairs.length}</span> <Dropped count={dropped} /></h3>
+      <dl class="pairs" data-part={props.part}>
+        {pairs.map(([key, value]) => <Pair key={key} name={key} value={value} />)}
+      </dl>
+    </section>
+  );
+}
+
+function Dropped(props: { count: number }): preact.JSX.Element | null {
+  return props.count > 0 ? <Badge tone="warn" title="The sender left these out before sending: its limits were reached.">{props.count} dropped by the sender</Badge> : null;
+}
+
+function Events(props: { span: Span; dropped: unknown }): preact.JSX.Element | null {
+  const { span } = props;
+  const dropped = numberOrZero(props.dropped);
+  if (span.events.length === 0 && dropped === 0) return null;
+  return (
+    <section data-part="events">
+      <h3>Events <span class="quiet">{span.events.length}</span> <Dropped count={dropped} /></h3>
+      {span.events.map((event, index) => (
+        <div class="event" key={index}>
+          <p><b>{event.name}</b><span class="quiet" title={`${exactDuration(event.at - span.start)} after the span's start`}>+{duration(event.at - span.start)}</span></p>
+          <Attributes value={event.fields["attributes"]} />
+        </div>
+      ))}
+    </section>
+  );
+}
+
+function Links(props: { span: Span; dropped: unknown }): preact.JSX.Element | null {
+  const { href } = useApp();
+  const { links } = props.span;
+  const dropped = numberOrZero(props.dropped);
+  if (links.length === 0 && dropped === 0) return null;
+  return (
+    <section data-part="links">
+      <h3>Links <span class="quiet">{links.length}</span> <Dropped count={dropped} /></h3>
+      {links.map((link, index) => (
+        <div class="event" key={index}>
+          <p>
+            <Link to={href("trace", { span: String(link["span_id"] ?? "") }, String(link["trace_id"] ?? ""))} class="mono">{String(link["trace_id"] ?? "").slice(0, 16)}…</Link>
+            <code class="quiet">{String(link["span_id"] ?? "")}</code>
+          </p>
+          <Attributes value={link["attributes"]} />
+        </div>
+      ))}
+    </section>
+  );
+}
+
+function Attributes(props: { value: unknown }): preact.JSX.Element | null {
+  if (typeof props.value !== "object" || props.value === null) return null;
+  const pairs = Object.entries(props.value);
+  return pairs.length === 0 ? null : <dl class="pairs">{pairs.map(([key, value]) => <Pair key={key} name={key} value={value} />)}</dl>;
+}

@@ -1,0 +1,90 @@
+// One trace: who, when, how long; the waterfall; the panel of the selected span.
+import { useMemo, useState } from "preact/hooks";
+import { apiPath, getJson } from "../../api.ts";
+import { localTime, toMillis, utcText } from "../../instant.ts";
+import { Badge, Copy, Duration, Figure, Link, Service } from "../../parts/bits.tsx";
+import { Empty, ErrorBox, Waiting } from "../../parts/states.tsx";
+import { useApp, useAsk } from "../../state.tsx";
+import { count, grouped, plural } from "../../units.ts";
+import { Detail } from "./detail.tsx";
+import { readTraceAnswer, type Fields, type Trace } from "./model.ts";
+import { Waterfall } from "./waterfall.tsx";
+
+export function TracePage(): preact.JSX.Element {
+  const { place } = useApp();
+  const id = place.id.toLowerCase();
+  const { data, error, loading } = useAsk(`trace ${id}`, async (signal) => readTraceAnswer((await getJson(apiPath(`traces/${encodeURIComponent(id)}`), signal)) as Fields));
+  if (error?.status === 404) return <Unknown id={id} />;
+  if (error) return <div class="content"><ErrorBox error={error} what={`Trace ${id}`} /></div>;
+  if (!data) return loading ? <div class="content"><Waiting height={64} /><Waiting rows={16} /></div> : <Unknown id={id} />;
+  if (data.spans === 0) return <Unknown id={id} />;
+  return <Loaded trace={data} />;
+}
+
+function Unknown(props: { id: string }): preact.JSX.Element {
+  const { href } = useApp();
+  return (
+    <div class="content">
+      <Empty title="This trace is not here">
+        <p>No span with the trace id <code>{props.id}</code> is stored. It may not have been received, or its partition has expired.</p>
+        <p><Link to={href("traces")}>Search traces</Link> · <Link to={href("storage")}>See what is stored</Link></p>
+      </Empty>
+    </div>
+  );
+}
+
+function Loaded(props: { trace: Trace }): preact.JSX.Element {
+  const { trace } = props;
+  const { place, set } = useApp();
+  const [wanted, setWanted] = useState(place.params["find"] ?? "");
+  const byId = useMemo(() => new Map(trace.rows.map((row, index) => [row.id, index])), [trace]);
+  const selected = place.params["row"] ? Number(place.params["row"]) : (byId.get(place.params["span"] ?? "") ?? -1);
+  const select = (index: number): void => {
+    const row = trace.rows[index];
+    // Two spans may share an id: then the row is named, else the span.
+    if (row) set(byId.get(row.id) === index ? { span: row.id, row: null } : { span: row.id, row: String(index) }, true);
+  };
+  return (
+    <>
+      <Head trace={trace} wanted={wanted} onFind={(text) => {
+        setWanted(text);
+        set({ find: text }, true);
+      }} />
+      <div class="trace-body">
+        <Waterfall trace={trace} selected={selected} onSelect={select} wanted={wanted} />
+        {trace.rows[selected] && <Detail key={selected} trace={trace} index={selected} onClose={() => set({ span: null, row: null }, true)} />}
+      </div>
+    </>
+  );
+}
+
+function Head(props: { trace: Trace; wanted: string; onFind: (text: string) => void }): preact.JSX.Element {
+  const { trace } = props;
+  const path = `traces/${trace.id}`;
+  return (
+    <div class="trace-head">
+      <div class="trace-title">
+        {trace.root ? <><Service name={trace.root.service} /><b>{trace.root.name}</b></> : <b>No root span received</b>}
+        <span class="quiet" title={utcText(trace.origin)}>{localTime(toMillis(trace.origin))}</span>
+        <span><code title={trace.id}>{trace.id}</code> <Copy text={trace.id} /></span>
+        {trace.missing > 0 && <Badge tone="warn" title="Spans that are named as parents but have not been received; drawn hatched.">{plural(trace.missing, "missing parent")}</Badge>}
+      </div>
+      <div class="figures">
+        <Figure label="Duration" name="duration" help="End minus start of the root span: what the caller waited."><Duration nanos={trace.duration} /></Figure>
+        {trace.length !== trace.duration && <Figure label="Extent" name="extent" help="From the first start to the last end of any span."><Duration nanos={trace.length} /></Figure>}
+        <Figure label="Spans" name="spans" title={grouped(trace.spans)}>{count(trace.spans)}</Figure>
+        <Figure label="Errors" name="errors">{trace.errors > 0 ? <span class="error-text"><span class="mark-error" aria-hidden="true" />{count(trace.errors)}</span> : "0"}</Figure>
+        <Figure label="Services" name="services">{trace.services.length}</Figure>
+        <Figure label="Depth" name="depth">{trace.depth}</Figure>
+      </div>
+      <div class="trace-tools">
+        <input class="row-search" type="search" placeholder="Find in this trace" aria-label="Find in this trace" value={props.wanted} onInput={(event) => props.onFind(event.currentTarget.value)} />
+        <span class="legend">{trace.services.slice(0, 12).map(([name, spans]) => <span key={name} title={`${spans} spans`}><Service name={name} /></span>)}{trace.services.length > 12 && <span class="quiet">and {trace.services.length - 12} more</span>}</span>
+        <span class="exports">
+          <a href={apiPath(path, { format: "otlp" })} download={`${trace.id}.otlp.json`}>OTLP JSON</a>
+          <a href={apiPath(path, { format: "jaeger" })} download={`${trace.id}.jaeger.json`}>Jaeger JSON</a>
+        </span>
+      </div>
+    </div>
+  );
+}

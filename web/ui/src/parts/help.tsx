@@ -1,0 +1,48 @@
+import { useEffect, useRef } from "preact/hooks";
+import { PAGE_KEYS } from "../keys.ts";
+
+const KEYS: readonly [string, string][] = [
+  ["/", "Search; in a trace: find a span"],
+  [".", "Live on and off"],
+  ["[ ]", "Range back, forward"],
+  ["- =", "Range wider, narrower"],
+  ["r", "Ask again"],
+  ["c", "Copy the link"],
+  ["x", "To the exports"],
+  ["Esc", "Close"],
+  ["?", "This list"],
+];
+
+const TRACE_KEYS: readonly [string, string][] = [
+  ["↑ ↓", "Select a span"],
+  ["← →", "Fold, unfold"],
+  ["w s", "Zoom in, out"],
+  ["a d", "Move left, right"],
+  ["f", "Frame the selection"],
+  ["0", "Show the whole trace"],
+  ["n", "Next match"],
+  ["e", "Next error"],
+];
+
+export function Help(props: { onClose: () => void }): preact.JSX.Element {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  const lines = (keys: readonly [string, string][]): preact.JSX.Element[] =>
+    keys.map(([key, words]) => (
+      <div key={key}>
+        <dt>{key.split(" ").map((one) => <kbd key={one}>{one}</kbd>)}</dt>
+        <dd>{words}</dd>
+      </div>
+    ));
+  return (
+    <dialog ref={dialog} class="help" onClose={props.onClose} onClick={(event) => event.target === dialog.current && props.onClose()}>
+      <h2>Keys</h2>
+      <div class="help-columns">
+        <dl>{lines(PAGE_KEYS.map(([key, , label]) => [`g ${key}`, label]))}</dl>
+        <dl>{lines(KEYS)}</dl>
+        <dl>{lines(TRACE_KEYS)}</dl>
+      </div>
+      <button type="button" class="button" onClick={props.onClose}>Close</button>
+    </dialog>
+  );
+}
