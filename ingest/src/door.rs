@@ -1,6 +1,11 @@
 //! The doors: what every request passes, whichever protocol brought it.
+mod answer;
+mod body;
 mod count;
-pub(crate) mod flight;
+mod flight;
+mod otlp_grpc;
+mod otlp_http;
+mod zipkin;
 
 use std::sync::Arc;
 
@@ -10,6 +15,7 @@ use storage::time::TimeRange;
 use storage::{Appended, Clock, Entry, Store};
 
 use self::count::Counts;
+pub(crate) use self::flight::retry_after;
 use self::flight::{Flight, Held};
 use crate::decode::Format;
 use crate::decode::census::Census;
@@ -96,17 +102,17 @@ impl Ingest {
 
     /// `POST /v1/traces` (protobuf and JSON, gzip and zstd).
     pub fn otlp_http(&self) -> axum::Router {
-        unimplemented!()
+        otlp_http::router(self.clone())
     }
 
     /// `opentelemetry.proto.collector.trace.v1.TraceService/Export`.
     pub fn otlp_grpc(&self) -> axum::Router {
-        unimplemented!()
+        otlp_grpc::router(self.clone())
     }
 
     /// `POST /api/v2/spans`.
     pub fn zipkin(&self) -> axum::Router {
-        unimplemented!()
+        zipkin::router(self.clone())
     }
 
     /// Figures for `/metrics`: requests, spans and bytes taken, refusals by reason, by door.
@@ -159,6 +165,9 @@ impl Ingest {
     /// Counts a refusal on its way out.
     pub(crate) fn counted<T>(&self, door: Door, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
+            if let Error::Storage(cause) = error {
+                tracing::warn!(door = door.label(), error = ?cause, "storage refused a request");
+            }
             self.counts.refused(door, error.kind());
         }
         result
