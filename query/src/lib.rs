@@ -13,6 +13,7 @@ pub mod view;
 mod views;
 
 pub use config::Config;
+pub use datafusion::common::ScalarValue;
 pub use engine::{Answer, Engine};
 pub use error::{Error, Result};
 pub use view::{View, ViewRequest};

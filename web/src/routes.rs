@@ -1,0 +1,250 @@
+//! Every route, in one table: the router, the roles, the known parameters and the OpenAPI document are made of it.
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Extension, Request};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post, put};
+use query::View;
+
+use crate::api::{health, partitions, retention, sql, status, traces, views};
+use crate::state::Shared;
+use crate::{Error, Role, Web, openapi, page, safety};
+
+/// A parameter of a route.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// Name in the query string (or, where the path has it in braces, in the path).
+    pub name: &'static str,
+    /// What it means, with an example.
+    pub help: &'static str,
+}
+
+/// What an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// Rows, in any format of [`crate::Format`].
+    Rows,
+    /// One JSON document.
+    Json,
+    /// Text.
+    Text,
+}
+
+/// One route.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// `get`, `post` or `put`.
+    pub method: &'static str,
+    /// Path, with `{name}` for its parts.
+    pub path: &'static str,
+    /// Who may use it; `None`: everybody, always.
+    pub role: Option<Role>,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Its own parameters.
+    pub own: &'static [Parameter],
+    /// Columns that `column=value` filters by.
+    pub filters: &'static [&'static str],
+    /// What it answers.
+    pub answers: Answers,
+    /// What the body is, with an example; `None` where it has none.
+    pub body: Option<&'static str>,
+    handler: fn() -> MethodRouter<Arc<Shared>>,
+}
+
+const FORMAT: [Parameter; 2] = [
+    Parameter {
+        name: "format",
+        help: "json, ndjson, csv, arrow, parquet or table; outranks the header Accept",
+    },
+    Parameter {
+        name: "formula_guard",
+        help: "CSV: on (default) puts ' before texts that a spreadsheet would take for a formula; off leaves them",
+    },
+];
+
+const FROM: Parameter = Parameter {
+    name: "from",
+    help: "start of the range, inclusive: -1h, now, 2026-11-21T10:00:00Z, 2026-11-21 or Unix seconds",
+};
+const TO: Parameter = Parameter { name: "to", help: "end of the range, exclusive, likewise" };
+const LIMIT: Parameter = Parameter { name: "limit", help: "rows at most" };
+const RANGE: &[Parameter] = &[FROM, TO, LIMIT];
+
+impl Route {
+    /// Everything its query string may hold.
+    pub fn parameters(&self) -> impl Iterator<Item = Parameter> {
+        let filters = self.filters.iter().map(|name| Parameter {
+            name,
+            help: "only rows whose column of that name has exactly this value",
+        });
+        let format: &[Parameter] = match self.answers {
+            Answers::Rows => &FORMAT,
+            Answers::Json | Answers::Text => &[],
+        };
+        self.own.iter().copied().chain(filters).chain(format.iter().copied())
+    }
+
+    const fn view(
+        path: &'static str,
+        view: View,
+        summary: &'static str,
+        handler: fn() -> MethodRouter<Arc<Shared>>,
+    ) -> Self {
+        Self { own: RANGE, filters: views::filters(view), ..Self::rows(path, summary, handler) }
+    }
+
+    const fn rows(
+        path: &'static str,
+        summary: &'static str,
+        handler: fn() -> MethodRouter<Arc<Shared>>,
+    ) -> Self {
+        Self {
+            method: "get",
+            path,
+            role: Some(Role::Query),
+            summary,
+            own: &[],
+            filters: &[],
+            answers: Answers::Rows,
+            body: None,
+            handler,
+        }
+    }
+
+    const fn json(
+        path: &'static str,
+        summary: &'static str,
+        handler: fn() -> MethodRouter<Arc<Shared>>,
+    ) -> Self {
+        Self { answers: Answers::Json, ..Self::rows(path, summary, handler) }
+    }
+
+    const fn text(
+        path: &'static str,
+        summary: &'static str,
+        handler: fn() -> MethodRouter<Arc<Shared>>,
+    ) -> Self {
+        Self { answers: Answers::Text, ..Self::rows(path, summary, handler) }
+    }
+
+    const fn admin(self, method: &'static str, body: Option<&'static str>) -> Self {
+        Self { method, body, role: Some(Role::Admin), ..self }
+    }
+}
+
+/// All routes; every other path is the page.
+pub const ROUTES: &[Route] = &[
+    Route {
+        method: "post",
+        body: Some(
+            "a statement as text, or JSON: {\"query\": \"SELECT ... WHERE service = $1\", \"params\": [\"cart\"]}",
+        ),
+        ..Route::rows("/api/v1/sql", "Runs one read-only SQL statement.", || post(sql::sql))
+    },
+    Route {
+        own: traces::PARAMETERS,
+        filters: views::filters(View::Traces),
+        ..Route::rows(
+            "/api/v1/traces",
+            "Searches traces. The header spanlake-cursor has the cursor of the next page, where there is one.",
+            || get(traces::search),
+        )
+    },
+    Route::view(
+        "/api/v1/latency",
+        View::Latency,
+        "End-to-end latency of traces by root service and operation.",
+        || get(views::latency),
+    ),
+    Route::view(
+        "/api/v1/latency/histogram",
+        View::LatencyHistogram,
+        "Histogram of the end-to-end latency.",
+        || get(views::histogram),
+    ),
+    Route::view(
+        "/api/v1/operations",
+        View::Operations,
+        "Rate, errors and latency of spans by service, operation and kind.",
+        || get(views::operations),
+    ),
+    Route::view("/api/v1/dependencies", View::Dependencies, "Who calls whom.", || {
+        get(views::dependencies)
+    }),
+    Route::view("/api/v1/network", View::Network, "Bytes by service, with coverage.", || {
+        get(views::network)
+    }),
+    Route::view(
+        "/api/v1/network/caused",
+        View::NetworkCaused,
+        "Bytes moved in the traces that each root operation started.",
+        || get(views::caused),
+    ),
+    Route::rows("/api/v1/partitions", "Dates of the table with their size and expiry.", || {
+        get(partitions::list)
+    }),
+    Route::json(
+        "/api/v1/partitions/drop",
+        "Removes whole dates; answers with the receipt.",
+        || post(partitions::drop),
+    )
+    .admin("post", Some("{\"dates\": [\"2026-11-21\"]}")),
+    Route::json("/api/v1/retention", "The retention rule in force.", || get(retention::show)),
+    Route::json("/api/v1/retention", "Sets the retention rule; null keeps everything.", || {
+        put(retention::set)
+    })
+    .admin("put", Some("{\"ttl\": \"7d\"}")),
+    Route {
+        own: &[Parameter {
+            name: "ttl",
+            help: "7d, 36h, never; the rule in force where it is absent",
+        }],
+        ..Route::json("/api/v1/retention/plan", "What a rule would remove now.", || {
+            get(retention::plan)
+        })
+    },
+    Route::json("/api/v1/retention/receipts", "Receipts of all removals, oldest first.", || {
+        get(retention::receipts)
+    }),
+    Route::json("/api/v1/flush", "Writes the spans in memory into files.", || {
+        post(partitions::flush)
+    })
+    .admin("post", None),
+    Route::json("/api/v1/status", "What the server does and holds.", || get(status::status)),
+    Route::json("/api/v1/openapi.json", "This description.", || get(openapi::show)),
+    Route {
+        role: None,
+        ..Route::text("/healthz", "The process answers.", || get(health::healthz))
+    },
+    Route::text("/readyz", "Spans are taken and can be stored; 503 says why not.", || {
+        get(health::readyz)
+    }),
+    Route::text("/metrics", "Figures in Prometheus' text format.", || get(health::metrics)),
+];
+
+/// The whole HTTP door on one port: API, probes, metrics and page.
+pub fn router(web: Web) -> Router {
+    let auth = web.auth.clone();
+    let shared = Arc::new(Shared::new(web));
+    let mut router = Router::new();
+    for route in ROUTES {
+        let mut handler = (route.handler)().layer(Extension(route));
+        if let Some(role) = route.role {
+            handler = handler.layer(auth.layer(role));
+        }
+        router = router.route(route.path, handler);
+    }
+    let guard = middleware::from_fn_with_state(Arc::clone(&shared), safety::guard);
+    router
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(page::serve)
+        .layer(guard)
+        .with_state(shared)
+}
+
+async fn wrong_method(request: Request) -> Response {
+    Error::Method(request.method().to_string()).into_response()
+}
