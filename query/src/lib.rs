@@ -8,6 +8,8 @@
 pub mod config;
 pub mod engine;
 pub mod error;
+mod histogram;
+mod quantile;
 pub mod spans;
 pub mod view;
 mod views;

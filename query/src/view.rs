@@ -1,7 +1,7 @@
 //! Views by name, with their range and filters.
 
 /// A view: a SQL table function and an HTTP endpoint over the same code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum View {
     /// One row a trace.
     Traces,
@@ -19,6 +19,32 @@ pub enum View {
     NetworkCaused,
 }
 
+impl View {
+    /// All views.
+    pub const ALL: [Self; 7] = [
+        Self::Traces,
+        Self::Latency,
+        Self::LatencyHistogram,
+        Self::Operations,
+        Self::Dependencies,
+        Self::Network,
+        Self::NetworkCaused,
+    ];
+
+    /// The name of the table function.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Latency => "latency",
+            Self::LatencyHistogram => "latency_histogram",
+            Self::Operations => "operations",
+            Self::Dependencies => "dependencies",
+            Self::Network => "network",
+            Self::NetworkCaused => "network_caused",
+        }
+    }
+}
+
 /// A question to a view. Texts are as users type them: `-1h`, `now`, RFC 3339, Unix seconds.
 #[derive(Debug, Clone)]
 pub struct ViewRequest {
@@ -34,4 +60,31 @@ pub struct ViewRequest {
     pub order: Option<String>,
     /// Row limit.
     pub limit: Option<usize>,
+}
+
+impl ViewRequest {
+    /// Everything that `view` knows.
+    pub fn everything(view: View) -> Self {
+        Self { view, from: None, to: None, filter: None, order: None, limit: None }
+    }
+
+    /// The SQL statement that asks the same.
+    pub fn sql(&self) -> String {
+        let time = |text: &Option<String>| match text {
+            Some(text) => format!("'{}'", text.replace('\'', "''")),
+            None => "NULL".to_owned(),
+        };
+        let (from, to) = (time(&self.from), time(&self.to));
+        let mut sql = format!("SELECT * FROM {}({from}, {to})", self.view.name());
+        if let Some(filter) = &self.filter {
+            sql.push_str(&format!(" WHERE {filter}"));
+        }
+        if let Some(order) = &self.order {
+            sql.push_str(&format!(" ORDER BY {order}"));
+        }
+        if let Some(limit) = self.limit {
+            sql.push_str(&format!(" LIMIT {limit}"));
+        }
+        sql
+    }
 }

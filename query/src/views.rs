@@ -1,31 +1,144 @@
-//! Views: one view = one file: question -> plan -> rows. Each is a SQL table function of its name, too.
+//! Views: one view = one file: question -> spans -> rows. Each is a SQL table function of its name, too.
+//!
+//! ```text
+//! dependencies('-1h')  -> function   arguments -> range          a table whose scan is one ViewExec
+//!                      -> load       stored columns, open traces completed   -> forest (spans by trace)
+//!                      -> dependencies, traces, latency, network             -> rows
+//!                         operations, network: straight from the scan, no forest
+//! ```
+//! Definitions: docs/sql.md. The same question asked of `spans` by plain SQL gives the same answer.
+mod attribute;
+mod dependencies;
+mod edge;
+mod forest;
+mod function;
+mod latency;
+mod load;
+mod network;
+mod operations;
+mod range;
+mod rows;
+mod traces;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::SessionContext;
+use storage::TimeRange;
 
 use crate::Result;
 use crate::spans::Tables;
-use crate::view::ViewRequest;
+use crate::view::{View, ViewRequest};
+use forest::{Forest, Texts};
+use load::Source;
+
+/// What an answer could not know, as `(name, value)`.
+pub(crate) type Notes = Vec<(&'static str, String)>;
+
+/// Where a view leaves its notes once it has read everything.
+type NoteBoard = Arc<Mutex<Notes>>;
 
 /// A view's rows, and what they could not know.
 pub(crate) struct Planned {
     /// The rows, filtered, ordered and limited as asked.
     pub(crate) rows: DataFrame,
-    /// Notes of the answer; may need a query of their own.
-    pub(crate) notes: Vec<(&'static str, String)>,
+    /// Notes of the answer.
+    pub(crate) notes: Notes,
 }
 
 /// Registers every view over `tables` as a table function. Called once for each SQL query, so it must be cheap:
 /// nothing is planned or read before the function is used.
 pub(crate) fn register(context: &SessionContext, tables: &Tables) {
-    let _ = (context, tables);
+    register_with(context, tables, &NoteBoard::default());
 }
 
-/// Plans the answer to `request`; `context` has `spans` and the table functions registered. Runs on the query runtime.
+fn register_with(context: &SessionContext, tables: &Tables, notes: &NoteBoard) {
+    for view in View::ALL {
+        let function = function::Function::new(view, tables.clone(), Arc::clone(notes));
+        context.register_udtf(view.name(), Arc::new(function));
+    }
+    context.register_udaf(crate::quantile::quantile());
+}
+
+/// Answers `request`; `context` has `spans` registered. Runs on the query runtime, and reads all that the view needs
+/// before it returns, because only then the notes are known.
 pub(crate) async fn plan(
     context: &SessionContext,
     tables: &Tables,
     request: &ViewRequest,
 ) -> Result<Planned> {
-    let _ = (context, tables, request);
-    unimplemented!()
+    let notes = NoteBoard::default();
+    register_with(context, tables, &notes);
+    let rows = rows(context, request).await.map_err(failed)?;
+    let notes = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Planned { rows, notes })
+}
+
+async fn rows(context: &SessionContext, request: &ViewRequest) -> PlanResult<DataFrame> {
+    context.sql(&request.sql()).await?.cache().await
+}
+
+fn failed(error: DataFusionError) -> crate::Error {
+    crate::Error {
+        kind: storage::Kind::Internal,
+        message: error.to_string(),
+        source: Some(Box::new(error)),
+    }
+}
+
+/// The columns of a view.
+fn schema(view: View) -> PlanResult<SchemaRef> {
+    let (forest, words) = (Forest::default(), Texts::default());
+    let empty = match view {
+        View::Traces => traces::batch(&forest, &[]),
+        View::Latency => latency::batch(&forest, &[]),
+        View::LatencyHistogram => latency::histogram_batch(&forest, &[]),
+        View::Operations => operations::batch(&words, &[]),
+        View::Dependencies => dependencies::batch(&forest, &[]),
+        View::Network => network::batch(&words, &[]),
+        View::NetworkCaused => network::caused_batch(&forest, &[]),
+    };
+    Ok(empty?.schema())
+}
+
+/// The rows of a view. `columns` are those that will be read, as positions in [`schema`].
+async fn answer(
+    view: View,
+    source: &Source,
+    range: TimeRange,
+    columns: &[usize],
+    notes: &mut Notes,
+) -> PlanResult<Vec<RecordBatch>> {
+    let extent = match view {
+        View::Operations => return operations::answer(source, range).await,
+        View::Network => return network::answer(source, range, notes).await,
+        View::Dependencies => dependencies::EXTENT,
+        View::NetworkCaused => network::CAUSED_EXTENT,
+        View::Traces => traces::extent(columns.contains(&schema(view)?.index_of("bytes")?)),
+        View::Latency | View::LatencyHistogram => traces::extent(false),
+    };
+    let forest = source.forest(range, extent).await?;
+    match view {
+        View::Traces => traces::answer(&forest, range, notes),
+        View::Latency => latency::answer(&forest, range, notes),
+        View::LatencyHistogram => latency::histogram(&forest, range, notes),
+        View::NetworkCaused => network::caused(&forest, range, notes),
+        View::Dependencies | View::Operations | View::Network => {
+            dependencies::answer(&forest, range, notes)
+        }
+    }
+}
+
+/// Orders two groups by service, then name.
+fn by_names(forest: &Forest, a: (u32, u32), b: (u32, u32)) -> std::cmp::Ordering {
+    let names = |(service, name): (u32, u32)| (forest.texts.text(service), forest.texts.text(name));
+    names(a).cmp(&names(b))
+}
+
+/// A share as a note: `0.973`, or `unknown` where there was nothing to carry anything.
+fn share_note(share: Option<f64>) -> String {
+    share.map_or_else(|| "unknown".to_owned(), |share| format!("{share:.3}"))
 }

@@ -1,0 +1,178 @@
+//! Edges: one call from a service to another service, a queue, a database or something outside.
+use super::attribute::Sizes;
+use super::forest::{Caller, Forest, Kind, Span, Trace};
+
+/// How the callee was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum EdgeKind {
+    /// A span and its parent in different services.
+    Rpc,
+    /// The same where the child is a CONSUMER.
+    Messaging,
+    /// A CONSUMER's link to a span of another service that is not its parent.
+    Link,
+    /// A CLIENT or PRODUCER span without a child in another service, that names a database.
+    Database,
+    /// The same, that names a queue or an address.
+    External,
+}
+
+impl EdgeKind {
+    /// The word in the column.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Rpc => "rpc",
+            Self::Messaging => "messaging",
+            Self::Link => "link",
+            Self::Database => "database",
+            Self::External => "external",
+        }
+    }
+}
+
+/// One call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Edge<'a> {
+    /// Calling service.
+    pub(crate) caller: u32,
+    /// Called service or external node; `None` where an external node has no name: no edge then, only a count.
+    pub(crate) callee: Option<u32>,
+    /// How.
+    pub(crate) kind: EdgeKind,
+    /// The span that tells start, status and weight: the callee's, or the caller's where the callee has none.
+    pub(crate) span: &'a Span,
+    /// As the caller saw it, in nanoseconds.
+    pub(crate) caller_nano: Option<i64>,
+    /// As the callee saw it.
+    pub(crate) callee_nano: Option<i64>,
+    /// Bytes there.
+    pub(crate) request: Option<i64>,
+    /// Bytes back.
+    pub(crate) response: Option<i64>,
+}
+
+/// Bytes that edges moved.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Moved {
+    /// Edges.
+    pub(crate) calls: i64,
+    /// Edges that carried a size.
+    pub(crate) sized: i64,
+    /// There.
+    pub(crate) request: i64,
+    /// Back.
+    pub(crate) response: i64,
+}
+
+impl Moved {
+    /// Adds one edge.
+    pub(crate) fn add(&mut self, edge: &Edge<'_>) {
+        self.calls += 1;
+        self.sized += i64::from(edge.request.is_some() || edge.response.is_some());
+        self.request = self.request.saturating_add(edge.request.unwrap_or(0));
+        self.response = self.response.saturating_add(edge.response.unwrap_or(0));
+    }
+
+    /// Adds those of another.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.sized += other.sized;
+        self.request = self.request.saturating_add(other.request);
+        self.response = self.response.saturating_add(other.response);
+    }
+
+    /// There and back.
+    pub(crate) fn bytes(&self) -> i64 {
+        self.request.saturating_add(self.response)
+    }
+}
+
+/// What the edges of one trace carried, links not among them: a message is counted where it was sent.
+pub(crate) fn moved(forest: &Forest, trace: &Trace<'_>) -> Moved {
+    let mut moved = Moved::default();
+    within(forest, trace, |edge| {
+        if edge.callee.is_some() {
+            moved.add(&edge);
+        }
+    });
+    moved
+}
+
+/// All edges of one trace except links.
+pub(crate) fn within<'a>(forest: &'a Forest, trace: &Trace<'a>, mut each: impl FnMut(Edge<'a>)) {
+    let mut answered = vec![false; trace.len() as usize];
+    for own in 0..trace.len() {
+        let Caller::Known(caller) = trace.caller(own) else { continue };
+        if trace.span(caller).service != trace.span(own).service {
+            answered[caller as usize] = true;
+            each(between(forest, trace, caller, own));
+        }
+    }
+    for own in 0..trace.len() {
+        if trace.span(own).kind.calls() && !answered[own as usize] {
+            each(outward(forest, trace, own));
+        }
+    }
+}
+
+/// All link edges. A span that is linked but not stored makes none.
+pub(crate) fn links(forest: &Forest) -> impl Iterator<Item = Edge<'_>> {
+    forest.links.iter().filter_map(|link| {
+        let callee = &forest.spans[link.span as usize];
+        let caller = &forest.spans[forest.find(link.trace, link.id)? as usize];
+        let is_parent = link.trace == callee.trace && callee.parent == Some(link.id);
+        (caller.service != callee.service && !is_parent).then(|| Edge {
+            caller: caller.service,
+            callee: Some(callee.service),
+            kind: EdgeKind::Link,
+            span: callee,
+            caller_nano: caller.kind.calls().then_some(caller.duration),
+            callee_nano: Some(callee.duration),
+            request: None,
+            response: None,
+        })
+    })
+}
+
+/// The edge of a span and its parent in another service.
+fn between<'a>(forest: &Forest, trace: &Trace<'a>, caller: u32, callee: u32) -> Edge<'a> {
+    let (from, to) = (trace.span(caller), trace.span(callee));
+    let own = sizes(forest, trace, callee);
+    // A parent that is no CLIENT or PRODUCER tells of its own request, not of this call.
+    let calling = from.kind.calls();
+    let other = if calling { sizes(forest, trace, caller) } else { Sizes::default() };
+    Edge {
+        caller: from.service,
+        callee: Some(to.service),
+        kind: if to.kind == Kind::Consumer { EdgeKind::Messaging } else { EdgeKind::Rpc },
+        span: to,
+        caller_nano: calling.then_some(from.duration),
+        callee_nano: Some(to.duration),
+        request: own.request.or(own.message).or(other.request).or(other.message),
+        response: own.response.or(other.response),
+    }
+}
+
+/// The edge of a CLIENT or PRODUCER to something that sent no spans.
+fn outward<'a>(forest: &Forest, trace: &Trace<'a>, own: u32) -> Edge<'a> {
+    let span = trace.span(own);
+    let peer = forest.peers.get(trace.position(own) as usize).copied().flatten();
+    let carried = sizes(forest, trace, own);
+    Edge {
+        caller: span.service,
+        callee: peer.map(|peer| peer.name),
+        kind: match peer {
+            Some(peer) if peer.database => EdgeKind::Database,
+            _ => EdgeKind::External,
+        },
+        span,
+        caller_nano: Some(span.duration),
+        callee_nano: None,
+        request: carried.request.or(carried.message),
+        response: carried.response,
+    }
+}
+
+fn sizes(forest: &Forest, trace: &Trace<'_>, own: u32) -> Sizes {
+    forest.sizes.get(trace.position(own) as usize).copied().unwrap_or_default()
+}

@@ -1,0 +1,372 @@
+//! Spans of many traces, compact and grouped by trace, with each span's parent resolved.
+//!
+//! About 100 bytes a span. Everything here is independent of the order in which spans came, so that an answer is the
+//! same before and after a flush.
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::attribute::{Peer, Sizes};
+
+/// Texts, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    ids: HashMap<Arc<str>, u32>,
+    texts: Vec<Arc<str>>,
+    bytes: usize,
+}
+
+impl Texts {
+    /// The id of a text.
+    pub(crate) fn id(&mut self, text: &str) -> u32 {
+        if let Some(id) = self.ids.get(text) {
+            return *id;
+        }
+        let id = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        let shared: Arc<str> = text.into();
+        self.bytes += 2 * size_of::<Arc<str>>() + 32 + text.len();
+        self.ids.insert(Arc::clone(&shared), id);
+        self.texts.push(shared);
+        id
+    }
+
+    /// The text of an id.
+    pub(crate) fn text(&self, id: u32) -> &str {
+        &self.texts[id as usize]
+    }
+}
+
+/// OpenTelemetry span kinds, as far as views tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// INTERNAL or not specified.
+    Internal,
+    /// Handles a call.
+    Server,
+    /// Makes a call.
+    Client,
+    /// Sends a message.
+    Producer,
+    /// Handles a message.
+    Consumer,
+}
+
+impl Kind {
+    /// From the word in the column.
+    pub(crate) fn of(word: &str) -> Self {
+        match word {
+            "SERVER" => Self::Server,
+            "CLIENT" => Self::Client,
+            "PRODUCER" => Self::Producer,
+            "CONSUMER" => Self::Consumer,
+            _ => Self::Internal,
+        }
+    }
+
+    /// CLIENT or PRODUCER: the calling side of a call.
+    pub(crate) fn calls(self) -> bool {
+        matches!(self, Self::Client | Self::Producer)
+    }
+
+    /// SERVER or CONSUMER: the called side.
+    pub(crate) fn is_called(self) -> bool {
+        matches!(self, Self::Server | Self::Consumer)
+    }
+}
+
+/// One span. Ids are big-endian numbers; texts are ids of [`Forest::texts`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// Index of its trace.
+    pub(crate) trace: u32,
+    /// Span id.
+    pub(crate) id: u64,
+    /// Parent span id.
+    pub(crate) parent: Option<u64>,
+    /// Unix nanoseconds.
+    pub(crate) start: i64,
+    /// Nanoseconds.
+    pub(crate) duration: i64,
+    /// Service.
+    pub(crate) service: u32,
+    /// Operation.
+    pub(crate) name: u32,
+    /// Kind.
+    pub(crate) kind: Kind,
+    /// Status is ERROR.
+    pub(crate) error: bool,
+    /// Spans that it stands for.
+    pub(crate) weight: f64,
+}
+
+impl Span {
+    /// Unix nanoseconds.
+    pub(crate) fn end(&self) -> i64 {
+        self.start.saturating_add(self.duration)
+    }
+}
+
+/// A link of the span at `span` to another span.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Link {
+    /// Index of the span that has the link.
+    pub(crate) span: u32,
+    /// Index of the linked trace.
+    pub(crate) trace: u32,
+    /// Linked span id.
+    pub(crate) id: u64,
+}
+
+/// What is known of a span's parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// It names none.
+    Root,
+    /// The span at this position of its trace.
+    Known(u32),
+    /// It names one that is not here.
+    Missing,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Forest {
+    /// Services, operations, peers.
+    pub(crate) texts: Texts,
+    /// All spans as they came.
+    pub(crate) spans: Vec<Span>,
+    /// Parallel to `spans` where body sizes were asked for.
+    pub(crate) sizes: Vec<Sizes>,
+    /// Parallel to `spans` where peers were asked for.
+    pub(crate) peers: Vec<Option<Peer>>,
+    /// Links of CONSUMER spans, where asked for.
+    pub(crate) links: Vec<Link>,
+    trace_indexes: HashMap<[u8; 16], u32>,
+    trace_ids: Vec<[u8; 16]>,
+    /// Positions in `spans`, grouped by trace.
+    order: Vec<u32>,
+    /// Where each trace's group starts in `order`; one more at the end.
+    starts: Vec<u32>,
+}
+
+impl Forest {
+    /// The index of a trace, new or known.
+    pub(crate) fn trace_index(&mut self, id: [u8; 16]) -> u32 {
+        let next = u32::try_from(self.trace_ids.len()).unwrap_or(u32::MAX);
+        let index = *self.trace_indexes.entry(id).or_insert(next);
+        if index == next {
+            self.trace_ids.push(id);
+        }
+        index
+    }
+
+    /// The index of a known trace.
+    pub(crate) fn known_trace(&self, id: &[u8; 16]) -> Option<u32> {
+        self.trace_indexes.get(id).copied()
+    }
+
+    /// The id of a trace.
+    pub(crate) fn trace_id(&self, trace: u32) -> [u8; 16] {
+        self.trace_ids[trace as usize]
+    }
+
+    /// Groups the spans by trace. Called when all are in.
+    pub(crate) fn group(&mut self) {
+        let mut starts = vec![0u32; self.trace_ids.len() + 1];
+        for span in &self.spans {
+            starts[span.trace as usize + 1] += 1;
+        }
+        for trace in 1..starts.len() {
+            starts[trace] += starts[trace - 1];
+        }
+        let mut next = starts.clone();
+        self.order = vec![0; self.spans.len()];
+        for (position, span) in (0u32..).zip(&self.spans) {
+            let slot = &mut next[span.trace as usize];
+            self.order[*slot as usize] = position;
+            *slot += 1;
+        }
+        self.starts = starts;
+    }
+
+    /// All traces that have spans.
+    pub(crate) fn traces(&self) -> impl Iterator<Item = Trace<'_>> {
+        (0..self.starts.len().saturating_sub(1))
+            .map(|trace| &self.order[self.starts[trace] as usize..self.starts[trace + 1] as usize])
+            .filter(|members| !members.is_empty())
+            .map(|members| Trace::new(self, members))
+    }
+
+    /// The span with this id; of several, the one that [`Trace`] would take as parent of a stranger.
+    pub(crate) fn find(&self, trace: u32, id: u64) -> Option<u32> {
+        let group = trace as usize;
+        let members = self
+            .order
+            .get(*self.starts.get(group)? as usize..*self.starts.get(group + 1)? as usize)?;
+        let same = members.iter().filter(|member| self.spans[**member as usize].id == id);
+        same.copied().min_by(|a, b| self.compare_parents(*a, *b, None))
+    }
+
+    /// Memory held, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.spans.capacity() * (size_of::<Span>() + 2 * size_of::<u32>())
+            + self.sizes.capacity() * size_of::<Sizes>()
+            + self.peers.capacity() * size_of::<Option<Peer>>()
+            + self.links.capacity() * size_of::<Link>()
+            + self.trace_indexes.capacity() * 24
+            + self.trace_ids.capacity() * 16
+            + self.texts.bytes
+    }
+
+    /// Which of two spans with one id is rather the parent of a span of `service`: one of the same service, then the
+    /// called side (a child that runs elsewhere was started by whoever handled the call), then the earlier one.
+    fn compare_parents(&self, a: u32, b: u32, service: Option<u32>) -> std::cmp::Ordering {
+        let rank = |position: u32| {
+            let span = &self.spans[position as usize];
+            (Some(span.service) != service, span.kind.calls(), span.start, span.duration)
+        };
+        let words = |position: u32| {
+            let span = &self.spans[position as usize];
+            (self.texts.text(span.service), self.texts.text(span.name))
+        };
+        rank(a).cmp(&rank(b)).then_with(|| words(a).cmp(&words(b)))
+    }
+}
+
+/// The spans of one trace.
+#[derive(Debug)]
+pub(crate) struct Trace<'a> {
+    forest: &'a Forest,
+    members: &'a [u32],
+    callers: Vec<Caller>,
+}
+
+impl<'a> Trace<'a> {
+    fn new(forest: &'a Forest, members: &'a [u32]) -> Self {
+        let mut by_id: Vec<(u64, u32)> =
+            (0u32..).zip(members).map(|(own, at)| (forest.spans[*at as usize].id, own)).collect();
+        by_id.sort_unstable();
+        let mut trace = Self { forest, members, callers: Vec::with_capacity(members.len()) };
+        for own in 0..trace.len() {
+            let caller = trace.resolve(own, &by_id);
+            trace.callers.push(caller);
+        }
+        trace
+    }
+
+    /// Its index.
+    pub(crate) fn index(&self) -> u32 {
+        self.span(0).trace
+    }
+
+    /// Number of spans.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.members.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The span at `own`.
+    pub(crate) fn span(&self, own: u32) -> &'a Span {
+        &self.forest.spans[self.position(own) as usize]
+    }
+
+    /// Its position in [`Forest::spans`].
+    pub(crate) fn position(&self, own: u32) -> u32 {
+        self.members[own as usize]
+    }
+
+    /// All spans.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = &'a Span> {
+        let forest = self.forest;
+        self.members.iter().map(move |position| &forest.spans[*position as usize])
+    }
+
+    /// Who called the span at `own`: the CLIENT or PRODUCER that shares its id (Zipkin), otherwise its parent.
+    pub(crate) fn caller(&self, own: u32) -> Caller {
+        self.callers[own as usize]
+    }
+
+    /// Spans whose parent is not here.
+    pub(crate) fn missing(&self) -> u32 {
+        let missing = self.callers.iter().filter(|caller| **caller == Caller::Missing).count();
+        u32::try_from(missing).unwrap_or(u32::MAX)
+    }
+
+    /// The root: the earliest span that names no parent. Without one, the earliest span stands in (`false`).
+    pub(crate) fn root(&self) -> (u32, bool) {
+        let roots = (0..self.len()).filter(|own| self.caller(*own) == Caller::Root);
+        match roots.min_by(|a, b| self.compare_age(*a, *b)) {
+            Some(root) => (root, true),
+            None => ((0..self.len()).min_by(|a, b| self.compare_age(*a, *b)).unwrap_or(0), false),
+        }
+    }
+
+    /// Spans on the longest way down, the first included.
+    pub(crate) fn depth(&self) -> u32 {
+        const ON_THE_WAY: u32 = u32::MAX;
+        let mut depths = vec![0u32; self.members.len()];
+        let mut way = Vec::new();
+        for own in 0..self.len() {
+            let mut at = own;
+            // Upwards until a known depth, the top, or round a circle.
+            let mut depth = loop {
+                match depths[at as usize] {
+                    0 => {}
+                    ON_THE_WAY => break 0,
+                    known => break known,
+                }
+                depths[at as usize] = ON_THE_WAY;
+                way.push(at);
+                match self.caller(at) {
+                    Caller::Known(above) => at = above,
+                    Caller::Root | Caller::Missing => break 0,
+                }
+            };
+            while let Some(below) = way.pop() {
+                depth += 1;
+                depths[below as usize] = depth;
+            }
+        }
+        depths.into_iter().max().unwrap_or(0)
+    }
+
+    fn resolve(&self, own: u32, by_id: &[(u64, u32)]) -> Caller {
+        let span = self.span(own);
+        if span.kind.is_called() {
+            let twin = |other: &u32| *other != own && self.span(*other).kind.calls();
+            if let Some(twin) = self.best(span.id, span.service, by_id, &twin) {
+                return Caller::Known(twin);
+            }
+        }
+        let Some(parent) = span.parent else { return Caller::Root };
+        self.best(parent, span.service, by_id, &|_| true).map_or(Caller::Missing, Caller::Known)
+    }
+
+    /// Of the spans with this id that `admit` lets in, the one to take as parent of a span of `service`.
+    fn best(
+        &self,
+        id: u64,
+        service: u32,
+        by_id: &[(u64, u32)],
+        admit: &dyn Fn(&u32) -> bool,
+    ) -> Option<u32> {
+        let first = by_id.partition_point(|(other, _)| *other < id);
+        let same = by_id[first..].iter().take_while(|(other, _)| *other == id).map(|(_, own)| *own);
+        same.filter(admit).min_by(|a, b| {
+            self.forest.compare_parents(self.position(*a), self.position(*b), Some(service))
+        })
+    }
+
+    /// Earlier first; of spans that start together, the longest first.
+    fn compare_age(&self, a: u32, b: u32) -> std::cmp::Ordering {
+        let rank = |own: u32| {
+            let span = self.span(own);
+            (span.start, std::cmp::Reverse(span.duration), span.id, span.kind.is_called())
+        };
+        let words = |own: u32| {
+            let span = self.span(own);
+            (self.forest.texts.text(span.service), self.forest.texts.text(span.name))
+        };
+        // Complete ties occur; any rule will do that does not depend on the order of arrival.
+        rank(a).cmp(&rank(b)).then_with(|| words(b).cmp(&words(a)))
+    }
+}

@@ -1,0 +1,279 @@
+//! Views as SQL table functions: `dependencies('-1h', 'now')`, both arguments optional.
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{
+    DFSchema, Result, ScalarValue, internal_err, plan_datafusion_err, plan_err,
+};
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+};
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+use storage::TimeRange;
+
+use super::load::Source;
+use super::{NoteBoard, Notes, range};
+use crate::spans::Tables;
+use crate::view::View;
+
+/// The table function of one view.
+pub(crate) struct Function {
+    view: View,
+    tables: Tables,
+    notes: NoteBoard,
+}
+
+impl Function {
+    /// Over the spans of `tables`; what it could not know goes to `notes`.
+    pub(crate) fn new(view: View, tables: Tables, notes: NoteBoard) -> Self {
+        Self { view, tables, notes }
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.view.name())
+    }
+}
+
+impl TableFunctionImpl for Function {
+    fn call_with_args(&self, args: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
+        let name = self.view.name();
+        if args.exprs().len() > 2 {
+            return plan_err!("{name} takes at most two arguments: {name}(from, to)");
+        }
+        let now = self.tables.now_unix_nano;
+        let mut sides = [None, None];
+        for (side, argument) in sides.iter_mut().zip(args.exprs()) {
+            *side = moment(argument, args.session(), now)
+                .map_err(|reason| plan_datafusion_err!("{name}: {reason}"))?;
+        }
+        let range = range::range(sides[0], sides[1])
+            .map_err(|reason| plan_datafusion_err!("{name}: {reason}"))?;
+        let answer = Answer {
+            view: self.view,
+            range,
+            tables: self.tables.clone(),
+            notes: Arc::clone(&self.notes),
+        };
+        Ok(Arc::new(ViewTable { schema: super::schema(self.view)?, answer }))
+    }
+}
+
+/// One side of a range: a text, a number, a date, a timestamp, an expression of those, or NULL.
+fn moment(
+    argument: &Expr,
+    session: &dyn Session,
+    now: i64,
+) -> std::result::Result<Option<i64>, String> {
+    let value = match argument {
+        Expr::Literal(value, _) => value.clone(),
+        other => constant(other, session, now)?,
+    };
+    if value.is_null() {
+        return Ok(None);
+    }
+    if let Some(Some(text)) = value.try_as_str() {
+        return range::moment(text, now).map(Some);
+    }
+    if value.data_type().is_integer() {
+        let number = value.cast_to(&DataType::Int64).map_err(|_| "the number is too large")?;
+        return Ok(integer(&number).map(range::unix));
+    }
+    let utc = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
+    match (value.data_type(), value.cast_to(&utc)) {
+        (DataType::Timestamp(..) | DataType::Date32 | DataType::Date64, Ok(time)) => {
+            Ok(integer(&time))
+        }
+        (DataType::Float64 | DataType::Decimal128(..), _) => {
+            range::moment(&value.to_string(), now).map(Some)
+        }
+        (other, _) => Err(format!(
+            "{other} is not a time: write -1h, now, 2026-11-22T10:00:00Z, a timestamp or Unix seconds"
+        )),
+    }
+}
+
+fn integer(value: &ScalarValue) -> Option<i64> {
+    match value {
+        ScalarValue::Int64(number) | ScalarValue::TimestampNanosecond(number, _) => *number,
+        _ => None,
+    }
+}
+
+/// Evaluates `now() - INTERVAL '1 hour'` and the like.
+fn constant(
+    argument: &Expr,
+    session: &dyn Session,
+    now: i64,
+) -> std::result::Result<ScalarValue, String> {
+    let no_constant =
+        || "from and to are constants, such as '-1h' or now() - INTERVAL '1 hour'".to_owned();
+    let context = SimplifyContext::builder()
+        .with_config_options(Arc::clone(session.config().options()))
+        .with_query_execution_start_time(Some(chrono::DateTime::from_timestamp_nanos(now)))
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    let coerced =
+        simplifier.coerce(argument.clone(), &DFSchema::empty()).map_err(|_| no_constant())?;
+    match simplifier.simplify(coerced) {
+        Ok(Expr::Literal(value, _)) => Ok(value),
+        _ => Err(no_constant()),
+    }
+}
+
+/// Everything that one answer needs to know.
+#[derive(Clone)]
+struct Answer {
+    view: View,
+    range: TimeRange,
+    tables: Tables,
+    notes: NoteBoard,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({:?})", self.view.name(), self.range)
+    }
+}
+
+impl Answer {
+    /// Reads and computes; returns the rows with the columns at `projection`.
+    async fn rows(
+        self,
+        context: SessionContext,
+        task: Arc<TaskContext>,
+        projection: Vec<usize>,
+    ) -> Result<Vec<RecordBatch>> {
+        let consumer = MemoryConsumer::new(self.view.name());
+        let reservation = consumer.register(task.memory_pool());
+        let source = Source { context, tables: self.tables, reservation };
+        let mut notes = Notes::new();
+        let rows = super::answer(self.view, &source, self.range, &projection, &mut notes).await?;
+        *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
+        rows.into_iter().map(|batch| Ok(batch.project(&projection)?)).collect()
+    }
+}
+
+/// A view with its range, as a table.
+#[derive(Debug)]
+struct ViewTable {
+    schema: SchemaRef,
+    answer: Answer,
+}
+
+#[async_trait]
+impl TableProvider for ViewTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
+            return internal_err!("views need a session of their own kind");
+        };
+        let all: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let projection = projection.cloned().unwrap_or(all);
+        let schema = Arc::new(self.schema.project(&projection)?);
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Final,
+            Boundedness::Bounded,
+        );
+        Ok(Arc::new(ViewExec {
+            answer: self.answer.clone(),
+            projection,
+            state: state.clone(),
+            properties: Arc::new(properties),
+        }))
+    }
+}
+
+/// Computes a view when it is executed. Plans its own scans, because the second depends on what the first found.
+struct ViewExec {
+    answer: Answer,
+    projection: Vec<usize>,
+    state: SessionState,
+    properties: Arc<PlanProperties>,
+}
+
+impl fmt::Debug for ViewExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ViewExec").field("answer", &self.answer).finish_non_exhaustive()
+    }
+}
+
+impl DisplayAs for ViewExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ViewExec: {}", self.answer.view.name())
+    }
+}
+
+impl ExecutionPlan for ViewExec {
+    fn name(&self) -> &str {
+        "ViewExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if children.is_empty() { Ok(self) } else { internal_err!("ViewExec has no children") }
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        task: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        if partition != 0 {
+            return internal_err!("ViewExec has one partition, not {partition}");
+        }
+        let context = SessionContext::new_with_state(self.state.clone());
+        let rows = self.answer.clone().rows(context, task, self.projection.clone());
+        let stream = futures::stream::once(Box::pin(rows))
+            .map_ok(|batches| futures::stream::iter(batches.into_iter().map(Ok)))
+            .try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+    }
+}

@@ -1,0 +1,168 @@
+//! `network` and `network_caused`: bytes by the service that moved them, and by the operation that made it do so.
+//!
+//! Bytes are body sizes that spans carry as attributes. Sizes are optional, so `coverage` says how many of the spans
+//! (or calls) that move bytes carried one.
+use arrow::array::RecordBatch;
+use datafusion::common::Result;
+use futures::StreamExt;
+use hashbrown::HashMap;
+use storage::TimeRange;
+use storage::schema::column;
+
+use super::attribute::{Attributes, Sizes, Wanted};
+use super::edge::Moved;
+use super::forest::{Forest, Kind, Texts};
+use super::load::{Extent, Source, texts};
+use super::rows::{Columns, share};
+use super::{Notes, by_names, share_note, traces};
+
+/// Bytes of one service. The four components are never mixed: a call between two services is in two of them.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    server_in: i64,
+    server_out: i64,
+    client_out: i64,
+    client_in: i64,
+    spans: i64,
+    /// SERVER, CLIENT, PRODUCER and CONSUMER spans.
+    eligible: i64,
+    sized: i64,
+}
+
+impl Traffic {
+    fn add(&mut self, kind: Kind, sizes: Sizes) {
+        self.spans += 1;
+        if kind == Kind::Internal {
+            return;
+        }
+        let (request, response) = match kind {
+            Kind::Producer | Kind::Consumer => (sizes.message, None),
+            _ => (sizes.request, sizes.response),
+        };
+        self.eligible += 1;
+        self.sized += i64::from(request.is_some() || response.is_some());
+        let (asked, answered) = if kind.is_called() {
+            (&mut self.server_in, &mut self.server_out)
+        } else {
+            (&mut self.client_out, &mut self.client_in)
+        };
+        *asked = asked.saturating_add(request.unwrap_or(0));
+        *answered = answered.saturating_add(response.unwrap_or(0));
+    }
+
+    fn bytes_in(&self) -> i64 {
+        self.server_in.saturating_add(self.client_in)
+    }
+
+    fn bytes_out(&self) -> i64 {
+        self.server_out.saturating_add(self.client_out)
+    }
+}
+
+pub(crate) type Row = (u32, Traffic);
+
+/// The answer of `network`, heaviest service first.
+pub(crate) async fn answer(
+    source: &Source,
+    range: TimeRange,
+    notes: &mut Notes,
+) -> Result<Vec<RecordBatch>> {
+    const WANTED: Wanted = Wanted { sizes: true, peers: false };
+    let known = &source.tables.snapshot.columns;
+    let own = WANTED.columns(known);
+    let mut read = vec![column::SERVICE, column::KIND];
+    read.extend(own.iter().map(String::as_str));
+    let mut words = Texts::default();
+    let mut services: HashMap<u32, Traffic> = HashMap::new();
+    let mut batches = source.scan(range, &read, None).await?;
+    while let Some(batch) = batches.next().await {
+        let batch = batch?;
+        let attributes = Attributes::of(&batch, WANTED, known)?;
+        let service = texts(&batch, column::SERVICE)?;
+        let kind = texts(&batch, column::KIND)?;
+        for row in 0..batch.num_rows() {
+            let kind = Kind::of(kind.value(row));
+            let sizes =
+                if kind == Kind::Internal { Sizes::default() } else { attributes.sizes(row) };
+            services.entry(words.id(service.value(row))).or_default().add(kind, sizes);
+        }
+    }
+    let mut rows: Vec<Row> = services.into_iter().collect();
+    rows.sort_unstable_by_key(|(service, traffic)| {
+        let bytes = traffic.bytes_in().saturating_add(traffic.bytes_out());
+        (std::cmp::Reverse(bytes), words.text(*service).to_owned())
+    });
+    let eligible = rows.iter().map(|(_, traffic)| traffic.eligible).sum();
+    let sized = rows.iter().map(|(_, traffic)| traffic.sized).sum();
+    notes.push(("coverage", share_note(share(sized, eligible))));
+    Ok(vec![batch(&words, &rows)?])
+}
+
+/// The columns of `network`. `coverage` is NULL for a service that neither calls nor is called.
+pub(crate) fn batch(words: &Texts, rows: &[Row]) -> Result<RecordBatch> {
+    Columns::of(rows)
+        .text("service", |(service, _)| words.text(*service))
+        .big("server_in", |(_, traffic)| traffic.server_in)
+        .big("server_out", |(_, traffic)| traffic.server_out)
+        .big("client_out", |(_, traffic)| traffic.client_out)
+        .big("client_in", |(_, traffic)| traffic.client_in)
+        .big("bytes_in", |(_, traffic)| traffic.bytes_in())
+        .big("bytes_out", |(_, traffic)| traffic.bytes_out())
+        .big("spans", |(_, traffic)| traffic.spans)
+        .float_or_null("coverage", |(_, traffic)| share(traffic.sized, traffic.eligible))
+        .big("eligible_spans", |(_, traffic)| traffic.eligible)
+        .big("sized_spans", |(_, traffic)| traffic.sized)
+        .finish()
+}
+
+/// What `network_caused` reads.
+pub(crate) const CAUSED_EXTENT: Extent =
+    Extent { wanted: Wanted { sizes: true, peers: true }, links: false };
+
+/// The traces of one root operation.
+#[derive(Debug, Default)]
+pub(crate) struct Caused {
+    traces: i64,
+    moved: Moved,
+}
+
+pub(crate) type CausedRow = ((u32, u32), Caused);
+
+/// The answer of `network_caused`, heaviest operation first: all edge bytes of the traces that it started.
+pub(crate) fn caused(
+    forest: &Forest,
+    range: TimeRange,
+    notes: &mut Notes,
+) -> Result<Vec<RecordBatch>> {
+    let rows: Vec<traces::Row> = traces::rows(forest, range).collect();
+    traces::note(&rows, notes);
+    let mut total = Moved::default();
+    let mut groups: HashMap<(u32, u32), Caused> = HashMap::new();
+    for row in &rows {
+        let caused = groups.entry((row.service, row.name)).or_default();
+        caused.traces += 1;
+        caused.moved.merge(&row.moved);
+        total.merge(&row.moved);
+    }
+    notes.push(("coverage", share_note(share(total.sized, total.calls))));
+    let mut groups: Vec<CausedRow> = groups.into_iter().collect();
+    groups.sort_unstable_by(|(a, x), (b, y)| {
+        y.moved.bytes().cmp(&x.moved.bytes()).then_with(|| by_names(forest, *a, *b))
+    });
+    Ok(vec![caused_batch(forest, &groups)?])
+}
+
+/// The columns of `network_caused`.
+pub(crate) fn caused_batch(forest: &Forest, groups: &[CausedRow]) -> Result<RecordBatch> {
+    let texts = &forest.texts;
+    Columns::of(groups)
+        .text("root_service", |((service, _), _)| texts.text(*service))
+        .text("root_name", |((_, name), _)| texts.text(*name))
+        .big("traces", |(_, caused)| caused.traces)
+        .big("bytes", |(_, caused)| caused.moved.bytes())
+        .big("request_bytes", |(_, caused)| caused.moved.request)
+        .big("response_bytes", |(_, caused)| caused.moved.response)
+        .big("calls", |(_, caused)| caused.moved.calls)
+        .float_or_null("coverage", |(_, caused)| share(caused.moved.sized, caused.moved.calls))
+        .finish()
+}

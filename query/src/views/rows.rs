@@ -1,0 +1,125 @@
+//! Columns of an answer: name, type and values in one place.
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions,
+    StringViewBuilder, TimestampNanosecondArray,
+};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::common::Result;
+
+/// Makes a batch, column by column, from the rows of an answer. Without rows it still makes the schema.
+pub(crate) struct Columns<'a, Row> {
+    rows: &'a [Row],
+    fields: Vec<Field>,
+    arrays: Vec<ArrayRef>,
+}
+
+impl<'a, Row> Columns<'a, Row> {
+    /// No columns yet.
+    pub(crate) fn of(rows: &'a [Row]) -> Self {
+        Self { rows, fields: Vec::new(), arrays: Vec::new() }
+    }
+
+    /// A text column.
+    pub(crate) fn text<T: AsRef<str>>(self, name: &str, value: impl Fn(&Row) -> T) -> Self {
+        let mut texts = StringViewBuilder::with_capacity(self.rows.len());
+        for row in self.rows {
+            texts.append_value(value(row));
+        }
+        self.add(name, DataType::Utf8View, false, Arc::new(texts.finish()))
+    }
+
+    /// A BIGINT column.
+    pub(crate) fn big(self, name: &str, value: impl Fn(&Row) -> i64) -> Self {
+        let array = Int64Array::from_iter_values(self.rows.iter().map(value));
+        self.add(name, DataType::Int64, false, Arc::new(array))
+    }
+
+    /// A BIGINT column with NULLs.
+    pub(crate) fn big_or_null(self, name: &str, value: impl Fn(&Row) -> Option<i64>) -> Self {
+        let array: Int64Array = self.rows.iter().map(value).collect();
+        self.add(name, DataType::Int64, true, Arc::new(array))
+    }
+
+    /// A DOUBLE column.
+    pub(crate) fn float(self, name: &str, value: impl Fn(&Row) -> f64) -> Self {
+        let array = Float64Array::from_iter_values(self.rows.iter().map(value));
+        self.add(name, DataType::Float64, false, Arc::new(array))
+    }
+
+    /// A DOUBLE column with NULLs.
+    pub(crate) fn float_or_null(self, name: &str, value: impl Fn(&Row) -> Option<f64>) -> Self {
+        let array: Float64Array = self.rows.iter().map(value).collect();
+        self.add(name, DataType::Float64, true, Arc::new(array))
+    }
+
+    /// A BOOLEAN column.
+    pub(crate) fn flag(self, name: &str, value: impl Fn(&Row) -> bool) -> Self {
+        let array: BooleanArray = self.rows.iter().map(|row| Some(value(row))).collect();
+        self.add(name, DataType::Boolean, false, Arc::new(array))
+    }
+
+    /// A timestamp column, from Unix nanoseconds.
+    pub(crate) fn time(self, name: &str, value: impl Fn(&Row) -> i64) -> Self {
+        let array = TimestampNanosecondArray::from_iter_values(self.rows.iter().map(value));
+        let kind = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
+        self.add(name, kind, false, Arc::new(array.with_timezone("UTC")))
+    }
+
+    /// All columns.
+    pub(crate) fn finish(self) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows.len()));
+        let schema = Arc::new(Schema::new(self.fields));
+        Ok(RecordBatch::try_new_with_options(schema, self.arrays, &options)?)
+    }
+
+    fn add(mut self, name: &str, kind: DataType, nullable: bool, array: ArrayRef) -> Self {
+        self.fields.push(Field::new(name, kind, nullable));
+        self.arrays.push(array);
+        self
+    }
+}
+
+/// A sum of weights that does not depend on the order of adding.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Weight {
+    total: i128,
+    variance: i128,
+}
+
+/// Weights are added as multiples of 2^-40.
+const WEIGHT_UNITS: f64 = (1u64 << 40) as f64;
+
+impl Weight {
+    /// Adds one span that stands for `weight` spans.
+    pub(crate) fn add(&mut self, weight: f64) {
+        self.total = self.total.saturating_add(units(weight));
+        self.variance = self.variance.saturating_add(units(weight * (weight - 1.0)));
+    }
+
+    /// The estimated number of spans before sampling.
+    pub(crate) fn total(&self) -> f64 {
+        self.total as f64 / WEIGHT_UNITS
+    }
+
+    /// The standard error of [`Self::total`] (Horvitz-Thompson, each span sampled by itself); 0 without sampling.
+    pub(crate) fn standard_error(&self) -> f64 {
+        (self.variance.max(0) as f64 / WEIGHT_UNITS).sqrt()
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, which is meant")]
+fn units(value: f64) -> i128 {
+    (value * WEIGHT_UNITS).round() as i128
+}
+
+/// A count as BIGINT.
+pub(crate) fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// `part / whole`; `None` of nothing.
+pub(crate) fn share(part: i64, whole: i64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}

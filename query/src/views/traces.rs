@@ -1,0 +1,129 @@
+//! `traces`: one row a trace.
+//!
+//! The root is the earliest span that names no parent; without one the earliest span stands in and `complete` is
+//! false. A trace belongs to the range in which its root starts, so that adjacent ranges share no trace and lose none.
+use arrow::array::RecordBatch;
+use datafusion::common::Result;
+use storage::TimeRange;
+
+use super::Notes;
+use super::attribute::Wanted;
+use super::edge::{self, Moved};
+use super::forest::{Forest, Span, Trace};
+use super::load::Extent;
+use super::rows::{Columns, count};
+
+/// What must be read: `bytes` are those of the edges, which need more columns.
+pub(crate) fn extent(bytes: bool) -> Extent {
+    Extent { wanted: Wanted { sizes: bytes, peers: bytes }, links: false }
+}
+
+/// One row.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    trace: u32,
+    /// Service of the root.
+    pub(crate) service: u32,
+    /// Operation of the root.
+    pub(crate) name: u32,
+    start: i64,
+    /// Of the root, in nanoseconds.
+    pub(crate) duration: i64,
+    first_start: i64,
+    extent: i64,
+    spans: i64,
+    errors: i64,
+    services: i64,
+    /// The root is there, and every parent.
+    pub(crate) complete: bool,
+    /// The root's status is ERROR.
+    pub(crate) error: bool,
+    depth: i64,
+    /// Spans whose parent is nowhere.
+    pub(crate) missing: i64,
+    /// Traces that it stands for.
+    pub(crate) weight: f64,
+    /// What its edges carried, where sizes were read.
+    pub(crate) moved: Moved,
+}
+
+/// The rows of the traces whose root starts within `range`.
+pub(crate) fn rows(forest: &Forest, range: TimeRange) -> impl Iterator<Item = Row> {
+    let sized = !forest.sizes.is_empty();
+    forest.traces().filter_map(move |trace| {
+        let (root, _) = trace.root();
+        range.contains(trace.span(root).start).then(|| row(forest, &trace, sized))
+    })
+}
+
+fn row(forest: &Forest, trace: &Trace<'_>, sized: bool) -> Row {
+    let (at, is_root) = trace.root();
+    let root = trace.span(at);
+    let first_start = trace.spans().map(|span| span.start).min().unwrap_or(root.start);
+    let end = trace.spans().map(Span::end).max().unwrap_or(root.start);
+    let mut services: Vec<u32> = trace.spans().map(|span| span.service).collect();
+    services.sort_unstable();
+    services.dedup();
+    let missing = trace.missing();
+    Row {
+        trace: trace.index(),
+        service: root.service,
+        name: root.name,
+        start: root.start,
+        duration: root.duration,
+        first_start,
+        extent: end.saturating_sub(first_start),
+        spans: i64::from(trace.len()),
+        errors: count(trace.spans().filter(|span| span.error).count()),
+        services: count(services.len()),
+        complete: is_root && missing == 0,
+        error: root.error,
+        depth: i64::from(trace.depth()),
+        missing: i64::from(missing),
+        weight: root.weight,
+        moved: if sized { edge::moved(forest, trace) } else { Moved::default() },
+    }
+}
+
+/// The answer, newest trace first.
+pub(crate) fn answer(
+    forest: &Forest,
+    range: TimeRange,
+    notes: &mut Notes,
+) -> Result<Vec<RecordBatch>> {
+    let mut rows: Vec<Row> = rows(forest, range).collect();
+    rows.sort_unstable_by_key(|row| (std::cmp::Reverse(row.start), forest.trace_id(row.trace)));
+    note(&rows, notes);
+    rows.chunks(8_192).map(|rows| batch(forest, rows)).collect()
+}
+
+/// What traces could not know.
+pub(crate) fn note(rows: &[Row], notes: &mut Notes) {
+    let incomplete = rows.iter().filter(|row| !row.complete).count();
+    let missing: i64 = rows.iter().map(|row| row.missing).sum();
+    notes.push(("incomplete_traces", incomplete.to_string()));
+    notes.push(("spans_without_parent", missing.to_string()));
+}
+
+/// The columns.
+pub(crate) fn batch(forest: &Forest, rows: &[Row]) -> Result<RecordBatch> {
+    let texts = &forest.texts;
+    Columns::of(rows)
+        .text("trace_id", |row| hex::encode(forest.trace_id(row.trace)))
+        .text("root_service", |row| texts.text(row.service))
+        .text("root_name", |row| texts.text(row.name))
+        .time("start_time", |row| row.start)
+        .big("duration_nano", |row| row.duration)
+        .big("extent_nano", |row| row.extent)
+        .big("spans", |row| row.spans)
+        .big("errors", |row| row.errors)
+        .big("services", |row| row.services)
+        .flag("complete", |row| row.complete)
+        .flag("root_error", |row| row.error)
+        .big("depth", |row| row.depth)
+        .big("missing_parents", |row| row.missing)
+        .time("first_start_time", |row| row.first_start)
+        .float("weight", |row| row.weight)
+        .big("bytes", |row| row.moved.bytes())
+        .finish()
+}
