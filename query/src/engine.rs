@@ -1,32 +1,84 @@
 //! `Engine`: sessions, memory pool, time limit, permits.
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use futures::stream::BoxStream;
-use storage::metrics::Metric;
-use storage::{Store, TraceId};
+mod answer;
+pub(crate) mod permit;
+mod runtime;
+mod session;
 
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::ScalarValue;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{col, lit};
+use datafusion::prelude::SessionContext;
+use storage::metrics::{Counter, Metric, Shape};
+use storage::schema::column as c;
+use storage::{Clock, Kind, Snapshot, Store, SystemClock, TimeRange, TraceId};
+use tokio::runtime::{Builder, Runtime};
+
+pub use crate::engine::answer::Answer;
+use crate::engine::answer::{Limits, Running};
+use crate::engine::permit::Permits;
+use crate::engine::runtime::Memory;
+use crate::spans::Tables;
+use crate::sql::guard;
 use crate::view::ViewRequest;
-use crate::{Config, Result};
+use crate::{Config, Error, Result, sql, views};
 
-/// A running answer. Dropping it stops the work.
-pub struct Answer {
-    /// Columns.
-    pub schema: SchemaRef,
-    /// Rows as they come; ends with an error where a limit was hit or a file is damaged.
-    pub batches: BoxStream<'static, Result<RecordBatch>>,
-    /// What the answer could not know, as `(name, value)`: `spans_without_parent`, `coverage`, ...
-    pub notes: Vec<(&'static str, String)>,
+/// Stack of the query threads: parsing, planning and dropping a plan follow its nesting.
+const STACK_BYTES: usize = 16 << 20;
+
+/// Answers questions over one store, on a runtime of its own; cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
 }
 
-impl std::fmt::Debug for Answer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer").field("schema", &self.schema).finish_non_exhaustive()
+struct Shared {
+    snapshots: Box<dyn Fn() -> Arc<Snapshot> + Send + Sync>,
+    clock: Arc<dyn Clock>,
+    config: Config,
+    base: SessionState,
+    environment: Arc<RuntimeEnv>,
+    memory: Arc<Memory>,
+    permits: Permits,
+    runtime: Threads,
+    counts: Counts,
+}
+
+/// What became of queries.
+#[derive(Debug, Default)]
+struct Counts {
+    queries: Counter,
+    failed: Counter,
+    refused: Counter,
+    timed_out: Counter,
+}
+
+/// The query runtime; ends in the background, because an engine may be dropped on another runtime.
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
-/// Answers questions over one store, on a runtime of its own; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Engine {}
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}
+
+/// Rows through a plan, and what they could not know.
+struct Plan {
+    rows: DataFrame,
+    notes: Vec<(&'static str, String)>,
+}
 
 impl Engine {
     /// An engine over `store`.
@@ -34,21 +86,60 @@ impl Engine {
     /// # Errors
     /// The query runtime could not start.
     pub fn new(store: Store, config: Config) -> Result<Self> {
-        let _ = (store, config);
-        unimplemented!()
+        Self::over(move || store.snapshot(), config, Arc::new(SystemClock))
     }
 
-    /// Runs one read-only statement. `params` fill `$1`, `$2`, ...
+    /// An engine over whatever `snapshots` returns at the start of each query; `clock` says what `now` means.
+    ///
+    /// # Errors
+    /// The query runtime could not start.
+    pub fn over(
+        snapshots: impl Fn() -> Arc<Snapshot> + Send + Sync + 'static,
+        config: Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let object_store = Arc::clone(&snapshots().object_store);
+        let environment = runtime::environment(&config, object_store)?;
+        let base = session::base(&config, Arc::clone(&environment));
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(config.threads.max(1))
+            .thread_stack_size(STACK_BYTES)
+            .thread_name("query")
+            .enable_all()
+            .build()
+            .map_err(|error| Error {
+                kind: Kind::Unavailable,
+                message: "the threads for queries could not be started".into(),
+                source: Some(Box::new(error)),
+            })?;
+        let shared = Shared {
+            snapshots: Box::new(snapshots),
+            clock,
+            base,
+            environment,
+            memory: Arc::new(Memory::new(&config)),
+            permits: Permits::new(config.running_max, config.waiting_max),
+            runtime: Threads(Some(runtime)),
+            counts: Counts::default(),
+            config,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Runs one read-only statement. `params` fill `$1`, `$2`, ... Ends after `rows_max` rows; a note says so.
     ///
     /// # Errors
     /// The statement is not allowed, cannot be planned, or a limit was hit; the message is for the user.
-    pub async fn sql(
-        &self,
-        sql: &str,
-        params: Vec<datafusion::common::ScalarValue>,
-    ) -> Result<Answer> {
-        let _ = (sql, params);
-        unimplemented!()
+    pub async fn sql(&self, sql: &str, params: Vec<ScalarValue>) -> Result<Answer> {
+        let text = sql.to_owned();
+        let config = self.shared.config.clone();
+        let rows_max = Some(config.rows_max);
+        let plan = move |context: SessionContext, _: Tables| async move {
+            let checked = guard::check(&text, &config)?;
+            let rows = sql::plan(&context, checked, params).await?;
+            Ok(Plan { rows, notes: Vec::new() })
+        };
+        self.run(plan, rows_max).await
     }
 
     /// Answers a view. The same code as the SQL table function of that name.
@@ -56,22 +147,93 @@ impl Engine {
     /// # Errors
     /// As [`Engine::sql`].
     pub async fn view(&self, request: ViewRequest) -> Result<Answer> {
-        let _ = request;
-        unimplemented!()
+        let plan = move |context: SessionContext, tables: Tables| async move {
+            let planned = views::plan(&context, &tables, &request).await?;
+            Ok(Plan { rows: planned.rows, notes: planned.notes })
+        };
+        self.run(plan, None).await
     }
 
     /// All spans of one trace in the columns of `spans`, ordered by start; no rows where it is unknown.
-    /// A plan of its own: only files whose filter admits the id are opened.
+    /// Only files whose filter admits the id are opened.
     ///
     /// # Errors
     /// As [`Engine::sql`].
     pub async fn trace(&self, trace: TraceId) -> Result<Answer> {
-        let _ = trace;
-        unimplemented!()
+        let plan = move |context: SessionContext, tables: Tables| async move {
+            let spans = tables.spans(&context, TimeRange::ALL)?;
+            let rows = spans
+                .filter(col(c::TRACE_ID).eq(lit(trace.to_string())))?
+                .sort(vec![col(c::START).sort(true, false), col(c::SPAN_ID).sort(true, false)])?;
+            Ok(Plan { rows, notes: Vec::new() })
+        };
+        self.run(plan, None).await
     }
 
     /// Figures for `/metrics`.
     pub fn metrics(&self) -> Vec<Metric> {
-        unimplemented!()
+        let Shared { counts, memory, permits, .. } = self.shared.as_ref();
+        let gauge = |name, help, value: usize| {
+            #[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles")]
+            let value = value as f64;
+            Metric { name, help, shape: Shape::Gauge, labels: Vec::new(), value }
+        };
+        let ended = |why: &str, counter: &Counter| {
+            let mut metric = counter
+                .metric("spanlake_query_failures_total", "Queries that gave no answer, by reason.");
+            metric.labels.push(("reason", why.to_owned()));
+            metric
+        };
+        vec![
+            counts.queries.metric("spanlake_queries_total", "Queries asked."),
+            ended("failed", &counts.failed),
+            ended("busy", &counts.refused),
+            ended("timeout", &counts.timed_out),
+            gauge("spanlake_queries_running", "Queries at work.", permits.running()),
+            gauge("spanlake_queries_waiting", "Queries that wait.", permits.waiting()),
+            gauge("spanlake_query_memory_bytes", "Memory of all queries.", memory.used_bytes()),
+        ]
+    }
+
+    /// Waits for a permit, plans and starts on the query runtime, all within the time limit.
+    async fn run<P, F>(&self, plan: P, rows_max: Option<usize>) -> Result<Answer>
+    where
+        P: FnOnce(SessionContext, Tables) -> F + Send + 'static,
+        F: Future<Output = Result<Plan>> + Send + 'static,
+    {
+        let Counts { queries, failed, refused, timed_out } = &self.shared.counts;
+        queries.add(1);
+        let answer = self.answer(plan, rows_max).await;
+        if let Err(error) = &answer {
+            match error.kind {
+                Kind::Busy => refused.add(1),
+                Kind::TimedOut => timed_out.add(1),
+                _ => failed.add(1),
+            }
+        }
+        answer
+    }
+
+    async fn answer<P, F>(&self, plan: P, rows_max: Option<usize>) -> Result<Answer>
+    where
+        P: FnOnce(SessionContext, Tables) -> F + Send + 'static,
+        F: Future<Output = Result<Plan>> + Send + 'static,
+    {
+        let limits = Limits::from_now(self.shared.config.time_max, rows_max);
+        let permit = limits.within(self.shared.permits.acquire()).await??;
+        let shared = Arc::clone(&self.shared);
+        let begin = async move {
+            let tables = Tables::new((shared.snapshots)(), shared.clock.now_unix_nano());
+            let environment = runtime::for_query(&shared.environment, &shared.memory);
+            let context = session::context(&shared.base, environment, &tables)?;
+            plan(context, tables).await
+        };
+        let Some(threads) = &self.shared.runtime.0 else {
+            return Err(Error::new(Kind::Unavailable, "the server is shutting down"));
+        };
+        Running::start(threads.handle(), begin, permit, limits).answer().await
     }
 }
+
+#[cfg(test)]
+mod tests;

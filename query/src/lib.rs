@@ -8,9 +8,13 @@
 pub mod config;
 pub mod engine;
 pub mod error;
+#[cfg(test)]
+mod fixture;
+pub mod function;
 mod histogram;
 mod quantile;
 pub mod spans;
+mod sql;
 pub mod view;
 mod views;
 

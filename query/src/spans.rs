@@ -1,11 +1,28 @@
 //! The table `spans`: one [`Snapshot`] as DataFusion sees it.
+//!
+//! ```text
+//! filters, columns of SQL -> translate -> over stored columns -> prune files -> Parquet scan  -.
+//!                                                             -> hot batches -> HotExec     -> union -> SQL's columns
+//! ```
+pub(crate) mod attributes;
+pub(crate) mod columns;
+mod files;
+mod hot;
+pub(crate) mod provider;
+mod prune;
+mod translate;
+
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::SessionContext;
 use storage::{Snapshot, TimeRange};
 
 use crate::Result;
+pub(crate) use crate::spans::files::STORE_URL;
+use crate::spans::columns::Columns;
+use crate::spans::provider::{Shape, SpansTable};
 
 /// What one query sees: one snapshot, at one moment. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -14,16 +31,22 @@ pub struct Tables {
     pub snapshot: Arc<Snapshot>,
     /// What `now` means in this query, Unix nanoseconds.
     pub now_unix_nano: i64,
+    columns: Arc<Columns>,
 }
 
 impl Tables {
+    /// What a query over `snapshot` sees.
+    pub fn new(snapshot: Arc<Snapshot>, now_unix_nano: i64) -> Self {
+        let columns = Arc::new(Columns::of(&snapshot));
+        Self { snapshot, now_unix_nano, columns }
+    }
+
     /// The spans that start within `range`, with the columns of SQL `spans` (ids as hex text).
     ///
     /// # Errors
     /// The plan could not be made.
     pub fn spans(&self, context: &SessionContext, range: TimeRange) -> Result<DataFrame> {
-        let _ = (context, range);
-        unimplemented!()
+        Ok(context.read_table(self.spans_table(range))?)
     }
 
     /// The same spans with the stored columns ([`storage::schema`], strings as `Utf8View`, ids as bytes, `date` last):
@@ -32,7 +55,20 @@ impl Tables {
     /// # Errors
     /// The plan could not be made.
     pub fn stored(&self, context: &SessionContext, range: TimeRange) -> Result<DataFrame> {
-        let _ = (context, range);
-        unimplemented!()
+        Ok(context.read_table(self.stored_table(range))?)
+    }
+
+    /// [`Tables::spans`] as a table.
+    pub fn spans_table(&self, range: TimeRange) -> Arc<dyn TableProvider> {
+        Arc::new(self.table(range, Shape::Presented))
+    }
+
+    /// [`Tables::stored`] as a table.
+    pub fn stored_table(&self, range: TimeRange) -> Arc<dyn TableProvider> {
+        Arc::new(self.table(range, Shape::Stored))
+    }
+
+    pub(crate) fn table(&self, range: TimeRange, shape: Shape) -> SpansTable {
+        SpansTable::new(Arc::clone(&self.snapshot), Arc::clone(&self.columns), range, shape)
     }
 }

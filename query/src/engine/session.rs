@@ -1,0 +1,118 @@
+//! A session for one query: our tables, the allowed functions, our settings, nothing else.
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::{
+    CatalogProvider, MemTable, MemoryCatalogProvider, MemoryCatalogProviderList,
+    MemorySchemaProvider, SchemaProvider,
+};
+use datafusion::catalog::CatalogProviderList;
+use datafusion::common::Result;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::execution::SessionStateDefaults;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use storage::TimeRange;
+
+use crate::Config;
+use crate::function::allowed;
+use crate::spans::Tables;
+use crate::spans::attributes::AttributePlanner;
+
+const CATALOG: &str = "spanlake";
+const SCHEMA: &str = "public";
+
+/// The settings of every query.
+fn settings(config: &Config) -> SessionConfig {
+    let mut settings = SessionConfig::new()
+        .with_target_partitions(config.threads.max(1))
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false);
+    let options = settings.options_mut();
+    options.execution.enable_recursive_ctes = false;
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    options.execution.parquet.bloom_filter_on_read = true;
+    options.execution.parquet.schema_force_view_types = true;
+    settings
+}
+
+/// What every query starts from. Functions and rules are made once.
+pub(crate) fn base(config: &Config, environment: Arc<RuntimeEnv>) -> SessionState {
+    let planners = SessionStateDefaults::default_expr_planners();
+    SessionStateBuilder::new()
+        .with_config(settings(config))
+        .with_runtime_env(environment)
+        .with_expr_planners(planners)
+        .with_scalar_functions(allowed::scalar())
+        .with_aggregate_functions(allowed::aggregate())
+        .with_window_functions(allowed::window())
+        .build()
+}
+
+/// A session over `tables`.
+pub(crate) fn context(
+    base: &SessionState,
+    environment: Arc<RuntimeEnv>,
+    tables: &Tables,
+) -> Result<SessionContext> {
+    let mut planners: Vec<_> = vec![Arc::new(AttributePlanner::new(tables)) as _];
+    planners.extend(base.expr_planners().iter().map(Arc::clone));
+    let catalogs: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
+    let state = SessionStateBuilder::new_from_existing(base.clone())
+        .with_runtime_env(environment)
+        .with_expr_planners(planners)
+        .with_catalog_list(Arc::clone(&catalogs))
+        .build();
+    let catalog = Arc::new(MemoryCatalogProvider::new());
+    let public = Arc::new(MemorySchemaProvider::new());
+    let spans = tables.spans_table(TimeRange::ALL);
+    let described = information_schema(&spans.schema())?;
+    public.register_table("spans".into(), spans)?;
+    catalog.register_schema(SCHEMA, public)?;
+    catalog.register_schema("information_schema", described)?;
+    catalogs.register_catalog(CATALOG.into(), catalog);
+    let context = SessionContext::new_with_state(state);
+    crate::views::register(&context, tables);
+    Ok(context)
+}
+
+/// `information_schema.tables` and `.columns`: what there is, and nothing about the server.
+fn information_schema(spans: &SchemaRef) -> Result<Arc<MemorySchemaProvider>> {
+    let schema = Arc::new(MemorySchemaProvider::new());
+    let tables = [
+        ("table_catalog", text(1, CATALOG)),
+        ("table_schema", text(1, SCHEMA)),
+        ("table_name", text(1, "spans")),
+        ("table_type", text(1, "BASE TABLE")),
+    ];
+    schema.register_table("tables".into(), table(tables)?)?;
+    let fields = spans.fields();
+    let count = fields.len();
+    let names = fields.iter().map(|field| Some(field.name().clone()));
+    let types = fields.iter().map(|field| Some(field.data_type().to_string()));
+    let nullable = fields.iter().map(|f| Some(if f.is_nullable() { "YES" } else { "NO" }));
+    let positions = (1_i64..).take(count);
+    let columns = [
+        ("table_catalog", text(count, CATALOG)),
+        ("table_schema", text(count, SCHEMA)),
+        ("table_name", text(count, "spans")),
+        ("column_name", Arc::new(names.collect::<StringArray>()) as ArrayRef),
+        ("ordinal_position", Arc::new(Int64Array::from_iter_values(positions))),
+        ("is_nullable", Arc::new(nullable.collect::<StringArray>())),
+        ("data_type", Arc::new(types.collect::<StringArray>())),
+    ];
+    schema.register_table("columns".into(), table(columns)?)?;
+    Ok(schema)
+}
+
+fn table<const N: usize>(columns: [(&str, ArrayRef); N]) -> Result<Arc<MemTable>> {
+    let batch = RecordBatch::try_from_iter(columns)?;
+    Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
+}
+
+fn text(rows: usize, value: &str) -> ArrayRef {
+    Arc::new(std::iter::repeat_n(Some(value), rows).collect::<StringArray>())
+}

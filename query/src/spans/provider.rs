@@ -1,0 +1,219 @@
+//! `spans` as DataFusion's table: filters and columns asked for -> scans of files and hot batches -> SQL's columns.
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, lit};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::{collect_columns, conjunction_opt, reassign_expr_columns};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::physical_plan::union::UnionExec;
+use storage::schema::column as c;
+use storage::{Snapshot, SpanBatch, TimeRange};
+
+use crate::spans::columns::{Columns, stored};
+use crate::spans::files::Files;
+use crate::spans::hot::HotExec;
+use crate::spans::prune::prune;
+use crate::spans::translate;
+
+/// Which columns a scan shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Those of SQL `spans`.
+    Presented,
+    /// Those that are stored, with read types.
+    Stored,
+}
+
+/// The spans of one snapshot that start within a range.
+#[derive(Debug, Clone)]
+pub(crate) struct SpansTable {
+    snapshot: Arc<Snapshot>,
+    columns: Arc<Columns>,
+    range: TimeRange,
+    shape: Shape,
+}
+
+impl SpansTable {
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        columns: Arc<Columns>,
+        range: TimeRange,
+        shape: Shape,
+    ) -> Self {
+        Self { snapshot, columns, range, shape }
+    }
+
+    /// Plans a scan: `projection` counts columns of the table's own schema, `filters` are over them.
+    pub(crate) fn plan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let filters = self.physical_filters(state, filters)?;
+        let schema = self.schema();
+        let all: Vec<usize> = (0..schema.fields().len()).collect();
+        let wanted = projection.unwrap_or(&all);
+        let Some(made_of) = self.made_of(state, wanted)? else {
+            return self.scan_stored(state, wanted, &filters, limit);
+        };
+        let mut needed: Vec<usize> = made_of
+            .iter()
+            .flat_map(|made_of| collect_columns(&made_of.expr))
+            .map(|column| column.index())
+            .collect();
+        needed.sort_unstable();
+        needed.dedup();
+        let scan = self.scan_stored(state, &needed, &filters, limit)?;
+        present(made_of, scan)
+    }
+
+    fn physical_filters(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+    ) -> Result<Vec<Arc<dyn PhysicalExpr>>> {
+        let mut parts = range_filters(self.range);
+        for filter in filters {
+            match self.shape {
+                Shape::Presented => parts.extend(translate::conjuncts(&self.columns, filter)?),
+                Shape::Stored => parts.push(filter.clone()),
+            }
+        }
+        if parts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let schema = DFSchema::try_from(self.columns.stored.as_ref().clone())?;
+        parts.into_iter().map(|part| state.create_physical_expr(part, &schema)).collect()
+    }
+
+    /// How the wanted columns are made of stored ones; `None` where they are stored ones.
+    fn made_of(
+        &self,
+        state: &dyn Session,
+        wanted: &[usize],
+    ) -> Result<Option<Vec<ProjectionExpr>>> {
+        if self.shape == Shape::Stored {
+            return Ok(None);
+        }
+        let schema = DFSchema::try_from(self.columns.stored.as_ref().clone())?;
+        let mut exprs = Vec::with_capacity(wanted.len());
+        for index in wanted {
+            let made_of = self.columns.made_of[*index].clone();
+            let alias = self.columns.presented.field(*index).name().clone();
+            let expr = state.create_physical_expr(made_of, &schema)?;
+            exprs.push(ProjectionExpr { expr, alias });
+        }
+        Ok(Some(exprs))
+    }
+
+    /// Files and hot batches, in the stored columns at `projection`.
+    fn scan_stored(
+        &self,
+        state: &dyn Session,
+        projection: &[usize],
+        filters: &[Arc<dyn PhysicalExpr>],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let stored = &self.columns.stored;
+        let predicate = conjunction_opt(filters.iter().map(Arc::clone));
+        let projected = Arc::new(stored.project(projection)?);
+        let mut scans: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
+        let files = prune(&self.snapshot.files, self.range, predicate.as_ref(), stored)?;
+        if !files.is_empty() {
+            let object_store = Arc::clone(&self.snapshot.object_store);
+            let files = Files { files, stored, object_store };
+            scans.push(files.scan(state, projection, filters, limit)?);
+        }
+        let hot = self.hot();
+        if !hot.is_empty() {
+            let partitions = state.config().target_partitions();
+            let hot =
+                HotExec::new(&hot, Arc::clone(&projected), predicate.as_ref(), stored, partitions)?;
+            scans.push(Arc::new(hot));
+        }
+        match scans.len() {
+            0 => Ok(Arc::new(EmptyExec::new(projected))),
+            1 => Ok(scans.remove(0)),
+            _ => UnionExec::try_new(scans),
+        }
+    }
+
+    fn hot(&self) -> Vec<Arc<SpanBatch>> {
+        let batches = self.snapshot.hot.iter();
+        batches
+            .filter(|batch| batch.rows() > 0 && batch.start().overlaps(&self.range))
+            .map(Arc::clone)
+            .collect()
+    }
+}
+
+/// The range as conditions on the stored start; none for all of time.
+fn range_filters(range: TimeRange) -> Vec<Expr> {
+    let mut filters = Vec::new();
+    if range.from > i64::MIN {
+        filters.push(stored(c::START).gt_eq(lit(range.from)));
+    }
+    if range.until < i64::MAX {
+        filters.push(stored(c::START).lt(lit(range.until)));
+    }
+    filters
+}
+
+/// `made_of` over the columns that `scan` gives.
+fn present(
+    made_of: Vec<ProjectionExpr>,
+    scan: Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema: Arc<Schema> = scan.schema();
+    let mut exprs = Vec::with_capacity(made_of.len());
+    for ProjectionExpr { expr, alias } in made_of {
+        exprs.push(ProjectionExpr { expr: reassign_expr_columns(expr, &schema)?, alias });
+    }
+    Ok(Arc::new(ProjectionExec::try_new(exprs, scan)?))
+}
+
+#[async_trait]
+impl TableProvider for SpansTable {
+    fn schema(&self) -> SchemaRef {
+        match self.shape {
+            Shape::Presented => Arc::clone(&self.columns.presented),
+            Shape::Stored => Arc::clone(&self.columns.stored),
+        }
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        let decide = |filter: &&Expr| match self.shape {
+            Shape::Presented if !translate::is_decidable(&self.columns, filter) => {
+                TableProviderFilterPushDown::Unsupported
+            }
+            Shape::Stored if filter.is_volatile() => TableProviderFilterPushDown::Unsupported,
+            _ => TableProviderFilterPushDown::Exact,
+        };
+        Ok(filters.iter().map(decide).collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.plan(state, projection, filters, limit)
+    }
+}

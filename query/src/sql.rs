@@ -1,0 +1,42 @@
+//! SQL text -> a statement that is known to read only -> a plan.
+pub(crate) mod guard;
+
+use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::context::SQLOptions;
+use datafusion::prelude::SessionContext;
+
+use crate::sql::guard::Checked;
+use crate::{Error, Result};
+
+/// Nesting that the parser follows: parentheses, subqueries, function calls.
+pub(crate) const RECURSION_MAX: usize = 100;
+
+/// Plans a checked statement; `params` fill `$1`, `$2`, ...
+///
+/// # Errors
+/// Unknown names, types that do not fit, missing parameters.
+pub(crate) async fn plan(
+    context: &SessionContext,
+    checked: Checked,
+    params: Vec<ScalarValue>,
+) -> Result<DataFrame> {
+    let plan = context.state().statement_to_plan(checked.into_statement()).await?;
+    let read_only = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false);
+    read_only.verify_plan(&plan)?;
+    let needed = plan.get_parameter_names()?;
+    if needed.len() != params.len() {
+        let (needed, given) = (needed.len(), params.len());
+        return Err(Error::invalid(format!(
+            "the statement has {needed} parameters ($1, ...), {given} were given"
+        )));
+    }
+    let plan = match params.is_empty() {
+        true => plan,
+        false => plan.with_param_values(ParamValues::from(params))?,
+    };
+    Ok(context.execute_logical_plan(plan).await?)
+}
