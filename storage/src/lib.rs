@@ -13,6 +13,7 @@ pub mod batch;
 pub mod config;
 pub mod entry;
 pub mod error;
+mod file;
 mod flush;
 mod hot;
 pub mod id;

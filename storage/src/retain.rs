@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
 
 /// One date of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Partition {
 }
 
 /// What a drop would remove, or has removed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// The partitions.
     pub dates: Vec<NaiveDate>,
@@ -36,7 +37,7 @@ pub struct Loss {
 }
 
 /// Proof of a drop, kept in the table's folder and in the Delta log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// When, Unix nanoseconds.
     pub at_unix_nano: i64,
@@ -56,3 +57,10 @@ pub struct Ttl {
     /// True where a command set it for this table (then it outranks the config file).
     pub by_command: bool,
 }
+
+mod carry_out;
+mod plan;
+pub(crate) mod receipt;
+
+pub(crate) use plan::ClockGuard;
+pub(crate) use plan::expired;

@@ -32,6 +32,8 @@ pub struct DataFile {
     /// Attributes that lie in the JSON of some span here ([`crate::batch::RestCount`], sorted): they had no column of
     /// their type when the file was written. `None` where the sidecar does not say: then any may.
     pub rest: Option<Arc<[(AttributeScope, String)]>>,
+    /// The sidecar object, relative to the table's folder like `path`.
+    pub sidecar: Option<String>,
 }
 
 impl DataFile {
@@ -48,18 +50,65 @@ impl DataFile {
     }
 }
 
-/// Bloom filter over trace ids, kept in memory for each live file.
-#[derive(Debug, Clone)]
+/// Bloom filter over trace ids, kept in memory for each live file. About one false answer in a hundred.
+///
+/// Layout and hashing are persisted (docs/format.md#sidecar): bit `i` of a trace is
+/// `(low + i * high) mod bits`, where `low` and `high` are the halves of XXH3-64 of its 16 bytes, `high` made odd.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceFilter {
     words: Vec<u64>,
     hashes: u32,
 }
 
+/// Bits for each trace: `-ln(0.01) / ln(2)^2`, rounded up.
+const FILTER_BITS_PER_TRACE: usize = 10;
+/// `ln(2)` times the bits for each trace.
+const FILTER_HASHES: u32 = 7;
+
 impl TraceFilter {
+    /// An empty filter with room for `traces` distinct ids.
+    pub fn with_capacity(traces: usize) -> Self {
+        let words = (traces * FILTER_BITS_PER_TRACE).div_ceil(64).max(1);
+        Self { words: vec![0; words], hashes: FILTER_HASHES }
+    }
+
+    /// A filter from its stored parts; `None` where they cannot be one.
+    pub(crate) fn from_parts(words: Vec<u64>, hashes: u32) -> Option<Self> {
+        (!words.is_empty() && (1..=32).contains(&hashes)).then_some(Self { words, hashes })
+    }
+
+    /// The bits, lowest first.
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Bits set for each trace.
+    pub(crate) fn hashes(&self) -> u32 {
+        self.hashes
+    }
+
+    /// Adds `trace`.
+    pub fn insert(&mut self, trace: &TraceId) {
+        for (word, bit) in Self::bits(trace, self.hashes, self.words.len()) {
+            self.words[word] |= bit;
+        }
+    }
+
     /// False only where `trace` was never added.
-    pub fn may_contain(&self, _trace: &TraceId) -> bool {
-        let _ = (&self.words, self.hashes);
-        unimplemented!()
+    pub fn may_contain(&self, trace: &TraceId) -> bool {
+        Self::bits(trace, self.hashes, self.words.len())
+            .all(|(word, bit)| self.words[word] & bit != 0)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is an index into the words")]
+    fn bits(trace: &TraceId, hashes: u32, words: usize) -> impl Iterator<Item = (usize, u64)> {
+        let hash = xxhash_rust::xxh3::xxh3_64(&trace.0);
+        let (low, high) = (hash & 0xffff_ffff, (hash >> 32) | 1);
+        let bits = words as u64 * 64;
+        (0..u64::from(hashes)).map(move |i| {
+            let bit = (low + i * high) % bits;
+            ((bit / 64) as usize, 1 << (bit % 64))
+        })
     }
 }
 
@@ -87,3 +136,6 @@ impl Snapshot {
         self.files.iter().map(|file| file.rows).sum::<u64>() + hot as u64
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,22 +1,37 @@
 //! The Delta table: which files are the spans, at which version, up to which log position.
 //!
+//! Commits are made by a small committer of our own (`commit`): it holds the state of the newest version it knows,
+//! writes the next one with put-if-absent, and on a collision first reads what others committed, then decides anew.
+//! The library loads the log at open, writes checkpoints and cleans the log (`maintain`).
+//!
 //! [`crate::Store`] lets one changing call (flush, drop, TTL, maintenance) run at a time and afterwards
 //! publishes [`Table::state`] together with what is left in the hot buffer, in one swap.
-use std::sync::Arc;
+mod commit;
+mod durable;
+mod load;
+mod maintain;
+pub(crate) mod place;
+mod schema;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::NaiveDate;
 use object_store::ObjectStore;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::error::Result;
 use crate::id::{TableVersion, WalSeq};
-use crate::metrics::Metric;
-use crate::retain::{Loss, Receipt, Ttl};
+use crate::metrics::{Counter, Metric, Shape};
+use crate::retain::{ClockGuard, Ttl};
 use crate::schema::AttributeColumns;
 use crate::snapshot::DataFile;
 use crate::time::Clock;
+
+pub(crate) use commit::{Change, NewFile, maintenance_transaction};
+use maintain::Tombstone;
+use place::Place;
 
 /// What one version of the table consists of. Immutable: a commit makes a new one.
 #[derive(Debug, Clone)]
@@ -35,65 +50,142 @@ pub(crate) struct TableState {
 
 /// One open table.
 #[derive(Debug)]
-pub(crate) struct Table {}
+pub(crate) struct Table {
+    place: Place,
+    clock: Arc<dyn Clock>,
+    /// Application id of this process's log positions: `wal/<log id>`.
+    log_app: String,
+    ttl_by_config: Option<Duration>,
+    delete_grace: Duration,
+    state: Mutex<Arc<TableState>>,
+    ledger: tokio::sync::Mutex<Ledger>,
+    figures: Figures,
+}
+
+/// What only changing calls need; whoever holds it may commit.
+#[derive(Debug)]
+struct Ledger {
+    /// The `metaData` action in force.
+    metadata: Value,
+    /// Removed files that still lie in the folder.
+    tombstones: Vec<Tombstone>,
+    /// Commits since the last checkpoint.
+    commits: u64,
+    /// The log may hold commits that `state` does not: a write's answer was lost.
+    behind: bool,
+    /// When the folder was last searched for files that no version names, Unix nanoseconds.
+    swept_unix_nano: i64,
+    guard: ClockGuard,
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    commits: Counter,
+    collisions: Counter,
+    files_written: Counter,
+    bytes_written: Counter,
+    files_deleted: Counter,
+}
 
 impl Table {
     /// Opens or creates the table of `config.tenant` at `config.location`. `log` is the id of the write-ahead log
     /// whose position ([`TableState::wal_through`]) this process follows.
     pub(crate) async fn open(config: &Config, log: Uuid, clock: Arc<dyn Clock>) -> Result<Self> {
-        let _ = (config, log, clock);
-        unimplemented!()
+        Self::open_at(Place::open(config)?, config, log, clock).await
+    }
+
+    /// [`Self::open`] with stores made by the caller.
+    pub(crate) async fn open_at(
+        place: Place,
+        config: &Config,
+        log: Uuid,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        let log_app = format!("wal/{log}");
+        load::create_if_absent(&place, clock.as_ref()).await?;
+        let loaded = load::load(&place, &log_app).await?;
+        let now = clock.now_unix_nano();
+        let state = TableState {
+            version: loaded.version,
+            files: loaded.files.into(),
+            columns: Arc::new(schema::attribute_columns(load::schema_string(&loaded.metadata))?),
+            wal_through: loaded.wal_through,
+            ttl: load::ttl(&loaded.metadata, config.ttl),
+        };
+        let table = Self {
+            place,
+            clock,
+            log_app,
+            ttl_by_config: config.ttl,
+            delete_grace: config.delete_grace,
+            state: Mutex::new(Arc::new(state)),
+            ledger: tokio::sync::Mutex::new(Ledger {
+                metadata: loaded.metadata,
+                tombstones: loaded.tombstones,
+                commits: loaded.commits,
+                behind: false,
+                swept_unix_nano: now,
+                guard: ClockGuard::new(now),
+            }),
+            figures: Figures::default(),
+        };
+        table.restore_receipts().await;
+        Ok(table)
     }
 
     /// The newest version known.
     pub(crate) fn state(&self) -> Arc<TableState> {
-        unimplemented!()
+        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn publish(&self, state: TableState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
     }
 
     /// The store that file paths are relative to.
     pub(crate) fn object_store(&self) -> Arc<dyn ObjectStore> {
-        unimplemented!()
+        Arc::clone(&self.place.table)
     }
 
-    /// Sets the TTL in the table's properties.
-    pub(crate) async fn set_ttl(&self, ttl: Option<Duration>) -> Result<()> {
-        let _ = ttl;
-        unimplemented!()
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
     }
 
-    /// What `ttl` would remove now. May run beside other calls.
-    pub(crate) async fn plan_ttl(&self, ttl: Option<Duration>) -> Result<Loss> {
-        let _ = ttl;
-        unimplemented!()
-    }
-
-    /// Removes whole partitions in one commit.
-    pub(crate) async fn drop_partitions(
-        &self,
-        dates: &[NaiveDate],
-        reason: &str,
-    ) -> Result<Receipt> {
-        let _ = (dates, reason);
-        unimplemented!()
-    }
-
-    /// Applies the TTL in force. `None` where nothing was due.
-    pub(crate) async fn apply_ttl(&self) -> Result<Option<Receipt>> {
-        unimplemented!()
-    }
-
-    /// Checkpoints when due and deletes files whose grace is over. Called every minute between other calls.
-    pub(crate) async fn maintain(&self) -> Result<()> {
-        unimplemented!()
-    }
-
-    /// All receipts, oldest first. May run beside other calls.
-    pub(crate) async fn receipts(&self) -> Result<Vec<Receipt>> {
-        unimplemented!()
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Figures about files and commits.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles")]
     pub(crate) fn metrics(&self) -> Vec<Metric> {
-        Vec::new()
+        let state = self.state();
+        let gauge = |name, help, value: u64| Metric {
+            name,
+            help,
+            shape: Shape::Gauge,
+            labels: Vec::new(),
+            value: value as f64,
+        };
+        let sum = |of: fn(&DataFile) -> u64| state.files.iter().map(|file| of(file)).sum::<u64>();
+        let figures = &self.figures;
+        vec![
+            gauge("spanlake_table_version", "Newest Delta version.", state.version.0),
+            gauge("spanlake_table_files", "Live Parquet files.", state.files.len() as u64),
+            gauge("spanlake_table_rows", "Spans in live files.", sum(|file| file.rows)),
+            gauge("spanlake_table_bytes", "Size of live files.", sum(|file| file.bytes)),
+            figures.commits.metric("spanlake_table_commits_total", "Delta commits made."),
+            figures.collisions.metric(
+                "spanlake_table_collisions_total",
+                "Commits that another writer was faster with.",
+            ),
+            figures.files_written.metric("spanlake_table_files_written_total", "Files written."),
+            figures.bytes_written.metric("spanlake_table_bytes_written_total", "Bytes written."),
+            figures
+                .files_deleted
+                .metric("spanlake_table_files_deleted_total", "Files deleted after their grace."),
+        ]
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

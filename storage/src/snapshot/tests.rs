@@ -1,0 +1,24 @@
+use super::*;
+
+fn trace(number: u64) -> TraceId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+    id[8..].copy_from_slice(&number.to_be_bytes());
+    TraceId(id)
+}
+
+#[test]
+fn a_filter_finds_what_was_added_and_rarely_more() {
+    let mut filter = TraceFilter::with_capacity(10_000);
+    (0..10_000).for_each(|number| filter.insert(&trace(number)));
+    assert!((0..10_000).all(|number| filter.may_contain(&trace(number))));
+    let wrong = (10_000..110_000).filter(|number| filter.may_contain(&trace(*number))).count();
+    assert!(wrong < 1_500, "{wrong} of 100,000 absent traces passed the filter");
+}
+
+#[test]
+fn an_empty_filter_holds_nothing() {
+    assert!(!TraceFilter::with_capacity(0).may_contain(&trace(1)));
+    assert_eq!(TraceFilter::from_parts(Vec::new(), 7), None);
+    assert_eq!(TraceFilter::from_parts(vec![1], 0), None);
+}
