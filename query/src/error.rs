@@ -69,11 +69,11 @@ impl From<arrow::error::ArrowError> for Error {
     }
 }
 
-const DAMAGED: &str =
-    "a stored file is damaged; its name is in the server's log. A query that leaves out its time range still works";
+const DAMAGED: &str = "a stored file is damaged; its name is in the server's log. A query that leaves out its time range still works";
 const MEMORY: &str = "the query needs more memory than one query may use; narrow the time range, select fewer columns, \
                       or aggregate before joining";
-const MISTAKE: &str = "this is a mistake in Spanlake, not in the query; please report it with the request id";
+const MISTAKE: &str =
+    "this is a mistake in Spanlake, not in the query; please report it with the request id";
 
 /// The kind and the words for the innermost cause.
 fn classify(root: &DataFusionError) -> (Kind, String) {
@@ -173,7 +173,9 @@ fn nearest(name: &str, columns: &[Column]) -> Vec<String> {
     let mut near: Vec<(usize, &str)> = columns
         .iter()
         .map(|column| (distance(&wanted, &column.name.to_ascii_lowercase()), column.name.as_str()))
-        .filter(|(distance, column)| *distance <= 2.max(wanted.len() / 3) || column.contains(&wanted))
+        .filter(|(distance, column)| {
+            *distance <= 2.max(wanted.len() / 3) || column.contains(&wanted)
+        })
         .collect();
     near.sort_unstable();
     near.dedup();

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, FixedSizeBinaryBuilder, Float64Array, Int32Array, Int64Array, ListBuilder,
-    RecordBatch, StringArray, StringBuilder, StringDictionaryBuilder, StructBuilder, new_null_array,
+    RecordBatch, StringArray, StringBuilder, StringDictionaryBuilder, StructBuilder,
+    new_null_array,
 };
 use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Schema};
 use chrono::DateTime;
@@ -147,9 +148,9 @@ fn links(spans: &[Span], field: &Field) -> ArrayRef {
 }
 
 fn attribute_values(spans: &[Span], column: &str, kind: AttributeType) -> ArrayRef {
-    let values = spans.iter().map(|span| {
-        span.columns.iter().find(|(name, _)| *name == column).map(|(_, value)| *value)
-    });
+    let values = spans
+        .iter()
+        .map(|span| span.columns.iter().find(|(name, _)| *name == column).map(|(_, value)| *value));
     match kind {
         AttributeType::String => {
             let mut out = StringDictionaryBuilder::<Int32Type>::new();
@@ -195,6 +196,7 @@ impl Table {
             services: None,
             traces: None,
             rest: Some(rest.into()),
+            sidecar: None,
         }));
         self
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::logical_expr::ScalarUDF;
 
-pub(crate) use crate::function::attribute::{Attribute, As};
+pub(crate) use crate::function::attribute::{As, Attribute};
 pub(crate) use crate::function::links::links_type;
 
 /// Field metadata key: `true` where a text column holds JSON.
@@ -57,9 +57,8 @@ pub(crate) fn merge_udf(keys: Vec<String>) -> Arc<ScalarUDF> {
 
 /// `attribute(json, key)` read as `kind`.
 pub(crate) fn attribute_udf(kind: As) -> Arc<ScalarUDF> {
-    static TEXT: LazyLock<[Arc<ScalarUDF>; 4]> = LazyLock::new(|| {
-        As::ALL.map(|kind| Arc::new(ScalarUDF::from(Attribute::new(kind))))
-    });
+    static TEXT: LazyLock<[Arc<ScalarUDF>; 4]> =
+        LazyLock::new(|| As::ALL.map(|kind| Arc::new(ScalarUDF::from(Attribute::new(kind)))));
     Arc::clone(&TEXT[kind as usize])
 }
 

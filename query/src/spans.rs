@@ -20,8 +20,8 @@ use datafusion::prelude::SessionContext;
 use storage::{Snapshot, TimeRange};
 
 use crate::Result;
-pub(crate) use crate::spans::files::STORE_URL;
 use crate::spans::columns::Columns;
+pub(crate) use crate::spans::files::STORE_URL;
 use crate::spans::provider::{Shape, SpansTable};
 
 /// What one query sees: one snapshot, at one moment. Cheap to clone.

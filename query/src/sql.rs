@@ -22,10 +22,8 @@ pub(crate) async fn plan(
     params: Vec<ScalarValue>,
 ) -> Result<DataFrame> {
     let plan = context.state().statement_to_plan(checked.into_statement()).await?;
-    let read_only = SQLOptions::new()
-        .with_allow_ddl(false)
-        .with_allow_dml(false)
-        .with_allow_statements(false);
+    let read_only =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     read_only.verify_plan(&plan)?;
     let needed = plan.get_parameter_names()?;
     if needed.len() != params.len() {

@@ -7,15 +7,8 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use crate::function;
 
 /// Left out: they make values of any size out of nothing (`repeat('x', 2000000000)`).
-const LEFT_OUT: &[&str] = &[
-    "array_repeat",
-    "array_resize",
-    "generate_series",
-    "lpad",
-    "range",
-    "repeat",
-    "rpad",
-];
+const LEFT_OUT: &[&str] =
+    &["array_repeat", "array_resize", "generate_series", "lpad", "range", "repeat", "rpad"];
 
 /// Scalar functions.
 pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {

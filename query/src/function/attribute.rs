@@ -86,7 +86,9 @@ impl ScalarUDFImpl for Attribute {
         let values = match key {
             ColumnarValue::Scalar(key) => match key.try_as_str().flatten() {
                 Some(key) => read(objects, &Key::new(key), self.kind),
-                None => ScalarValue::try_from(self.kind.data_type())?.to_array_of_size(objects.len())?,
+                None => {
+                    ScalarValue::try_from(self.kind.data_type())?.to_array_of_size(objects.len())?
+                }
             },
             ColumnarValue::Array(keys) => read_each(objects, keys, self.kind)?,
         };

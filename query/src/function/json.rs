@@ -50,7 +50,8 @@ impl<'a> Key<'a> {
     /// Whether `quoted`, a JSON string with its quotes, is this key.
     fn is(&self, quoted: &str) -> bool {
         let inner = &quoted[1..quoted.len() - 1];
-        inner == self.key || (inner.contains('\\') && unquoted(quoted).is_some_and(|text| text == self.key))
+        inner == self.key
+            || (inner.contains('\\') && unquoted(quoted).is_some_and(|text| text == self.key))
     }
 }
 
@@ -203,9 +204,9 @@ fn value_end(bytes: &[u8], at: usize) -> Option<usize> {
         b'"' => string_end(bytes, at),
         b'{' | b'[' => nested_end(bytes, at),
         _ => {
-            let length = bytes[at..].iter().position(|byte| {
-                matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t')
-            });
+            let length = bytes[at..]
+                .iter()
+                .position(|byte| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t'));
             Some(length.map_or(bytes.len(), |length| at + length))
         }
     }

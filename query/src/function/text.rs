@@ -32,10 +32,15 @@ impl ScalarUDFImpl for Hex {
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
         match types {
-            [DataType::FixedSizeBinary(_) | DataType::Binary | DataType::BinaryView | DataType::Null] => {
-                Ok(DataType::Utf8View)
+            [
+                DataType::FixedSizeBinary(_)
+                | DataType::Binary
+                | DataType::BinaryView
+                | DataType::Null,
+            ] => Ok(DataType::Utf8View),
+            _ => {
+                exec_err!("hex takes binary; for numbers use to_hex, for text encode(text, 'hex')")
             }
-            _ => exec_err!("hex takes binary; for numbers use to_hex, for text encode(text, 'hex')"),
         }
     }
 

@@ -41,7 +41,8 @@ impl AttributePlanner {
                 return service;
             }
         }
-        let Some((own, kind)) = attribute_column(schema, column.relation.as_ref(), scope, key) else {
+        let Some((own, kind)) = attribute_column(schema, column.relation.as_ref(), scope, key)
+        else {
             let rest = match scope {
                 // Without a column it can only lie in the rest.
                 AttributeScope::Span => sibling(schema, column, ATTRIBUTES_REST),

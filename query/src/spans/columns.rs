@@ -69,7 +69,8 @@ impl Columns {
 /// Stored columns with the types that readers see, then the partition column.
 fn stored_schema(attributes: &AttributeColumns) -> Schema {
     let physical = attributes.schema();
-    let mut fields: Vec<FieldRef> = physical.fields().iter().map(|field| read_field(field)).collect();
+    let mut fields: Vec<FieldRef> =
+        physical.fields().iter().map(|field| read_field(field)).collect();
     fields.push(Arc::new(Field::new(c::DATE, DataType::Date32, false)));
     Schema::new(fields)
 }

@@ -136,8 +136,7 @@ impl Files<'_> {
             version: None,
         };
         let date = ScalarValue::Date32(Some(date_days(file.date)));
-        let partitioned =
-            PartitionedFile::new_from_meta(meta).with_partition_values(vec![date]);
+        let partitioned = PartitionedFile::new_from_meta(meta).with_partition_values(vec![date]);
         if self.files.len() > FILES_WITH_STATISTICS_MAX {
             return partitioned;
         }

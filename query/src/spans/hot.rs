@@ -15,7 +15,9 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::coop::cooperative;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, EmissionType, ReplaceChildrenOptions,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
@@ -138,8 +140,8 @@ impl ExecutionPlan for HotExec {
             starts.map(move |from| (Arc::clone(&batch), from..rows.min(from + rows_max)))
         });
         let reader = Arc::clone(&self.reader);
-        let read = pieces
-            .filter_map(move |(batch, rows)| reader.read(batch.records(), rows).transpose());
+        let read =
+            pieces.filter_map(move |(batch, rows)| reader.read(batch.records(), rows).transpose());
         let schema = Arc::clone(&self.reader.projected);
         let stream = RecordBatchStreamAdapter::new(schema, stream::iter(read));
         Ok(Box::pin(cooperative(stream)))

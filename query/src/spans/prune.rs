@@ -22,8 +22,9 @@ pub(crate) fn prune(
     let in_range: Vec<_> =
         files.iter().filter(|file| file.start.overlaps(&range)).map(Arc::clone).collect();
     let Some(predicate) = predicate else { return Ok(in_range) };
-    let built =
-        PruningPredicateBuilder::new().with_file_schema(Arc::clone(stored)).build(Arc::clone(predicate));
+    let built = PruningPredicateBuilder::new()
+        .with_file_schema(Arc::clone(stored))
+        .build(Arc::clone(predicate));
     let Some(predicate) = built else { return Ok(in_range) };
     let keep = predicate.prune(&Known(&in_range))?;
     let kept = in_range.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file);

@@ -89,9 +89,8 @@ fn comparison(expr: &Expr) -> Option<Expr> {
         Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq => is_time,
         _ => false,
     };
-    supported.then(|| {
-        Expr::BinaryExpr(BinaryExpr::new(Box::new(operand), op, Box::new(lit(value))))
-    })
+    supported
+        .then(|| Expr::BinaryExpr(BinaryExpr::new(Box::new(operand), op, Box::new(lit(value)))))
 }
 
 /// `column IN (literals)` on an id or a time.

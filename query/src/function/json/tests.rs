@@ -31,7 +31,19 @@ fn escaped_keys_are_found() {
 
 #[test]
 fn broken_json_is_no_value() {
-    for json in ["", "{", "{\"a", "{\"a\"", "{\"a\":", "[1]", "null", "{\"a\" 1}", "{\"a\":\"", "{\"a\":[\"", "\\"] {
+    for json in [
+        "",
+        "{",
+        "{\"a",
+        "{\"a\"",
+        "{\"a\":",
+        "[1]",
+        "null",
+        "{\"a\" 1}",
+        "{\"a\":\"",
+        "{\"a\":[\"",
+        "\\",
+    ] {
         check(json, "a", None);
     }
 }
