@@ -1,4 +1,6 @@
 //! What tests of this crate share: a decoder whose requests say how many spans they are.
+mod memory;
+
 use std::sync::Arc;
 
 use arrow::array::{
@@ -12,6 +14,8 @@ use crate::batch::{RestCount, SpanBatch};
 use crate::entry::{Decode, Entry};
 use crate::schema::{AttributeColumns, AttributeScope, AttributeType, column, fixed_fields};
 use crate::time::TimeRange;
+
+pub(crate) use memory::{Fault, MemoryFolder};
 
 /// 2026-11-21T00:00:00Z.
 pub(crate) const DAY: i64 = 1_795_219_200 * crate::time::NANOS_PER_SECOND;

@@ -1,0 +1,138 @@
+//! Retried requests.
+use std::time::Duration;
+
+use super::rig::{Disk, Rig};
+use crate::entry::Appended;
+use crate::error::Error;
+use crate::id::WalSeq;
+use crate::testing::{DAY, Fault, MemoryFolder};
+use crate::wal::{Fingerprint, Recent};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retried_request_is_stored_once() {
+    let rig = Rig::open(Disk::default()).unwrap();
+    assert_eq!(rig.append("1 2").await.unwrap(), Appended::Stored(WalSeq(1)));
+    assert_eq!(rig.append("1 2").await.unwrap(), Appended::Duplicate);
+    assert_eq!(rig.append("3 1").await.unwrap(), Appended::Stored(WalSeq(2)));
+    assert_eq!(rig.visible(), [1, 2, 3]);
+    assert_eq!(rig.status.duplicates.value(), 1);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_retries_are_stored_once_and_all_are_answered_when_it_is_visible() {
+    let rig = Rig::open(Disk::default()).unwrap();
+    let sends = (0..32).map(|_| async {
+        let appended = rig.append("1 3").await.unwrap();
+        assert_eq!(rig.visible(), [1, 2, 3]);
+        appended
+    });
+    let answers = futures::future::join_all(sends).await;
+    let stored = answers.iter().filter(|answer| matches!(answer, Appended::Stored(_))).count();
+    assert_eq!(stored, 1);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_without_recognition_is_stored_each_time() {
+    let rig = Rig::open(Disk::default()).unwrap();
+    for _ in 0..2 {
+        let mut entry = crate::testing::entry("5 1");
+        entry.deduplicate = false;
+        rig.wal.append(entry).await.unwrap();
+    }
+    assert_eq!(rig.visible(), [5, 5]);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_is_recognised_after_a_kill_between_commit_and_trim() {
+    let mut rig = Rig::open(Disk::default()).unwrap();
+    rig.append("1 2").await.unwrap();
+    rig.commit();
+    let disk = rig.end().await;
+    let rig = Rig::open(disk).unwrap();
+    assert_eq!(rig.append("1 2").await.unwrap(), Appended::Duplicate);
+    assert_eq!(rig.visible(), [1, 2]);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_is_recognised_after_its_segment_was_trimmed_and_the_server_restarted() {
+    let mut rig = Rig::open(Disk::default()).unwrap();
+    rig.append("1 2").await.unwrap();
+    rig.commit_and_trim().await.unwrap();
+    let disk = rig.end().await;
+    assert!(disk.folder.names(".log").is_empty());
+    for _ in 0..2 {
+        let rig = Rig::open(disk.clone()).unwrap();
+        assert_eq!(rig.append("1 2").await.unwrap(), Appended::Duplicate);
+        assert_eq!(rig.visible(), [1, 2]);
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_request_is_not_recognised_as_stored() {
+    let rig = Rig::open(Disk::default()).unwrap();
+    rig.disk.folder.set_free_bytes(10);
+    let refused = rig.append("1 1").await;
+    assert!(matches!(refused, Err(Error::DiskFull { free_bytes: 10, .. })), "{refused:?}");
+    rig.disk.folder.set_free_bytes(1 << 30);
+    assert_eq!(rig.append("1 1").await.unwrap(), Appended::Stored(WalSeq(1)));
+    rig.end().await;
+}
+
+#[test]
+fn the_window_forgets_in_time_and_deletes_its_old_files() {
+    let folder = MemoryFolder::default();
+    let second = crate::time::NANOS_PER_SECOND;
+    let mut recent = Recent::load(&folder, Duration::from_secs(10)).unwrap();
+    let request = |body: &str| Fingerprint::of(1, body.as_bytes());
+    recent.insert(request("a"), DAY, WalSeq(1));
+    recent.insert(request("b"), DAY + 5 * second, WalSeq(2));
+    assert!(recent.contains(request("a"), DAY + 10 * second));
+    recent.save(&folder, WalSeq(1), DAY + 10 * second).unwrap();
+    recent.save(&folder, WalSeq(2), DAY + 10 * second).unwrap();
+    assert_eq!(folder.names(".recent").len(), 2);
+
+    let mut reopened = Recent::load(&folder, Duration::from_secs(10)).unwrap();
+    assert!(!reopened.contains(request("a"), DAY + 11 * second));
+    assert!(reopened.contains(request("b"), DAY + 11 * second));
+    assert!(!reopened.contains(Fingerprint::of(2, b"b"), DAY + 11 * second), "another format");
+    reopened.save(&folder, WalSeq(2), DAY + 11 * second).unwrap();
+    assert_eq!(folder.names(".recent").len(), 1);
+    reopened.save(&folder, WalSeq(2), DAY + 16 * second).unwrap();
+    assert!(folder.names(".recent").is_empty());
+}
+
+#[test]
+fn a_damaged_file_of_recent_requests_is_left_out() {
+    let folder = MemoryFolder::default();
+    let mut recent = Recent::load(&folder, Duration::from_secs(10)).unwrap();
+    recent.insert(Fingerprint(7), DAY, WalSeq(1));
+    recent.save(&folder, WalSeq(1), DAY).unwrap();
+    let name = folder.names(".recent").remove(0);
+    let bytes = crate::wal::Folder::read(&folder, &name).unwrap();
+    for bit in 0..bytes.len() * 8 {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        folder.put(&name, &flipped);
+        let mut reopened = Recent::load(&folder, Duration::from_secs(10)).unwrap();
+        assert!(!reopened.contains(Fingerprint(7), DAY));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_that_fails_keeps_the_segments() {
+    let mut rig = Rig::open(Disk::default()).unwrap();
+    rig.append("1 2").await.unwrap();
+    let through = rig.commit();
+    rig.disk.folder.plant(Fault::FailOnce(2, std::io::ErrorKind::Other));
+    assert!(rig.wal.trim(through).await.is_err());
+    assert_eq!(rig.disk.folder.names(".log").len(), 1);
+    rig.wal.trim(through).await.unwrap();
+    assert!(rig.disk.folder.names(".log").is_empty());
+    assert_eq!(rig.append("1 2").await.unwrap(), Appended::Duplicate);
+    rig.end().await;
+}
