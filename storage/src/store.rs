@@ -181,7 +181,10 @@ impl Store {
         self.shared.table.receipts().await
     }
 
-    /// Whether appends are taken and files can be written; `Err` says why not, in words for `/readyz`.
+    /// Whether appends are taken and files can be written.
+    ///
+    /// # Errors
+    /// Why not, in words for `/readyz`.
     pub fn ready(&self) -> std::result::Result<(), String> {
         self.shared.ready()
     }

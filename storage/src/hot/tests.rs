@@ -1,1 +1,144 @@
+use object_store::memory::InMemory;
 
+use super::*;
+use crate::entry::Decode;
+use crate::id::TableVersion;
+use crate::retain::Ttl;
+use crate::schema::AttributeScope;
+use crate::testing::{CountDecode, entry, ids};
+
+fn table(version: u64) -> Arc<TableState> {
+    Arc::new(TableState {
+        version: TableVersion(version),
+        files: Arc::new([]),
+        columns: Arc::new(AttributeColumns::default()),
+        wal_through: WalSeq(version),
+        ttl: Ttl { duration: None, by_command: false },
+    })
+}
+
+fn hot(flush_bytes: usize) -> Hot {
+    Hot::new(table(0), Arc::new(InMemory::new()), flush_bytes)
+}
+
+fn push(hot: &Hot, seq: u64, body: &str) {
+    let batch = CountDecode.decode(&[entry(body)], &hot.columns());
+    hot.push(WalSeq(seq), vec![batch]);
+}
+
+fn visible(hot: &Hot) -> Vec<u64> {
+    hot.snapshot().hot.iter().flat_map(|batch| ids(batch)).collect()
+}
+
+fn has_column(hot: &Hot, key: &str) -> bool {
+    hot.columns().find(AttributeScope::Span, key).is_some()
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was_and_is_shared_until_something_changes() {
+    let hot = hot(usize::MAX);
+    push(&hot, 1, "1 2");
+    let before = hot.snapshot();
+    assert!(Arc::ptr_eq(&before, &hot.snapshot()));
+    push(&hot, 2, "5 1");
+    assert_eq!(before.rows(), 2);
+    assert_eq!(visible(&hot), [1, 2, 5]);
+    assert_eq!(hot.rows(), 3);
+}
+
+#[test]
+fn a_flush_swaps_batches_for_a_version_and_keeps_what_came_meanwhile() {
+    let hot = hot(usize::MAX);
+    push(&hot, 1, "1 2");
+    let sealed = hot.seal();
+    assert_eq!((sealed.batches.len(), sealed.through), (1, WalSeq(1)));
+    push(&hot, 2, "7 1");
+    hot.replace(sealed.batches.len(), table(1));
+    let snapshot = hot.snapshot();
+    assert_eq!((snapshot.version, visible(&hot)), (TableVersion(1), vec![7]));
+    assert!(hot.is_dirty());
+    hot.replace(1, table(2));
+    assert_eq!((hot.bytes(), hot.rows(), hot.is_dirty()), (0, 0, false));
+}
+
+#[test]
+fn entries_without_spans_still_move_the_position() {
+    let hot = hot(usize::MAX);
+    push(&hot, 1, "no spans");
+    assert!(hot.is_dirty());
+    let sealed = hot.seal();
+    assert_eq!((sealed.batches.len(), sealed.through), (0, WalSeq(1)));
+}
+
+#[tokio::test]
+async fn a_full_buffer_asks_for_a_flush() {
+    let hot = hot(1);
+    push(&hot, 1, "1 2");
+    hot.flush_requested().await;
+}
+
+#[tokio::test]
+async fn the_tail_gets_every_batch_with_its_position() {
+    let hot = hot(usize::MAX);
+    let mut tail = hot.tail();
+    let mut changes = hot.changes();
+    push(&hot, 4, "9 1");
+    let (seq, batch) = tail.recv().await.unwrap();
+    assert_eq!((seq, ids(&batch)), (WalSeq(4), vec![9]));
+    assert!(changes.has_changed().unwrap());
+    changes.mark_unchanged();
+    hot.replace(1, table(4));
+    assert!(changes.has_changed().unwrap());
+}
+
+#[test]
+fn a_frequent_attribute_gets_a_column_for_the_next_groups() {
+    let hot = hot(usize::MAX);
+    push(&hot, 1, "1 99 shop.id=a");
+    assert!(!has_column(&hot, "shop.id"));
+    push(&hot, 2, "100 1 shop.id=a");
+    assert!(has_column(&hot, "shop.id"));
+    push(&hot, 3, "101 1 shop.id=a");
+    let snapshot = hot.snapshot();
+    assert!(snapshot.schema.field_with_name("shop_id").is_ok());
+    assert!(snapshot.hot[2].records().column_by_name("shop_id").is_some());
+    assert!(snapshot.hot[2].rest().is_empty());
+}
+
+#[test]
+fn a_rare_attribute_gets_no_column() {
+    let hot = hot(usize::MAX);
+    push(&hot, 1, "1 20000");
+    push(&hot, 2, "30000 150 rare=a");
+    hot.seal();
+    assert!(!has_column(&hot, "rare"));
+}
+
+#[test]
+fn a_flush_gives_columns_to_what_was_frequent_in_it() {
+    let hot = hot(usize::MAX);
+    push(&hot, 1, "1 9 few=a");
+    push(&hot, 2, "100 10 some=a");
+    let sealed = hot.seal();
+    assert!(sealed.columns.find(AttributeScope::Span, "some").is_some());
+    assert!(sealed.columns.find(AttributeScope::Span, "few").is_none());
+}
+
+#[test]
+fn columns_of_the_table_come_first() {
+    let mut columns = AttributeColumns::default();
+    columns.add(AttributeScope::Span, "a.b", crate::schema::AttributeType::Int);
+    let mut state = (*table(0)).clone();
+    state.columns = Arc::new(columns);
+    let hot = Hot::new(Arc::new(state), Arc::new(InMemory::new()), 1);
+    let columns = hot.columns();
+    assert_eq!(columns.as_slice()[0].key, "a.b");
+    assert!(columns.find(AttributeScope::Span, "http.route").is_some());
+}
+
+#[test]
+fn dictionaries_are_read_as_views() {
+    let schema = hot(1).snapshot().schema.clone();
+    let kind = schema.field_with_name("service").unwrap().data_type().clone();
+    assert_eq!(kind, arrow::datatypes::DataType::Utf8View);
+}

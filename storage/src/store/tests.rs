@@ -1,1 +1,226 @@
+use std::collections::BTreeSet;
+use std::path::Path;
 
+use super::*;
+use crate::config::Location;
+use crate::testing::{CountDecode, DAY, Fault, MemoryFolder, entry, ids};
+use crate::time::ManualClock;
+
+fn config(root: &Path) -> Config {
+    let mut config = Config::in_folder(root);
+    config.group_commit_wait = Duration::ZERO;
+    config.wal_segment_bytes = 4096;
+    config.flush_interval = Duration::from_secs(3600);
+    config.ttl = None;
+    config
+}
+
+async fn open(config: &Config) -> Result<Store> {
+    let clock = Arc::new(ManualClock::at(DAY));
+    Store::open(config.clone(), Arc::new(CountDecode), clock).await
+}
+
+/// With the log in a folder that can fail.
+async fn open_in(config: &Config, folder: &MemoryFolder) -> Result<Store> {
+    let clock = Arc::new(ManualClock::at(DAY));
+    let folder = Arc::new(folder.clone());
+    open::open_with(config.clone(), Arc::new(CountDecode), clock, (folder, Vec::new())).await
+}
+
+/// Ends the tasks as a kill would: without a flush.
+async fn kill(store: Store) {
+    store.shared.end(false).await.ok();
+}
+
+fn hot_ids(store: &Store) -> Vec<u64> {
+    store.snapshot().hot.iter().flat_map(|batch| ids(batch)).collect()
+}
+
+fn file_rows(store: &Store) -> u64 {
+    store.snapshot().files.iter().map(|file| file.rows).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_appended_is_visible_and_still_there_after_a_kill() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path());
+    let store = open(&config).await.unwrap();
+    assert_eq!(store.append(entry("1 2")).await.unwrap(), Appended::Stored(WalSeq(1)));
+    assert_eq!(hot_ids(&store), [1, 2]);
+    kill(store).await;
+    let store = open(&config).await.unwrap();
+    assert_eq!(hot_ids(&store), [1, 2]);
+    assert_eq!(store.append(entry("1 2")).await.unwrap(), Appended::Duplicate);
+    assert_eq!(store.append(entry("3 1")).await.unwrap(), Appended::Stored(WalSeq(2)));
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flush_moves_spans_into_files_and_trims_the_log() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path());
+    let store = open(&config).await.unwrap();
+    for first in [1, 11, 21] {
+        store.append(entry(&format!("{first} 10"))).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    assert_eq!((hot_ids(&store).len(), file_rows(&store)), (0, 30));
+    assert_eq!(store.shared.wal.status().bytes_used(), 0);
+    store.append(entry("100 5")).await.unwrap();
+    assert_eq!(store.snapshot().rows(), 35);
+    kill(store).await;
+
+    let store = open(&config).await.unwrap();
+    assert_eq!((hot_ids(&store).len(), file_rows(&store)), (5, 30));
+    assert_eq!(store.append(entry("200 1")).await.unwrap(), Appended::Stored(WalSeq(5)));
+    store.close().await.unwrap();
+    let store = open(&config).await.unwrap();
+    assert_eq!((hot_ids(&store).len(), file_rows(&store)), (0, 36));
+    let partitions = store.partitions();
+    assert_eq!((partitions.len(), partitions[0].rows, partitions[0].hot_rows), (1, 36, 0));
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_buffer_is_flushed_without_being_asked() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = config(root.path());
+    config.flush_bytes = 1;
+    let store = open(&config).await.unwrap();
+    let mut changes = store.changes();
+    store.append(entry("1 3")).await.unwrap();
+    while file_rows(&store) < 3 {
+        changes.changed().await.unwrap();
+        assert_eq!(store.snapshot().rows(), 3, "no moment with a span twice or missing");
+    }
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_refuse_with_a_time_to_try_again() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = config(root.path());
+    config.wal_bytes_max = 100;
+    let store = open(&config).await.unwrap();
+    let error = store.append(entry(&format!("1 1 a={}", "x".repeat(200)))).await.unwrap_err();
+    assert!(matches!(error, Error::WalFull { .. }) && error.retry_after().is_some());
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_waits_for_room_in_the_hot_buffer() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = config(root.path());
+    config.hot_bytes_max = 1;
+    let store = open(&config).await.unwrap();
+    for id in 1..4 {
+        store.append(entry(&format!("{id} 1"))).await.unwrap();
+    }
+    assert_eq!(store.snapshot().rows(), 3);
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_beyond_the_limit_is_too_large() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(&config(root.path())).await.unwrap();
+    let mut large = entry("");
+    large.body = vec![0; crate::config::BODY_BYTES_MAX + 1].into();
+    let error = store.append(large).await.unwrap_err();
+    assert_eq!(error.kind(), crate::Kind::TooLarge);
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_store_at_a_time_holds_the_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path());
+    let store = open(&config).await.unwrap();
+    assert!(
+        matches!(open(&config).await, Err(Error::Locked { pid, .. }) if pid == std::process::id())
+    );
+    store.close().await.unwrap();
+    store.close().await.unwrap();
+    assert!(matches!(store.append(entry("1 1")).await, Err(Error::Closed)));
+    assert!(matches!(store.flush().await, Err(Error::Closed)));
+    assert!(store.ready().is_err());
+    open(&config).await.unwrap().close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropping_all_handles_ends_the_tasks() {
+    let root = tempfile::tempdir().unwrap();
+    let store = open(&config(root.path())).await.unwrap();
+    store.append(entry("1 1")).await.unwrap();
+    let tasks = store.shared.tasks.lock().await.take().unwrap();
+    drop(store);
+    tasks.flusher.await.unwrap();
+    tasks.publisher.await.unwrap();
+    tasks.writer.join().unwrap();
+    drop(tasks.locks);
+    let store = open(&config(root.path())).await.unwrap();
+    assert_eq!(hot_ids(&store), [1]);
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_settings_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    for tenant in ["", "..", "A", "a/b", "-a", &"a".repeat(64)] {
+        let mut config = config(root.path());
+        config.tenant = tenant.into();
+        assert!(matches!(open(&config).await, Err(Error::Invalid(_))), "{tenant:?}");
+    }
+    let remote = Location::ObjectStore { url: "s3://bucket".into(), options: Vec::new() };
+    let config = Config::at(remote);
+    assert!(matches!(open(&config).await, Err(Error::Invalid(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_larger_than_the_buffer_is_flushed_while_it_is_replayed() {
+    let root = tempfile::tempdir().unwrap();
+    let mut config = config(root.path());
+    let store = open(&config).await.unwrap();
+    for first in 0..20 {
+        store.append(entry(&format!("{} 10", first * 10 + 1))).await.unwrap();
+    }
+    kill(store).await;
+    config.flush_bytes = 1;
+    let store = open(&config).await.unwrap();
+    assert_eq!((hot_ids(&store).len(), file_rows(&store)), (0, 200));
+    store.close().await.unwrap();
+}
+
+/// Scenario: each step of the log dies in turn, flushes into real files in between. Guarantees: every acknowledged request once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_at_any_step_of_a_flush_loses_and_doubles_nothing() {
+    for step in 1.. {
+        let root = tempfile::tempdir().unwrap();
+        let config = config(root.path());
+        let folder = MemoryFolder::default();
+        let store = open_in(&config, &folder).await.unwrap();
+        folder.plant(Fault::CrashAfter(step));
+        let mut acked = BTreeSet::new();
+        for first in [1, 2, 3, 4] {
+            if store.append(entry(&format!("{first} 1"))).await.is_ok() {
+                acked.insert(first);
+            }
+            if first % 2 == 0 {
+                store.flush().await.unwrap();
+            }
+        }
+        let struck = folder.steps() >= step;
+        kill(store).await;
+        let store = open_in(&config, &folder.after_kill()).await.unwrap();
+        let rows = store.snapshot().rows();
+        assert!(acked.len() as u64 <= rows && rows <= 4, "step {step}: {rows} rows, {acked:?}");
+        for first in [1, 2, 3, 4] {
+            store.append(entry(&format!("{first} 1"))).await.unwrap();
+        }
+        assert_eq!(store.snapshot().rows(), 4, "step {step}");
+        store.close().await.unwrap();
+        if !struck {
+            break;
+        }
+    }
+}

@@ -12,7 +12,7 @@ const LOG: Uuid = Uuid::from_u128(1);
 
 fn bodies(from: u64, count: u64) -> Vec<Entry> {
     (from..from + count)
-        .map(|id| entry(&format!("{id} 1 padding={}", "x".repeat(id as usize))))
+        .map(|id| entry(&format!("{id} 1 padding={}", "x".repeat(usize::try_from(id).unwrap()))))
         .collect()
 }
 
