@@ -1,3 +1,19 @@
-//! The binary `spanlake`.
+//! The binary `spanlake`: keeps distributed traces in open tables and answers questions about them.
+mod command;
+mod config;
+mod http;
+mod running;
+mod shutdown;
+mod telemetry;
+mod words;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    command::run(command::Cli::parse())
+}

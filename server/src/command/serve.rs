@@ -1,0 +1,94 @@
+//! `spanlake serve`: receive, keep, answer, until told to stop.
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{Format, say};
+use crate::config::{Config, Flags, ListenFlags, environment};
+use crate::running::Running;
+use crate::shutdown::Signals;
+
+/// Receive spans, keep them, answer questions.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  spanlake serve
+  spanlake serve --data s3://bucket/traces --wal /var/lib/spanlake/wal --ttl 30d
+  spanlake serve --print-config > spanlake.toml")]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(flatten)]
+    listen: ListenFlags,
+    /// Print the settings as a configuration file with comments, and leave
+    #[arg(long)]
+    print_config: bool,
+    /// How to print the start summary
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let mut config = Config::load_listening(&self.flags, &self.listen, &environment())?;
+        if self.print_config {
+            say(&config.annotated());
+            return Ok(ExitCode::SUCCESS);
+        }
+        crate::telemetry::start(&config.log, config.log_format == "json")?;
+        runtime()?.block_on(serve(&config, self.format, async |_| Ok(())))
+    }
+}
+
+/// The runtime of doors and page; queries have their own.
+///
+/// # Errors
+/// Threads could not be started.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("doors")
+        .build()
+        .context("start threads")
+}
+
+/// Runs a server until a signal. `beside` runs once the doors are open; the server ends when a signal arrives
+/// or `beside` fails.
+pub(super) async fn serve(
+    config: &Config,
+    format: Format,
+    beside: impl AsyncFnOnce(&Running) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen().context("listen for signals")?;
+    let running = tokio::select! {
+        running = Running::start(config) => running?,
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopped before the table was open");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    say(&match format {
+        Format::Text => running.summary(config),
+        Format::Json => format!("{}\n", running.summary_json(config)),
+    });
+    tracing::info!(data = config.data, "ready");
+    let failed = tokio::select! {
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopping");
+            None
+        }
+        Err(error) = beside(&running) => Some(error),
+        else => {
+            let name = signals.next().await;
+            tracing::info!(signal = name, "stopping");
+            None
+        }
+    };
+    signals.insist(running.stopper());
+    running.stop().await?;
+    tracing::info!("stopped");
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}

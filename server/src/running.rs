@@ -1,0 +1,207 @@
+//! A running server: the table, the doors, the query engine, the page, and their order of start and end.
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use ingest::{Decoder, Ingest};
+use query::Engine;
+use storage::{Clock, Store, SystemClock};
+use tokio::sync::watch;
+use web::{Auth, Role, Web};
+
+use crate::config::Config;
+use crate::config::value::show_duration;
+use crate::http::{Listeners, Stop};
+
+/// Where the doors are; `None` is closed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    /// OTLP over gRPC.
+    pub grpc: Option<SocketAddr>,
+    /// OTLP over HTTP.
+    pub http: Option<SocketAddr>,
+    /// Zipkin v2.
+    pub zipkin: Option<SocketAddr>,
+    /// Page and API.
+    pub ui: Option<SocketAddr>,
+}
+
+/// A started server.
+pub(crate) struct Running {
+    /// Where it listens.
+    pub addresses: Addresses,
+    /// The first admin token, at the very first start.
+    pub first_token: Option<String>,
+    store: Store,
+    listeners: Listeners,
+}
+
+/// The file of tokens that belongs to a table.
+pub(crate) fn tokens_file(config: &Config) -> PathBuf {
+    config.private_dir().join("tokens.json")
+}
+
+/// Opens the table that `config` names.
+///
+/// # Errors
+/// As [`Store::open`]: above all, another process holds it.
+pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    private_folder(&config.private_dir())?;
+    let decoder = Arc::new(Decoder::new(config.ingest.clone()));
+    let store = Store::open(config.table(), decoder, Arc::new(SystemClock)).await;
+    store.with_context(|| format!("open the table in {}", config.data))
+}
+
+/// A new data folder is its owner's alone.
+fn private_folder(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = std::fs::DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("create the folder {}", folder.display()))
+}
+
+impl Running {
+    /// Opens the table, replays its log, then opens the doors.
+    ///
+    /// # Errors
+    /// The step that failed, in the order above.
+    pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = open_store(config).await?;
+        let auth = Auth::open(tokens_file(config), config.tokens_required(), Arc::clone(&clock))?;
+        let first_token = auth.first_token()?.map(|secret| secret.expose().to_owned());
+        // A span that the table would drop at once is refused at the door.
+        let limits = ingest::Config { age_max: store.ttl().duration, ..config.ingest.clone() };
+        let ingest = Ingest::new(store.clone(), limits, Arc::clone(&clock));
+        let engine = Engine::new(store.clone(), config.query.clone())?;
+        let listeners = Listeners::new(config.http.clone());
+        let web = web::router(Web {
+            engine,
+            store: store.clone(),
+            auth: auth.clone(),
+            clock,
+            version: env!("CARGO_PKG_VERSION"),
+            hosts: config.hosts.clone(),
+            figures: {
+                let (ingest, listeners) = (ingest.clone(), listeners.figures());
+                Arc::new(move || [ingest.metrics(), listeners()].concat())
+            },
+        });
+        let doors = Doors { ingest: &ingest, auth: &auth, web };
+        match doors.open(&listeners, config).await {
+            Ok(addresses) => Ok(Self { addresses, first_token, store, listeners }),
+            Err(error) => {
+                listeners.close().await;
+                store.close().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The table.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Ends all connections at once when told [`Stop::Now`].
+    pub(crate) fn stopper(&self) -> watch::Sender<Stop> {
+        self.listeners.stopper()
+    }
+
+    /// Stops accepting, lets requests in flight finish, flushes, gives up the table.
+    ///
+    /// # Errors
+    /// The last flush failed; everything acknowledged is still in the log.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.listeners.close().await;
+        self.store.close().await.context("close the table")
+    }
+
+    /// The calm words after a start.
+    pub(crate) fn summary(&self, config: &Config) -> String {
+        let snapshot = self.store.snapshot();
+        let ttl = self.store.ttl().duration.map_or_else(
+            || "kept for ever".to_owned(),
+            |ttl| format!("kept {}", show_duration(ttl)),
+        );
+        let Addresses { grpc, http, zipkin, ui } = self.addresses;
+        let url = |path: &'static str| move |at: SocketAddr| format!("http://{at}{path}");
+        let rows = [
+            ("page and API", ui.map(url("/"))),
+            ("OTLP/gRPC", grpc.map(url(""))),
+            ("OTLP/HTTP", http.map(url("/v1/traces"))),
+            ("Zipkin", zipkin.map(url("/api/v2/spans"))),
+            (
+                "table",
+                Some(format!(
+                    "{}, version {}, {} spans, {ttl}",
+                    config.data,
+                    snapshot.version,
+                    crate::words::count(snapshot.rows())
+                )),
+            ),
+            ("admin token", self.first_token.as_ref().map(|token| format!("{token} (only shown now)"))),
+            (
+                "try",
+                ui.map(|at| {
+                    format!("curl -s http://{at}/api/v1/sql -d 'SELECT service, count(*) AS spans FROM spans GROUP BY 1 ORDER BY 2 DESC'")
+                }),
+            ),
+        ];
+        let mut text = format!("Spanlake {} is ready\n", env!("CARGO_PKG_VERSION"));
+        for (name, value) in rows {
+            if let Some(value) = value {
+                text.push_str(&format!("  {name:<14}{value}\n"));
+            }
+        }
+        text
+    }
+
+    /// The same for scripts: one JSON object.
+    pub(crate) fn summary_json(&self, config: &Config) -> serde_json::Value {
+        let Addresses { grpc, http, zipkin, ui } = self.addresses;
+        let snapshot = self.store.snapshot();
+        serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "grpc": grpc, "http": http, "zipkin": zipkin, "ui": ui,
+            "data": config.data,
+            "table_version": snapshot.version.0,
+            "spans": snapshot.rows(),
+            "admin_token": self.first_token,
+        })
+    }
+}
+
+struct Doors<'a> {
+    ingest: &'a Ingest,
+    auth: &'a Auth,
+    web: Router,
+}
+
+impl Doors<'_> {
+    async fn open(self, listeners: &Listeners, config: &Config) -> anyhow::Result<Addresses> {
+        let ask = || self.auth.layer(Role::Ingest);
+        let at = &config.listen;
+        Ok(Addresses {
+            grpc: open(listeners, "grpc", at.grpc, self.ingest.otlp_grpc().layer(ask())).await?,
+            http: open(listeners, "http", at.http, self.ingest.otlp_http().layer(ask())).await?,
+            zipkin: open(listeners, "zipkin", at.zipkin, self.ingest.zipkin().layer(ask())).await?,
+            ui: open(listeners, "ui", at.ui, self.web).await?,
+        })
+    }
+}
+
+async fn open(
+    listeners: &Listeners,
+    door: &str,
+    at: Option<SocketAddr>,
+    router: Router,
+) -> anyhow::Result<Option<SocketAddr>> {
+    let Some(at) = at else { return Ok(None) };
+    let bound = listeners.open(at, router).await.with_context(|| {
+        format!("listen on {at} (another address: --{door}-listen 127.0.0.1:PORT, or off)")
+    })?;
+    Ok(Some(bound))
+}
