@@ -1,4 +1,5 @@
 //! The command line: one file a command.
+mod demo;
 mod serve;
 
 use std::io::Write;
@@ -18,12 +19,15 @@ pub(crate) struct Cli {
 enum Command {
     /// Receive spans, keep them, answer questions
     Serve(serve::Serve),
+    /// Serve, with a live synthetic shop beside it
+    Demo(demo::Demo),
 }
 
 /// Runs the command; 0 done, 1 failed, 2 used wrongly.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Serve(serve) => serve.run(),
+        Command::Demo(demo) => demo.run(),
     };
     match done {
         Ok(code) => code,

@@ -373,8 +373,7 @@ impl Config {
     /// The store's settings.
     pub(crate) fn table(&self) -> storage::Config {
         let mut table = self.storage.clone();
-        table.durability =
-            if self.durability == "os" { Durability::Os } else { Durability::Fsync };
+        table.durability = if self.durability == "os" { Durability::Os } else { Durability::Fsync };
         if self.is_local() {
             table.location = Location::Folder(PathBuf::from(&self.data));
             return table;

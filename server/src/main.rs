@@ -1,6 +1,7 @@
 //! The binary `spanlake`: keeps distributed traces in open tables and answers questions about them.
 mod command;
 mod config;
+mod demo;
 mod http;
 mod running;
 mod shutdown;

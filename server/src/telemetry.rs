@@ -12,7 +12,9 @@ pub(crate) fn start(filter: &str, json: bool) -> anyhow::Result<()> {
     let base = match filter {
         plain @ ("error" | "warn" | "info" | "debug" | "trace") => {
             let libraries = if plain == "error" { "error" } else { "warn" };
-            format!("{libraries},spanlake={plain},storage={plain},ingest={plain},query={plain},web={plain}")
+            format!(
+                "{libraries},spanlake={plain},storage={plain},ingest={plain},query={plain},web={plain}"
+            )
         }
         other => other.to_owned(),
     };

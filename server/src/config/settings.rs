@@ -98,9 +98,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &mut c.log
     }),
     setting("log_format", "text or json.", |c| &mut c.log_format),
-    setting("listen.grpc", "OTLP over gRPC; off closes the door.", |c| {
-        &mut c.listen.grpc
-    }),
+    setting("listen.grpc", "OTLP over gRPC; off closes the door.", |c| &mut c.listen.grpc),
     setting("listen.http", "OTLP over HTTP: POST /v1/traces.", |c| &mut c.listen.http),
     setting("listen.zipkin", "Zipkin v2: POST /api/v2/spans.", |c| &mut c.listen.zipkin),
     setting("listen.ui", "Page and HTTP API.", |c| &mut c.listen.ui),
@@ -132,9 +130,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("http.streams_max", "HTTP/2 streams at once on a connection.", |c| {
         &mut c.http.streams_max
     }),
-    setting("http.drain_time_max", "Requests in flight may finish for this long at the end.", |c| {
-        &mut c.http.drain_time_max
-    }),
+    setting(
+        "http.drain_time_max",
+        "Requests in flight may finish for this long at the end.",
+        |c| &mut c.http.drain_time_max,
+    ),
     setting("ingest.otlp_body_bytes_max", "OTLP body, decompressed.", |c| {
         &mut c.ingest.otlp_body_bytes_max
     }),

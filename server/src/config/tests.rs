@@ -47,9 +47,12 @@ fn an_unknown_key_is_refused_with_the_nearest_name() {
     let mut config = Config::default();
     let error = config.read_toml("[query]\ntimemax = \"1s\"\n").unwrap_err().to_string();
     assert!(error.contains("\"query.time_max\""), "{error}");
-    let error = Config::load(&Flags::default(), &environment(&[("SPANLAKE_DATE", "x"), ("SPANLAKE_CRASH_SEED", "1")]))
-        .unwrap_err()
-        .to_string();
+    let error = Config::load(
+        &Flags::default(),
+        &environment(&[("SPANLAKE_DATE", "x"), ("SPANLAKE_CRASH_SEED", "1")]),
+    )
+    .unwrap_err()
+    .to_string();
     assert!(error.contains("did you mean SPANLAKE_DATA?"), "{error}");
 }
 

@@ -24,7 +24,12 @@ impl Value for String {
 /// Separated by commas.
 impl Value for Vec<String> {
     fn assign(&mut self, text: &str) -> Result<(), String> {
-        *self = text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Into::into).collect();
+        *self = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(Into::into)
+            .collect();
         Ok(())
     }
     fn show(&self) -> String {

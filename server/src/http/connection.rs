@@ -144,12 +144,12 @@ async fn answer(
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     let mut request = request.map(|body| Body::new(Impatient::new(body, limits.body_idle_max)));
     request.extensions_mut().insert(ConnectInfo(peer));
-    let response = match tokio::time::timeout(limits.request_time_max, router.oneshot(request)).await
-    {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
-        Err(_) => out_of_time(grpc),
-    };
+    let response =
+        match tokio::time::timeout(limits.request_time_max, router.oneshot(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => out_of_time(grpc),
+        };
     Ok(response.map(|body| Busy::new(body, in_flight)))
 }
 

@@ -64,7 +64,8 @@ async fn slow_handlers_and_stalled_bodies_end() {
     let (listeners, at) = open(limits()).await;
     let answer = exchange(at, "GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
-    let stalled = "POST /length HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 9\r\n\r\nabc";
+    let stalled =
+        "POST /length HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 9\r\n\r\nabc";
     let answer = exchange(at, stalled).await;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     listeners.close().await;

@@ -1,0 +1,101 @@
+//! A synthetic shop that sends its spans to the server beside it: seeded, with incidents.
+//!
+//! ```text
+//! model, shop (tables) -> trace (one request) -> workload (a second of load) -> send -> the server's doors
+//! ```
+mod attributes;
+mod encode;
+mod incident;
+mod model;
+mod send;
+mod shop;
+mod span;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod workload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use storage::time::NANOS_PER_SECOND;
+use storage::{Clock, SystemClock};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::running::Addresses;
+use incident::Incident;
+use send::Sender;
+use span::Span;
+use workload::Shop;
+
+/// Seconds of history that the demo makes up at its start.
+const HISTORY_SECONDS: i64 = 30 * 60;
+/// It stops making up history after this.
+const HISTORY_TIME_MAX: Duration = Duration::from_secs(40);
+
+/// Sends the shop's spans for ever: new ones as they happen, and beside them the last half hour, newest first.
+///
+/// # Errors
+/// The server's own door refused spans again and again.
+pub(crate) async fn run(at: Addresses, seed: u64, rate: f64) -> anyhow::Result<()> {
+    let now = SystemClock.now_unix_nano() / NANOS_PER_SECOND;
+    let shop = Arc::new(Shop::new(seed, rate, now * NANOS_PER_SECOND));
+    tokio::try_join!(live(&shop, at, now), history(&shop, at, now))?;
+    Ok(())
+}
+
+async fn second(shop: &Arc<Shop>, second: i64) -> anyhow::Result<Vec<Span>> {
+    let shop = Arc::clone(shop);
+    tokio::task::spawn_blocking(move || shop.second(second)).await.context("make spans")
+}
+
+async fn history(shop: &Arc<Shop>, at: Addresses, now: i64) -> anyhow::Result<()> {
+    /// Seconds sent at once.
+    const STEP: i64 = 10;
+    let begin = Instant::now();
+    let mut sender = Sender::new(at);
+    let mut sent = 0;
+    let mut from = now;
+    while from > now - HISTORY_SECONDS && begin.elapsed() < HISTORY_TIME_MAX {
+        let mut spans = Vec::new();
+        for earlier in 1..=STEP {
+            spans.append(&mut second(shop, from - earlier).await?);
+        }
+        from -= STEP;
+        sent += sender.send(spans).await?;
+    }
+    tracing::info!(spans = sent, minutes = (now - from) / 60, "history is in place");
+    Ok(())
+}
+
+async fn live(shop: &Arc<Shop>, at: Addresses, begin: i64) -> anyhow::Result<()> {
+    let mut sender = Sender::new(at);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut next = begin;
+    let mut open: Vec<Span> = Vec::new();
+    let mut incident = None;
+    loop {
+        ticks.tick().await;
+        let now = SystemClock.now_unix_nano();
+        while next <= now / NANOS_PER_SECOND {
+            open.append(&mut second(shop, next).await?);
+            next += 1;
+        }
+        // A service exports a span when it has ended, not before.
+        let (ended, still) = open.into_iter().partition(|span| span.end <= now);
+        open = still;
+        sender.send(ended).await?;
+        incident = announce(incident, Incident::at(shop.origin, now));
+    }
+}
+
+fn announce(before: Option<Incident>, now: Option<Incident>) -> Option<Incident> {
+    match (before, now) {
+        (None, Some(incident)) => tracing::info!("{}", incident.words()),
+        (Some(_), None) => tracing::info!("the incident is over"),
+        _ => {}
+    }
+    now
+}
