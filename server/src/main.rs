@@ -3,8 +3,10 @@ mod command;
 mod config;
 mod demo;
 mod http;
+mod import;
 mod running;
 mod shutdown;
+mod source;
 mod telemetry;
 mod words;
 

@@ -1,0 +1,121 @@
+//! `spanlake import`: files of spans into a table or a server.
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{Format, Usage, block_on, say};
+use crate::config::{Config, Flags, environment};
+use crate::import::{self, Plan, Summary};
+use crate::words;
+
+/// Store files of spans: OTLP protobuf streams, OTLP JSON and JSON lines, Zipkin v2 JSON; gzip and zstd.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  spanlake import traces.otlp.pb.gz more.jsonl.zst
+  spanlake import ./dumps --data ./old
+  zcat spans.json.gz | spanlake import -
+  spanlake import traces.jsonl --shift-to-now --server http://127.0.0.1:4318
+
+What was imported is remembered by content: an interrupted import goes on where it was, and a file that
+is imported again adds nothing.")]
+pub(crate) struct Import {
+    /// Files, folders (with all their files), or - for standard input
+    #[arg(required = true, value_name = "FILE|DIR|-")]
+    inputs: Vec<PathBuf>,
+    /// Send to the OTLP/HTTP (or, for Zipkin files, Zipkin) door of a server instead
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    server: Option<String>,
+    /// Token for the server [env: SPANLAKE_TOKEN]
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// Move all times so that the newest span of each file ends now
+    #[arg(long)]
+    shift_to_now: bool,
+    /// Import also what was imported before
+    #[arg(long)]
+    again: bool,
+    /// How to print the summary
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl Import {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let environment = environment();
+        let config = Config::load(&self.flags, &environment).context(Usage)?;
+        crate::telemetry::start("warn", false)?;
+        let plan = Plan {
+            files: import::files(&self.inputs)?,
+            shift_to_now: self.shift_to_now,
+            again: self.again,
+        };
+        let token = self.token.or_else(|| environment.get("SPANLAKE_TOKEN").cloned());
+        let summary = block_on(async {
+            match &self.server {
+                Some(server) => import::send(plan, server, token).await,
+                None => import::store(plan, &config).await,
+            }
+        })?;
+        say(&match self.format {
+            Format::Text => in_words(&summary),
+            Format::Json => format!("{}\n", in_json(&summary)),
+        });
+        Ok(if summary.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+fn rate(summary: &Summary) -> f64 {
+    summary.spans as f64 / summary.seconds.max(0.001)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people")]
+fn in_words(summary: &Summary) -> String {
+    let mut text = format!(
+        "{} spans from {} {} ({}) in {:.1} s: {} spans/s\n",
+        words::count(summary.spans),
+        summary.files,
+        if summary.files == 1 { "file" } else { "files" },
+        words::bytes(summary.bytes),
+        summary.seconds,
+        words::count(rate(summary) as u64),
+    );
+    if summary.known_pieces > 0 {
+        text.push_str(&format!(
+            "{} imported before and left out (--again imports it once more)\n",
+            words::bytes(summary.known_bytes)
+        ));
+    }
+    if summary.refused > 0 {
+        text.push_str(&format!("{} spans refused:\n", words::count(summary.refused)));
+        for reason in &summary.reasons {
+            text.push_str(&format!("  {reason}\n"));
+        }
+    }
+    if let Some(expiring) = &summary.expiring {
+        text.push_str(&format!("{expiring}\n"));
+    }
+    for failed in &summary.failed {
+        text.push_str(&format!("failed: {failed}\n"));
+    }
+    text
+}
+
+fn in_json(summary: &Summary) -> serde_json::Value {
+    serde_json::json!({
+        "spans": summary.spans,
+        "refused": summary.refused,
+        "reasons": summary.reasons,
+        "files": summary.files,
+        "bytes": summary.bytes,
+        "known_bytes": summary.known_bytes,
+        "seconds": summary.seconds,
+        "spans_per_second": rate(summary),
+        "expiring": summary.expiring,
+        "failed": summary.failed,
+    })
+}
