@@ -106,9 +106,7 @@ pub(crate) fn usage(words: impl Into<String>) -> anyhow::Error {
 ///
 /// # Errors
 /// Those of `work`.
-pub(crate) fn block_on<T>(
-    work: impl Future<Output = anyhow::Result<T>>,
-) -> anyhow::Result<T> {
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     serve::runtime()?.block_on(work)
 }
 

@@ -218,7 +218,8 @@ impl Work {
                 }
             };
             let fingerprint = Fingerprint::of(&piece.body);
-            if !self.again && self.journal.as_ref().is_some_and(|journal| journal.has(fingerprint)) {
+            if !self.again && self.journal.as_ref().is_some_and(|journal| journal.has(fingerprint))
+            {
                 self.summary.known_pieces += 1;
                 self.summary.known_bytes += piece.body.len() as u64;
                 continue;

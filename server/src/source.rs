@@ -87,7 +87,9 @@ impl Source {
         out: &mut (dyn Write + Send),
     ) -> anyhow::Result<()> {
         match self {
-            Self::Server(server) => tokio::task::block_in_place(|| server.copy(method, path, body, out)),
+            Self::Server(server) => {
+                tokio::task::block_in_place(|| server.copy(method, path, body, out))
+            }
             Self::Table(table) => table.copy(method, path, body, out).await,
         }
     }

@@ -75,12 +75,10 @@ async fn examine(config: &Config, scrub: bool) -> anyhow::Result<Findings> {
         }
     }
     let files = snapshot.files.len();
-    let how = if scrub { "every row read" } else { "sizes and footers read; --scrub reads every row" };
-    let words = format!(
-        "{files} with {} spans, {} ({how})",
-        words::count(rows),
-        words::bytes(bytes)
-    );
+    let how =
+        if scrub { "every row read" } else { "sizes and footers read; --scrub reads every row" };
+    let words =
+        format!("{files} with {} spans, {} ({how})", words::count(rows), words::bytes(bytes));
     findings.facts.push(("files", words));
     drop(snapshot);
     store.close().await?;

@@ -87,7 +87,8 @@ async fn answer(source: &Source, action: &Action) -> anyhow::Result<Value> {
 fn in_words(action: &Action, answer: &Value) -> String {
     match action {
         Action::Show | Action::Set { .. } => {
-            let by = if answer["by_command"] == true { "set by command" } else { "by configuration" };
+            let by =
+                if answer["by_command"] == true { "set by command" } else { "by configuration" };
             match answer["ttl"].as_str() {
                 Some(ttl) => format!("partitions older than {ttl} leave the table ({by})\n"),
                 None => format!("nothing leaves the table by age ({by})\n"),

@@ -67,7 +67,8 @@ impl Token {
         let auth = Auth::open(file, false, Arc::new(SystemClock))?;
         match &self.action {
             Action::Create { name, role, expires } => {
-                let role: Role = role.parse().map_err(|error: web::Error| usage(error.to_string()))?;
+                let role: Role =
+                    role.parse().map_err(|error: web::Error| usage(error.to_string()))?;
                 let lifetime = expires.as_deref().map(parse_duration).transpose();
                 let secret = auth.create(name, role, lifetime.map_err(usage)?)?;
                 let text = secret.expose();

@@ -97,11 +97,8 @@ fn walk(json: &mut Value, keys: &[&str], scale: i64, visit: Visit<'_>) {
                 match number.filter(|_| keys.contains(&key.as_str())) {
                     Some(number) => {
                         let moved = visit(number.saturating_mul(scale)) / scale;
-                        *value = if value.is_string() {
-                            moved.to_string().into()
-                        } else {
-                            moved.into()
-                        };
+                        *value =
+                            if value.is_string() { moved.to_string().into() } else { moved.into() };
                     }
                     None => walk(value, keys, scale, visit),
                 }

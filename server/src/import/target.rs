@@ -105,7 +105,8 @@ fn send(
         }
         let busy = matches!(status.as_u16(), 429 | 502 | 503 | 504);
         if !busy || tried >= TRIES {
-            let zipkin = piece.format == Format::ZipkinJson && status == http::StatusCode::NOT_FOUND;
+            let zipkin =
+                piece.format == Format::ZipkinJson && status == http::StatusCode::NOT_FOUND;
             let hint = if zipkin { "; Zipkin files go to the Zipkin door, port 9411" } else { "" };
             bail!("{base} answered {status}: {}{hint}", String::from_utf8_lossy(&body).trim());
         }
@@ -144,11 +145,14 @@ fn count(piece: &Piece) -> u64 {
         Format::OtlpJson => {
             let json: serde_json::Value = serde_json::from_slice(&piece.body).unwrap_or_default();
             let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
-            let scopes = list(&json["resourceSpans"]).into_iter().flat_map(|r| list(&r["scopeSpans"]));
+            let scopes =
+                list(&json["resourceSpans"]).into_iter().flat_map(|r| list(&r["scopeSpans"]));
             scopes.map(|scope| scope["spans"].as_array().map_or(0, Vec::len)).sum()
         }
-        Format::ZipkinJson => serde_json::from_slice::<Vec<&serde_json::value::RawValue>>(&piece.body)
-            .map_or(0, |spans| spans.len()),
+        Format::ZipkinJson => {
+            serde_json::from_slice::<Vec<&serde_json::value::RawValue>>(&piece.body)
+                .map_or(0, |spans| spans.len())
+        }
     };
     spans as u64
 }

@@ -25,15 +25,14 @@ fn config(folder: &Path) -> Config {
 }
 
 fn plan(file: &Path) -> Plan {
-    Plan {
-        files: files(&[file.to_path_buf()]).unwrap(),
-        shift_to_now: false,
-        again: false,
-    }
+    Plan { files: files(&[file.to_path_buf()]).unwrap(), shift_to_now: false, again: false }
 }
 
 async fn rows(config: &Config) -> u64 {
-    let config = Config { storage: storage::Config { ttl: None, ..config.storage.clone() }, ..config.clone() };
+    let config = Config {
+        storage: storage::Config { ttl: None, ..config.storage.clone() },
+        ..config.clone()
+    };
     let store = crate::running::open_store(&config).await.unwrap();
     let rows = store.snapshot().rows();
     store.close().await.unwrap();
