@@ -1,1 +1,69 @@
+use std::sync::Arc;
 
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Field, Int32Type};
+
+use super::columns::{Interner, merge};
+use super::sidecar::Sidecar;
+use super::*;
+use crate::TraceId;
+use crate::error::Kind;
+use crate::flush::tests::{DAY, TestSpan, batch, span};
+use crate::schema::{AttributeScope, column, dictionary_type};
+use crate::snapshot::TraceFilter;
+
+#[test]
+fn dates_and_starts_are_each_others_inverse() {
+    for (nanos, date) in [(0, "1970-01-01"), (-1, "1969-12-31"), (DAY, "2026-11-21")] {
+        assert_eq!(date_of(nanos).to_string(), date);
+        let start = start_of(date_of(nanos));
+        assert!(start <= nanos && nanos - start < NANOS_PER_DAY);
+    }
+    assert_eq!(date_of(i64::MAX).to_string(), "2262-04-11");
+    assert_eq!(date_of(i64::MIN).to_string(), "1677-09-21");
+}
+
+#[test]
+fn a_sidecar_survives_the_round_trip_and_damage_is_noticed() {
+    let mut filter = TraceFilter::with_capacity(3);
+    filter.insert(&TraceId([7; 16]));
+    let rest = vec![(AttributeScope::Span, "a".into()), (AttributeScope::Resource, "ключ".into())];
+    let sidecar = Sidecar { rows: 5, traces: 1, filter, rest };
+    let bytes = sidecar.to_bytes();
+    assert_eq!(Sidecar::from_bytes("x", &bytes).unwrap(), sidecar);
+    for place in 0..bytes.len() {
+        let mut damaged = bytes.to_vec();
+        damaged[place] ^= 1;
+        let error = Sidecar::from_bytes("x", &damaged).unwrap_err();
+        assert_eq!(error.kind(), Kind::Corrupt, "{place}");
+        assert!(Sidecar::from_bytes("x", &bytes[..place]).is_err(), "{place}");
+    }
+}
+
+#[test]
+fn dictionaries_of_many_batches_become_one() {
+    let named = |name| TestSpan { name, ..span(1, 1, None, DAY) };
+    let batches = [
+        batch(&[named("a"), named("b"), named("a")], Vec::new()),
+        batch(&[named("c"), named("a")], Vec::new()),
+    ];
+    let field = Field::new(column::NAME, dictionary_type(), false);
+    let merged = merge(&batches, &field).unwrap();
+    let merged = merged.as_dictionary::<Int32Type>();
+    assert_eq!(merged.keys().values(), &[0, 1, 0, 2, 0]);
+    assert_eq!(
+        merged.values().as_string::<i32>().iter().flatten().collect::<Vec<_>>(),
+        ["a", "b", "c"]
+    );
+    let absent = Field::new("http_route", dictionary_type(), true);
+    assert_eq!(merge(&batches, &absent).unwrap().null_count(), 5);
+}
+
+#[test]
+fn equal_strings_get_equal_numbers() {
+    let mut interner = Interner::default();
+    let numbers: Vec<i32> = ["x", "", "y", "x", ""].map(|text| interner.intern(text)).into();
+    assert_eq!(numbers, [0, 1, 2, 0, 1]);
+    assert_eq!(interner.finish().iter().flatten().collect::<Vec<_>>(), ["x", "", "y"]);
+    assert!(Arc::new(Interner::default().finish()).is_empty());
+}

@@ -145,6 +145,3 @@ async fn read_traces(
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,302 @@
+use std::ops::Range;
+use std::sync::atomic::{AtomicI64, Ordering};
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::NaiveDate;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStoreExt,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult,
+};
+
+use super::*;
+use crate::flush::flush;
+use crate::flush::tests::{DAY, batch, span};
+use crate::id::TraceId;
+use crate::time::{ManualClock, NANOS_PER_DAY, NANOS_PER_SECOND};
+
+/// Fails one write or deletion, before or after it took effect, as a network does.
+#[derive(Debug)]
+struct FailingStore {
+    inner: Arc<dyn ObjectStore>,
+    /// Changes that still succeed; below zero, all do.
+    left: AtomicI64,
+    after: bool,
+}
+
+impl FailingStore {
+    fn healthy(inner: &Arc<dyn ObjectStore>) -> Arc<Self> {
+        Arc::new(Self { inner: Arc::clone(inner), left: AtomicI64::new(-1), after: false })
+    }
+
+    fn is_now(&self) -> bool {
+        self.left.load(Ordering::Relaxed) >= 0 && self.left.fetch_sub(1, Ordering::Relaxed) == 0
+    }
+
+    fn error() -> object_store::Error {
+        object_store::Error::Generic { store: "FailingStore", source: "planted".into() }
+    }
+}
+
+impl std::fmt::Display for FailingStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FailingStore")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FailingStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
+        let fails = self.is_now();
+        if fails && !self.after {
+            return Err(Self::error());
+        }
+        let result = self.inner.put_opts(location, payload, options).await;
+        if fails { Err(Self::error()) } else { result }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(
+        &self,
+        location: &Path,
+        options: GetOptions,
+    ) -> object_store::Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    async fn get_ranges(
+        &self,
+        location: &Path,
+        ranges: &[Range<u64>],
+    ) -> object_store::Result<Vec<Bytes>> {
+        self.inner.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        if self.is_now() && !self.after {
+            return futures::stream::once(async { Err(Self::error()) }).boxed();
+        }
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(
+        &self,
+        from: &Path,
+        to: &Path,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+fn memory() -> Arc<dyn ObjectStore> {
+    Arc::new(InMemory::new())
+}
+
+async fn open(store: Arc<dyn ObjectStore>, clock: &Arc<ManualClock>) -> Table {
+    open_as(store, clock, Uuid::nil()).await
+}
+
+async fn open_as(store: Arc<dyn ObjectStore>, clock: &Arc<ManualClock>, log: Uuid) -> Table {
+    let url = url::Url::parse("memory:///default/").unwrap();
+    let place = Place::at(store, &Path::from("default"), &url).unwrap();
+    let config = Config::in_folder("unused");
+    Table::open_at(place, &config, log, Arc::clone(clock) as _).await.unwrap()
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(DAY + NANOS_PER_DAY))
+}
+
+fn rows(table: &Table) -> u64 {
+    table.state().files.iter().map(|file| file.rows).sum()
+}
+
+/// Flushes one span of each of two dates.
+async fn flush_two(table: &Table, trace: u128, through: u64) -> Result<()> {
+    let spans = [span(trace, 1, None, DAY), span(trace, 2, Some(1), DAY + NANOS_PER_DAY)];
+    let columns = AttributeColumns::from_start();
+    flush(table, &[batch(&spans, Vec::new())], &columns, WalSeq(through)).await
+}
+
+fn date(day: u32) -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 11, day).unwrap()
+}
+
+fn objects(store: &Arc<dyn ObjectStore>, folder: &str) -> impl Future<Output = usize> {
+    store.list(Some(&Path::from(format!("default/spans/{folder}")))).count()
+}
+
+#[tokio::test]
+async fn a_write_that_fails_anywhere_in_a_flush_leaves_each_span_once() {
+    // Two data files, two sidecars, one commit: the sixth change does not happen, so the last round is a clean one.
+    for (change, after) in (0..6).flat_map(|change| [(change, false), (change, true)]) {
+        let (inner, clock) = (memory(), clock());
+        drop(open(Arc::clone(&inner), &clock).await);
+        let store = Arc::new(FailingStore { after, ..failing_later(&inner) });
+        let table = open(Arc::clone(&store) as _, &clock).await;
+        store.left.store(change, Ordering::Relaxed);
+        let first = flush_two(&table, 7, 3).await;
+        // A commit whose answer was lost is found by reading it back.
+        assert_eq!(first.is_ok(), change == 5 || (change == 4 && after), "{change} {after}");
+
+        let crashed = open(Arc::clone(&inner), &clock).await;
+        let expected = if first.is_ok() { (2, WalSeq(3)) } else { (0, WalSeq(0)) };
+        assert_eq!((rows(&crashed), crashed.state().wal_through), expected, "{change} {after}");
+
+        flush_two(&table, 7, 3).await.unwrap();
+        assert_eq!(rows(&table), 2, "{change} {after}: the same process tries again");
+        let reopened = open(inner, &clock).await;
+        assert_eq!((rows(&reopened), reopened.state().wal_through), (2, WalSeq(3)));
+    }
+}
+
+fn failing_later(inner: &Arc<dyn ObjectStore>) -> FailingStore {
+    FailingStore { inner: Arc::clone(inner), left: AtomicI64::new(-1), after: false }
+}
+
+#[tokio::test]
+async fn two_writers_that_race_both_commit_and_see_each_other() {
+    let (store, clock) = (memory(), clock());
+    let one = open_as(Arc::clone(&store), &clock, Uuid::from_u128(1)).await;
+    let two = open_as(Arc::clone(&store), &clock, Uuid::from_u128(2)).await;
+    for round in 1..=5u64 {
+        let trace = u128::from(round);
+        let (a, b) =
+            tokio::join!(flush_two(&one, trace, round), flush_two(&two, 1_000 + trace, round));
+        a.unwrap();
+        b.unwrap();
+    }
+    let reopened = open_as(store, &clock, Uuid::from_u128(2)).await;
+    assert_eq!((rows(&reopened), reopened.state().version), (20, TableVersion(10)));
+    assert_eq!(reopened.state().wal_through, WalSeq(5));
+    flush_two(&one, 99, 6).await.unwrap();
+    assert_eq!(rows(&one), 22, "a commit first reads what the other has committed");
+    let foreign = TraceId(1_005u128.to_be_bytes());
+    let known = one.state().files.iter().filter(|file| file.may_hold_trace(&foreign)).count();
+    assert_eq!(known, 2, "the other writer's sidecars are read, too");
+}
+
+#[tokio::test]
+async fn a_drop_removes_whole_dates_in_one_commit_and_deletes_after_the_grace() {
+    let (store, clock) = (memory(), clock());
+    let table = open(Arc::clone(&store), &clock).await;
+    flush_two(&table, 1, 1).await.unwrap();
+    flush_two(&table, 2, 2).await.unwrap();
+    let receipt = table.drop_partitions(&[date(21)], "command").await.unwrap();
+    assert_eq!((receipt.version, receipt.loss.rows), (Some(3), 2));
+    assert_eq!((receipt.loss.traces, receipt.loss.files), (2, 2));
+    assert_eq!(rows(&table), 2);
+    table.maintain().await.unwrap();
+    assert_eq!(objects(&store, "date=2026-11-21").await, 2, "readers may still hold them");
+
+    let reopened = open(Arc::clone(&store), &clock).await;
+    clock.set(DAY + NANOS_PER_DAY + 331 * NANOS_PER_SECOND);
+    reopened.maintain().await.unwrap();
+    assert_eq!(objects(&store, "date=2026-11-21").await, 0);
+    assert_eq!(objects(&store, "date=2026-11-22").await, 2);
+    table.maintain().await.unwrap();
+    assert_eq!(objects(&store, "_sidecars").await, 2);
+    assert_eq!(table.receipts().await.unwrap(), [receipt.clone()]);
+
+    let nothing = table.drop_partitions(&[date(21)], "command").await.unwrap();
+    assert_eq!((nothing.version, nothing.loss.rows), (None, 0));
+
+    store.delete(&Path::from("default/receipts/00000000000000000003.json")).await.unwrap();
+    let restored = open(store, &clock).await;
+    assert_eq!(restored.receipts().await.unwrap(), [receipt], "the commit carries it, too");
+}
+
+#[tokio::test]
+async fn a_ttl_expires_whole_dates_but_not_on_a_clock_that_just_jumped() {
+    let (store, clock) = (memory(), clock());
+    let table = open(Arc::clone(&store), &clock).await;
+    flush_two(&table, 1, 1).await.unwrap();
+    let day = Some(Duration::from_secs(86_400));
+    table.set_ttl(day).await.unwrap();
+    assert_eq!(open(Arc::clone(&store), &clock).await.state().ttl.duration, day);
+    clock.set(DAY + 2 * NANOS_PER_DAY - 1);
+    assert_eq!(table.plan_ttl(day).await.unwrap().dates, []);
+    clock.set(DAY + 2 * NANOS_PER_DAY);
+    assert_eq!(table.plan_ttl(day).await.unwrap().dates, [date(21)]);
+    assert_eq!(table.apply_ttl().await.unwrap(), None, "the clock jumped by a day");
+    assert_eq!(table.apply_ttl().await.unwrap(), None, "one look confirms it");
+    let receipt = table.apply_ttl().await.unwrap().expect("two looks confirm it");
+    assert_eq!((receipt.loss.dates, receipt.reason.as_str()), (vec![date(21)], "ttl"));
+    table.set_ttl(None).await.unwrap();
+    assert_eq!(table.state().ttl, Ttl { duration: None, by_command: true });
+    clock.set(DAY + 900 * NANOS_PER_DAY);
+    for _ in 0..3 {
+        assert_eq!(table.apply_ttl().await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_holds_files_tags_position_and_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::in_folder(folder.path());
+    let clock = clock();
+    let table = Table::open(&config, Uuid::nil(), Arc::clone(&clock) as _).await.unwrap();
+    for seq in 1..=50 {
+        flush_two(&table, u128::from(seq), seq).await.unwrap();
+    }
+    table.maintain().await.unwrap();
+    let log = folder.path().join("default/spans/_delta_log");
+    assert!(log.join("_last_checkpoint").exists());
+    for version in 0..50 {
+        std::fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();
+    }
+    let reopened = Table::open(&config, Uuid::nil(), clock as _).await.unwrap();
+    let (before, after) = (table.state(), reopened.state());
+    assert_eq!(after.wal_through, WalSeq(50));
+    assert_eq!(after.columns.as_slice(), before.columns.as_slice());
+    let sorted = |state: &TableState| {
+        let mut files: Vec<String> = state.files.iter().map(|f| format!("{f:?}")).collect();
+        files.sort();
+        files
+    };
+    assert_eq!(sorted(&after), sorted(&before));
+}
+
+#[tokio::test]
+async fn a_file_of_a_flush_that_never_committed_is_deleted_when_it_is_old() {
+    let (inner, clock) = (memory(), clock());
+    let store = FailingStore::healthy(&inner);
+    let table = open(Arc::clone(&store) as _, &clock).await;
+    store.left.store(3, Ordering::Relaxed);
+    flush_two(&table, 1, 1).await.unwrap_err();
+    assert_eq!(objects(&inner, "date=2026-11-21").await, 1);
+    let far = i64::MAX / 2; // objects in memory carry the machine's time
+    clock.set(far);
+    table.maintain().await.unwrap();
+    assert_eq!(objects(&inner, "date=2026-11-21").await, 0);
+    assert_eq!(objects(&inner, "_sidecars").await, 0);
+    assert_eq!(objects(&inner, "_delta_log").await, 1);
+}
