@@ -100,7 +100,6 @@ impl TraceFilter {
             .all(|(word, bit)| self.words[word] & bit != 0)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the remainder is an index into the words")]
     fn bits(trace: &TraceId, hashes: u32, words: usize) -> impl Iterator<Item = (usize, u64)> {
         let hash = xxhash_rust::xxh3::xxh3_64(&trace.0);
         let (low, high) = (hash & 0xffff_ffff, (hash >> 32) | 1);

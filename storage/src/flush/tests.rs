@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, FixedSizeBinaryArray, Int32Array, Int64Array, StringArray, new_null_array,
+    ArrayRef, FixedSizeBinaryArray, Int32Array, Int64Array, StringArray, new_null_array,
 };
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::*;
 use crate::batch::RestCount;
 use crate::config::Config;
-use crate::schema::{AttributeScope, AttributeType, fixed_fields};
+use crate::schema::fixed_fields;
 use crate::time::{ManualClock, NANOS_PER_DAY, NANOS_PER_SECOND};
 
 /// 2026-11-21T00:00:00Z.
