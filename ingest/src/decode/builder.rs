@@ -238,11 +238,12 @@ impl<'c> Builder<'c> {
         self.resource.attributes += 1;
         let limit = self.config.value_bytes_max;
         write_pair(&mut self.resource.json, &slot.json, value, limit);
-        match (slot.role, value) {
-            (Role::Service, Value::Text(name)) if !name.is_empty() => {
+        if let (Role::Service, Value::Text(name)) = (slot.role, value) {
+            // It has a fixed column, so it never asks for one among the attributes.
+            if !name.is_empty() {
                 self.resource.service = self.services.interner.intern(&text::fit(name, limit));
             }
-            _ => {}
+            return;
         }
         let Some((position, kind)) = slot.column else {
             if let Some(kind) = column_type(value) {
