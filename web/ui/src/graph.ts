@@ -104,7 +104,8 @@ export function layout(edges: readonly Edge[]): Layout {
   }
   for (const list of pairs.values()) {
     const [first] = list;
-    if (first && first.caller !== first.callee) graph.setEdge(first.caller, first.callee, { weight: 1 + Math.log10(1 + sum(list, (edge) => edge.calls)) });
+    // Whole weights only: the cycle breaker counts with them, and does not end on fractions.
+    if (first && first.caller !== first.callee) graph.setEdge(first.caller, first.callee, { weight: 1 + Math.round(Math.log10(1 + sum(list, (edge) => edge.calls))) });
   }
   dagre.layout(graph);
   const nodes = graph.nodes().map((name: string): PlacedNode => {

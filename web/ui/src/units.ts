@@ -34,6 +34,11 @@ export function duration(nanos: number | null | undefined): string {
   return `${sign}${significant(size / unit)} ${name}`;
 }
 
+/** A duration on an axis: `10 ms`, not `10.0 ms`. */
+export function tickDuration(nanos: number): string {
+  return duration(nanos).replace(/(\.\d*?)0+(?= )/, "$1").replace(/\.(?= )/, "");
+}
+
 function longDuration(seconds: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${pad(seconds % 60)} s`;
   const minutes = Math.round(seconds / 60);
@@ -84,7 +89,7 @@ export function rate(perSecond: number | null | undefined): string {
   if (perSecond === null || perSecond === undefined || !Number.isFinite(perSecond)) return MISSING;
   if (perSecond === 0) return "0 /s";
   if (perSecond < 0.001) return "<0.001 /s";
-  if (perSecond < 9999.5) return `${significant(perSecond)} /s`;
+  if (perSecond < 999.5) return `${significant(perSecond)} /s`;
   return `${count(perSecond)} /s`;
 }
 

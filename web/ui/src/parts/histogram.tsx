@@ -1,7 +1,7 @@
 // Durations on a log axis, with the quantiles as labelled lines; drag selects a stretch.
 import { useState } from "preact/hooks";
 import { quantile, type Bucket } from "../quantile.ts";
-import { count, duration, grouped, percent } from "../units.ts";
+import { count, duration, grouped, percent, tickDuration } from "../units.ts";
 import { beside, niceStep, useWidth } from "./chart.tsx";
 
 interface HistogramProps {
@@ -127,7 +127,7 @@ function Decades(props: { from: number; to: number; x: (nanos: number) => number
   return (
     <g>
       {ticks.filter((_, index) => index % every === 0).map((at) => (
-        <text key={at} x={props.x(at)} y={HEIGHT - 5} text-anchor="middle">{duration(at)}</text>
+        <text key={at} x={props.x(at)} y={HEIGHT - 5} text-anchor="middle">{tickDuration(at)}</text>
       ))}
     </g>
   );

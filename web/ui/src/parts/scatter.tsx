@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { localTime } from "../instant.ts";
 import type { TraceRow } from "../pages/traces.tsx";
-import { duration } from "../units.ts";
+import { duration, tickDuration } from "../units.ts";
 import { beside, timeTicks, useWidth } from "./chart.tsx";
 
 interface ScatterProps {
@@ -57,7 +57,7 @@ export function Scatter(props: ScatterProps): preact.JSX.Element {
           {Array.from({ length: high - low + 1 }, (_, index) => low + index).map((power) => (
             <g key={power}>
               <line class="axis" x1={LEFT} x2={width - 8} y1={y(10 ** power)} y2={y(10 ** power)} />
-              <text x={LEFT - 6} y={y(10 ** power) + 4} text-anchor="end">{duration(10 ** power)}</text>
+              <text x={LEFT - 6} y={y(10 ** power) + 4} text-anchor="end">{tickDuration(10 ** power)}</text>
             </g>
           ))}
           {timeTicks(from, to, inner / 90).map((tick) => (

@@ -2,7 +2,7 @@
 import { serviceColour } from "../../hue.ts";
 import { niceStep } from "../../parts/chart.tsx";
 import { selfTime, type Row } from "../../tree.ts";
-import { duration } from "../../units.ts";
+import { duration, tickDuration } from "../../units.ts";
 import type { Span, Trace } from "./model.ts";
 
 export const ROW_HEIGHT = 24;
@@ -254,7 +254,7 @@ export function drawAxis(context: CanvasRenderingContext2D, scene: Scene): void 
     context.fillStyle = palette.line;
     context.fillRect(x, MAP_HEIGHT, 1, HEAD_HEIGHT - MAP_HEIGHT);
     context.fillStyle = palette.quiet;
-    const text = at === 0 ? "0" : duration(at);
+    const text = at === 0 ? "0" : tickDuration(at);
     if (x + context.measureText(text).width + 4 < width) {
       context.textAlign = "left";
       context.fillText(text, x + 4, (MAP_HEIGHT + HEAD_HEIGHT) / 2 + 1);
