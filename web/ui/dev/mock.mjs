@@ -180,7 +180,7 @@ createServer((request, response) => {
     const found = answer(url, request.method, body);
     if (found === null) return response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify({ error: { kind: "not_found", message: "there is no such thing", request_id: "mock" } }));
     if (found.cursor) response.setHeader("spanlake-cursor", found.cursor);
-    const rows = found.rows ?? found;
+    const rows = Array.isArray(found.rows) ? found.rows : found;
     const lines = Array.isArray(rows) && (request.headers.accept ?? "").includes("ndjson");
     response.setHeader("content-type", lines ? "application/x-ndjson" : "application/json");
     return response.end(lines ? rows.map((one) => print(one) + "\n").join("") : print(rows));

@@ -91,12 +91,13 @@ export function busiest(edges: readonly Edge[], most: number): { edges: Edge[]; 
 /** Layers from left to right, callers first. */
 export function layout(edges: readonly Edge[]): Layout {
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 76, edgesep: 10, marginx: 24, marginy: 24, acyclicer: "greedy" });
+  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 76, edgesep: 10, marginx: 24, marginy: 24 });
   graph.setDefaultEdgeLabel(() => ({}));
   const outside = externals(edges);
+  // Cycles are cut where a walk from the first nodes meets itself: those that nobody calls come first.
+  for (const name of callersFirst(edges)) graph.setNode(name, { width: NODE_WIDTH, height: NODE_HEIGHT });
   const pairs = new Map<string, Edge[]>();
   for (const edge of edges) {
-    for (const name of [edge.caller, edge.callee]) graph.setNode(name, { width: NODE_WIDTH, height: NODE_HEIGHT });
     const key = JSON.stringify([edge.caller, edge.callee]);
     const list = pairs.get(key);
     if (list) list.push(edge);
@@ -104,7 +105,7 @@ export function layout(edges: readonly Edge[]): Layout {
   }
   for (const list of pairs.values()) {
     const [first] = list;
-    // Whole weights only: the cycle breaker counts with them, and does not end on fractions.
+    // Whole weights only: the ranking counts with them.
     if (first && first.caller !== first.callee) graph.setEdge(first.caller, first.callee, { weight: 1 + Math.round(Math.log10(1 + sum(list, (edge) => edge.calls))) });
   }
   dagre.layout(graph);
@@ -113,7 +114,11 @@ export function layout(edges: readonly Edge[]): Layout {
     return { name, x, y, external: outside.has(name) };
   });
   const at = new Map(nodes.map((node) => [node.name, node]));
-  const placed = [...pairs.values()].flatMap((list) => placeEdge(list, at));
+  const bends = (edge: Edge): Point[] => {
+    const label = edge.caller === edge.callee ? undefined : (graph.edge(edge.caller, edge.callee) as { points?: Point[] } | undefined);
+    return label?.points?.slice(1, -1) ?? [];
+  };
+  const placed = [...pairs.values()].flatMap((list) => placeEdge(list, at, bends));
   const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
   return { nodes, edges: placed, width: Math.max(200, width), height: Math.max(80, height) };
 }
@@ -122,25 +127,58 @@ function sum(edges: readonly Edge[], value: (edge: Edge) => number): number {
   return edges.reduce((total, edge) => total + value(edge), 0);
 }
 
-function placeEdge(list: Edge[], at: Map<string, PlacedNode>): PlacedEdge[] {
+function callersFirst(edges: readonly Edge[]): string[] {
+  const called = new Map<string, number>();
+  for (const edge of edges) {
+    if (!called.has(edge.caller)) called.set(edge.caller, 0);
+    if (edge.caller !== edge.callee) called.set(edge.callee, (called.get(edge.callee) ?? 0) + edge.calls);
+  }
+  return [...called].sort((a, b) => a[1] - b[1] || a[0].localeCompare(b[0])).map(([name]) => name);
+}
+
+interface Point {
+  x: number;
+  y: number;
+}
+
+function placeEdge(list: Edge[], at: Map<string, PlacedNode>, bends: (edge: Edge) => Point[]): PlacedEdge[] {
   const [first] = list;
   const from = first && at.get(first.caller);
   const to = first && at.get(first.callee);
   if (!first || !from || !to) return [];
   const back = to.x <= from.x;
-  return [{ edges: list, caller: first.caller, callee: first.callee, calls: sum(list, (edge) => edge.calls), errors: sum(list, (edge) => edge.errors), path: curve(from, to), back }];
+  return [{ edges: list, caller: first.caller, callee: first.callee, calls: sum(list, (edge) => edge.calls), errors: sum(list, (edge) => edge.errors), path: curve(from, to, bends(first)), back }];
 }
 
-/** Out of the right side, into the left; what runs backwards goes around below. */
-function curve(from: PlacedNode, to: PlacedNode): string {
+/** Out of the right side, into the left, through the bends that keep it off other nodes; backwards below. */
+function curve(from: PlacedNode, to: PlacedNode, bends: readonly Point[]): string {
   const half = NODE_WIDTH / 2;
   const x1 = from.x + half;
   const x2 = to.x - half;
   if (from === to) return `M${x1} ${from.y - 6} C${x1 + 34} ${from.y - 44} ${x1 - 40} ${from.y - 50} ${x1 - 34} ${from.y - NODE_HEIGHT / 2}`;
   if (to.x > from.x) {
-    const bend = Math.max(24, (x2 - x1) / 2);
-    return `M${x1} ${from.y} C${x1 + bend} ${from.y} ${x2 - bend} ${to.y} ${x2} ${to.y}`;
+    const inner = bends.filter((point) => point.x > x1 + 20 && point.x < x2 - 20);
+    return through([{ x: x1, y: from.y }, ...inner, { x: x2, y: to.y }]);
   }
   const low = Math.max(from.y, to.y) + NODE_HEIGHT * 1.1;
   return `M${x1} ${from.y} C${x1 + 44} ${from.y} ${x1 + 44} ${low} ${(x1 + x2) / 2} ${low} S${x2 - 44} ${to.y} ${x2} ${to.y}`;
+}
+
+/** A curve that is level at both ends and follows the points between. */
+function through(points: readonly Point[]): string {
+  const [first] = points;
+  if (!first) return "";
+  let path = `M${first.x} ${first.y}`;
+  points.forEach((point, index) => {
+    const next = points[index + 1];
+    if (!next) return;
+    const reach = (next.x - point.x) / 2;
+    const slope = (at: number): number => {
+      const before = points[at - 1];
+      const after = points[at + 1];
+      return before && after && after.x !== before.x ? (after.y - before.y) / (after.x - before.x) : 0;
+    };
+    path += ` C${point.x + reach} ${point.y + slope(index) * reach} ${next.x - reach} ${next.y - slope(index + 1) * reach} ${next.x} ${next.y}`;
+  });
+  return path;
 }

@@ -117,6 +117,8 @@ function Headline(props: { data: Storage }): preact.JSX.Element {
   );
 }
 
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 function Strip(props: { partitions: Partition[]; goes: Set<string> }): preact.JSX.Element {
   const { place, set } = useApp();
   const most = Math.max(1, ...props.partitions.map((one) => one.bytes));
@@ -136,7 +138,7 @@ function Strip(props: { partitions: Partition[]; goes: Set<string> }): preact.JS
           >
             <i style={{ height: `${Math.max(2, (one.bytes / most) * 76)}px` }} />
             <span>{one.date.slice(8)}</span>
-            <span>{month ? one.date.slice(2, 7) : " "}</span>
+            <span>{month ? MONTHS[Number(one.date.slice(5, 7)) - 1] : " "}</span>
           </button>
         );
       })}
