@@ -10,6 +10,7 @@ mod api;
 pub mod auth;
 pub mod encode;
 pub mod error;
+pub mod export;
 mod openapi;
 mod page;
 pub mod routes;
