@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::{DataFusionError, Result as PlanResult};
+use datafusion::common::Result as PlanResult;
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::SessionContext;
 use storage::TimeRange;
@@ -72,21 +72,13 @@ pub(crate) async fn plan(
 ) -> Result<Planned> {
     let notes = NoteBoard::default();
     register_with(context, tables, &notes);
-    let rows = rows(context, request).await.map_err(failed)?;
+    let rows = rows(context, request).await?;
     let notes = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Planned { rows, notes })
 }
 
 async fn rows(context: &SessionContext, request: &ViewRequest) -> PlanResult<DataFrame> {
     context.sql(&request.sql()).await?.cache().await
-}
-
-fn failed(error: DataFusionError) -> crate::Error {
-    crate::Error {
-        kind: storage::Kind::Internal,
-        message: error.to_string(),
-        source: Some(Box::new(error)),
-    }
 }
 
 /// The columns of a view.

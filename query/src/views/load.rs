@@ -5,7 +5,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::common::ScalarValue;
-use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::common::{Result, internal_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::{Expr, col, lit};
@@ -55,7 +55,7 @@ impl Source {
         columns: &[&str],
         filter: Option<Expr>,
     ) -> Result<SendableRecordBatchStream> {
-        let spans = self.tables.stored(&self.context, range).map_err(external)?;
+        let spans = self.tables.stored(&self.context, range)?;
         let spans = match filter {
             Some(filter) => spans.filter(filter)?,
             None => spans,
@@ -360,8 +360,4 @@ fn trace_bytes(id: &[u8]) -> [u8; 16] {
 
 fn number(id: &[u8]) -> u64 {
     id.try_into().map_or(0, u64::from_be_bytes)
-}
-
-fn external(error: crate::Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }
