@@ -188,3 +188,6 @@ pub(crate) async fn off_thread<T: Send + 'static>(
 ) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Interrupted)
 }
+
+#[cfg(test)]
+mod tests;
