@@ -37,7 +37,7 @@ const HISTORY_TIME_MAX: Duration = Duration::from_secs(40);
 /// Sends the shop's spans for ever: new ones as they happen, and beside them the last half hour, newest first.
 ///
 /// # Errors
-/// The server's own door refused spans again and again.
+/// Spans could not be made.
 pub(crate) async fn run(at: Addresses, seed: u64, rate: f64) -> anyhow::Result<()> {
     let now = SystemClock.now_unix_nano() / NANOS_PER_SECOND;
     let shop = Arc::new(Shop::new(seed, rate, now * NANOS_PER_SECOND));
@@ -63,10 +63,21 @@ async fn history(shop: &Arc<Shop>, at: Addresses, now: i64) -> anyhow::Result<()
             spans.append(&mut second(shop, from - earlier).await?);
         }
         from -= STEP;
-        sent += sender.send(spans).await?;
+        sent += deliver(&mut sender, spans).await;
     }
     tracing::info!(spans = sent, minutes = (now - from) / 60, "history is in place");
     Ok(())
+}
+
+/// A door that refuses costs these spans; the shop goes on.
+async fn deliver(sender: &mut Sender, spans: Vec<Span>) -> usize {
+    match sender.send(spans).await {
+        Ok(sent) => sent,
+        Err(error) => {
+            tracing::warn!(error = format!("{error:#}"), "spans of the shop were refused");
+            0
+        }
+    }
 }
 
 async fn live(shop: &Arc<Shop>, at: Addresses, begin: i64) -> anyhow::Result<()> {
@@ -86,7 +97,7 @@ async fn live(shop: &Arc<Shop>, at: Addresses, begin: i64) -> anyhow::Result<()>
         // A service exports a span when it has ended, not before.
         let (ended, still) = open.into_iter().partition(|span| span.end <= now);
         open = still;
-        sender.send(ended).await?;
+        deliver(&mut sender, ended).await;
         incident = announce(incident, Incident::at(shop.origin, now));
     }
 }
