@@ -238,7 +238,18 @@ async fn live(client: &mut Client, rig: &mut Rig, next: &mut u64, random: &mut C
                 client.acked.insert(body);
             }
         }
-        if random.random_bool(0.3) && rig.commit_and_trim().await.is_err() {
+        if !random.random_bool(0.3) {
+            continue;
+        }
+        let through = rig.commit();
+        // What comes between commit and trim must outlive the trim, wherever segments end.
+        for _ in 0..random.random_range(0..10) {
+            let body = format!("{next} 1");
+            *next += 1;
+            // Without an answer it may be stored or not.
+            client.send(rig, &body).await.ok();
+        }
+        if rig.wal.trim(through).await.is_err() {
             return;
         }
     }

@@ -20,7 +20,7 @@ fn bodies(from: u64, count: u64) -> Vec<Entry> {
 fn write(folder: &MemoryFolder, number: u64, base: u64, groups: &[u64]) -> String {
     let name = SegmentName { number, base: WalSeq(base), quarantined: false };
     let file = name.file();
-    let mut segment = Segment::create(folder, LOG, name, 1024, 0).unwrap();
+    let mut segment = Segment::create(folder, LOG, name, 640, 0).unwrap();
     let mut seq = base;
     for count in groups {
         segment.append(WalSeq(seq), &bodies(seq, *count)).unwrap();
