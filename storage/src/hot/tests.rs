@@ -138,7 +138,7 @@ fn columns_of_the_table_come_first() {
 
 #[test]
 fn dictionaries_are_read_as_views() {
-    let schema = hot(1).snapshot().schema.clone();
-    let kind = schema.field_with_name("service").unwrap().data_type().clone();
+    let snapshot = hot(1).snapshot();
+    let kind = snapshot.schema.field_with_name("service").unwrap().data_type().clone();
     assert_eq!(kind, arrow::datatypes::DataType::Utf8View);
 }
