@@ -258,6 +258,9 @@ impl Shared {
         if self.wal.status().is_read_only() {
             return Err(Error::ReadOnly.to_string());
         }
+        if self.commands.is_closed() {
+            return Err("the flusher ended unexpectedly; restart the server".into());
+        }
         let (lost, quarantined) = self.wal.status().damage();
         if lost > 0 || quarantined > 0 {
             return Err(format!(

@@ -3,17 +3,19 @@
 //! A flush goes *files written -> commit with the log's position -> files visible and hot batches gone in one swap -> log
 //! trimmed*. A crash between any two steps is harmless: before the commit, replay brings the batches back; after it, replay
 //! skips what the committed position covers.
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::health::Health;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flush;
-use crate::hot::Hot;
+use crate::hot::{Hot, Sealed};
 use crate::lock::Lock;
 use crate::retain::Receipt;
 use crate::table::Table;
@@ -116,20 +118,35 @@ impl Flusher {
     }
 
     async fn flush(&self) -> Result<()> {
-        if !self.hot.is_dirty() {
-            return Ok(());
+        if self.hot.is_dirty() {
+            let sealed = self.hot.seal();
+            let flushed = self.write(&sealed).await;
+            self.health.flushed(&flushed);
+            flushed?;
+            self.hot.replace(sealed.batches.len(), self.table.state());
         }
-        let sealed = self.hot.seal();
-        let flushed =
-            flush::flush(&self.table, &sealed.batches, &sealed.columns, sealed.through).await;
-        self.health.flushed(&flushed);
-        flushed?;
-        self.hot.replace(sealed.batches.len(), self.table.state());
-        if let Err(error) = self.wal.trim(sealed.through).await {
-            // Nothing is lost or doubled by a segment that stays: replay skips what is committed.
-            tracing::warn!(%error, "could not trim the WAL");
+        // Also without new spans: segments may be left from a trim that failed, or from before a restart.
+        if self.wal.status().bytes_used() > 0 {
+            self.trim().await;
         }
         Ok(())
+    }
+
+    /// Files and commit. A panic in there (a mistake of ours) is a failed flush: the log keeps everything.
+    async fn write(&self, sealed: &Sealed) -> Result<()> {
+        let flush = flush::flush(&self.table, &sealed.batches, &sealed.columns, sealed.through);
+        AssertUnwindSafe(flush).catch_unwind().await.unwrap_or_else(|_| {
+            let source = "it panicked".into();
+            Err(Error::Table { step: "write a flush", source })
+        })
+    }
+
+    async fn trim(&self) {
+        if let Err(error) = self.wal.trim(self.table.state().wal_through).await {
+            // Nothing is lost or doubled by a segment that stays: replay skips what is committed.
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "could not trim the WAL");
+        }
     }
 
     async fn drop_partitions(&self, dates: &[NaiveDate], reason: &str) -> Result<Receipt> {

@@ -191,6 +191,52 @@ async fn a_log_larger_than_the_buffer_is_flushed_while_it_is_replayed() {
     store.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trim_that_failed_is_made_up_for_by_the_next_flush() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path());
+    let folder = MemoryFolder::default();
+    let store = open_in(&config, &folder).await.unwrap();
+    store.append(entry("1 1")).await.unwrap();
+    // The first step of a trim makes the file of recent requests.
+    folder.plant(Fault::FailOnce(1, std::io::ErrorKind::Other));
+    store.flush().await.unwrap();
+    assert_eq!((file_rows(&store), folder.names(".log").len()), (1, 1));
+    store.flush().await.unwrap();
+    assert!(folder.names(".log").is_empty());
+    store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_in_the_log_is_counted_and_shown_and_the_rest_is_served() {
+    let root = tempfile::tempdir().unwrap();
+    let config = config(root.path());
+    let folder = MemoryFolder::default();
+    let store = open_in(&config, &folder).await.unwrap();
+    assert_eq!(store.ready(), Ok(()));
+    for id in 1..4 {
+        store.append(entry(&format!("{id} 1"))).await.unwrap();
+    }
+    kill(store).await;
+    let name = folder.names(".log").remove(0);
+    let mut bytes = crate::wal::Folder::read(&folder, &name).unwrap();
+    let second = bytes.windows(3).position(|window| window == b"2 1").unwrap();
+    bytes[second] ^= 1;
+    folder.put(&name, &bytes);
+
+    let store = open_in(&config, &folder).await.unwrap();
+    assert_eq!(hot_ids(&store), [1, 3]);
+    let problem = store.ready().unwrap_err();
+    assert!(problem.contains("1 requests are lost"), "{problem}");
+    let lost = store.metrics().into_iter().find(|m| m.name == "spanlake_wal_lost_entries");
+    assert!((lost.unwrap().value - 1.0).abs() < f64::EPSILON);
+    store.append(entry("9 1")).await.unwrap();
+    store.close().await.unwrap();
+    let store = open_in(&config, &folder).await.unwrap();
+    assert_eq!((store.ready(), file_rows(&store)), (Ok(()), 3));
+    store.close().await.unwrap();
+}
+
 /// Scenario: each step of the log dies in turn, flushes into real files in between. Guarantees: every acknowledged request once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_at_any_step_of_a_flush_loses_and_doubles_nothing() {

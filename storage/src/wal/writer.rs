@@ -220,8 +220,11 @@ impl Writer {
             drained,
             permits: gathered.permits,
         };
-        // Without a publisher the runtime is shutting down: the senders inside are dropped, which says "closed".
-        let _ = self.parts.groups.blocking_send(group);
+        if self.parts.groups.blocking_send(group).is_err() {
+            // Nobody can make it visible: the runtime is shutting down, or the publisher panicked. The senders inside are
+            // dropped, which says "closed"; nothing more is taken.
+            self.parts.status.set_read_only();
+        }
     }
 
     fn refuse(&mut self, gathered: Gathered, refusal: Refusal) {
