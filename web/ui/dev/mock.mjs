@@ -140,7 +140,7 @@ function answer(url, method, body) {
   const path = url.pathname.replace("/api/v1/", "");
   const params = url.searchParams;
   if (path === "sql") return statement(body);
-  if (path === "status") return { version: "0.1.0", ready: true, uptime_seconds: 300, ingest: { spans_per_second: 1834.2, spans: 5e5, refused: { rate: 12 } }, table: { version: 41, files: 12, bytes: 1.9e8, rows: 5.1e6, hot_rows: 48210 }, wal: { bytes: 12.4e6 } };
+  if (path === "status") return { version: "0.1.0", ready: true, uptime_seconds: 300, ingest: { spans_per_second: 1834.2, spans: 5e5, refused: { rate: 12 } }, table: { version: 41, files: 12, bytes: 1.9e8, rows: 5.1e6, hot_rows: 48210 }, wal: { used_bytes: 12.4e6 } };
   if (path === "traces") {
     const at = Number(params.get("cursor") ?? 0);
     return { rows: traces.slice(at, at + 100), cursor: at + 100 < traces.length ? String(at + 100) : null };

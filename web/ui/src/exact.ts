@@ -72,3 +72,15 @@ export function plainText(value: unknown): string {
   if (kind === "bytes") return String((value as { $bytes: unknown }).$bytes);
   return exactText(value);
 }
+
+/** A JSON object that may come as text; null where it is neither. */
+export function objectOf(value: unknown): Record<string, unknown> | null {
+  if (typeof value === "string" && value.startsWith("{")) {
+    try {
+      return objectOf(parseExact(value));
+    } catch {
+      return null;
+    }
+  }
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+}

@@ -157,14 +157,14 @@ function curve(from: PlacedNode, to: PlacedNode, bends: readonly Point[]): strin
   const x2 = to.x - half;
   if (from === to) return `M${x1} ${from.y - 6} C${x1 + 34} ${from.y - 44} ${x1 - 40} ${from.y - 50} ${x1 - 34} ${from.y - NODE_HEIGHT / 2}`;
   if (to.x > from.x) {
-    const inner = bends.filter((point) => point.x > x1 + 20 && point.x < x2 - 20);
+    const inner = x2 - x1 < NODE_WIDTH ? [] : bends.filter((point) => point.x > x1 + 40 && point.x < x2 - 40);
     return through([{ x: x1, y: from.y }, ...inner, { x: x2, y: to.y }]);
   }
   const low = Math.max(from.y, to.y) + NODE_HEIGHT * 1.1;
   return `M${x1} ${from.y} C${x1 + 44} ${from.y} ${x1 + 44} ${low} ${(x1 + x2) / 2} ${low} S${x2 - 44} ${to.y} ${x2} ${to.y}`;
 }
 
-/** A curve that is level at both ends and follows the points between. */
+/** A curve that is level at each of the points, so that it never swings beyond them. */
 function through(points: readonly Point[]): string {
   const [first] = points;
   if (!first) return "";
@@ -173,12 +173,7 @@ function through(points: readonly Point[]): string {
     const next = points[index + 1];
     if (!next) return;
     const reach = (next.x - point.x) / 2;
-    const slope = (at: number): number => {
-      const before = points[at - 1];
-      const after = points[at + 1];
-      return before && after && after.x !== before.x ? (after.y - before.y) / (after.x - before.x) : 0;
-    };
-    path += ` C${point.x + reach} ${point.y + slope(index) * reach} ${next.x - reach} ${next.y - slope(index + 1) * reach} ${next.x} ${next.y}`;
+    path += ` C${point.x + reach} ${point.y} ${next.x - reach} ${next.y} ${next.x} ${next.y}`;
   });
   return path;
 }

@@ -12,6 +12,7 @@ export interface Status {
   walBytes: number | null;
   tableVersion: number | null;
   files: number | null;
+  /** Spans in files. */
   rows: number | null;
   bytes: number | null;
   hotRows: number | null;
@@ -62,6 +63,12 @@ function part(value: unknown, key: string): unknown {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key] : undefined;
 }
 
+/** The server counts what is hot as rows of the table too. */
+function fileRows(table: unknown): number | null {
+  const rows = numberOf(part(table, "rows"));
+  return rows === null ? null : rows - (numberOf(part(table, "hot_rows")) ?? 0);
+}
+
 /** Reads the answer of `/api/v1/status`; what is missing stays unknown. */
 export function readStatus(value: unknown): Status {
   const ingest = part(value, "ingest");
@@ -74,10 +81,10 @@ export function readStatus(value: unknown): Status {
     spansPerSecond: numberOf(part(ingest, "spans_per_second")),
     spans: numberOf(part(ingest, "spans")),
     refused: refused.map(([reason, number]): [string, number] => [reason, numberOf(number) ?? 0]).filter(([, number]) => number > 0),
-    walBytes: numberOf(part(wal, "bytes")),
+    walBytes: numberOf(part(wal, "used_bytes")),
     tableVersion: numberOf(part(table, "version")),
     files: numberOf(part(table, "files")),
-    rows: numberOf(part(table, "rows")),
+    rows: fileRows(table),
     bytes: numberOf(part(table, "bytes")),
     hotRows: numberOf(part(table, "hot_rows")),
     uptimeSeconds: numberOf(part(value, "uptime_seconds")),

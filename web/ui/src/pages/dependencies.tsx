@@ -12,6 +12,8 @@ import { useApp, useAsk } from "../state.tsx";
 import { bytes, count, grouped } from "../units.ts";
 
 export function readEdge(row: Row): Edge {
+  // Without one size the sums are 0 because nothing was recorded, not because nothing was sent.
+  const sized = numberOf(row["coverage"]) !== 0;
   return {
     caller: String(row["caller"] ?? ""),
     callee: String(row["callee"] ?? ""),
@@ -22,8 +24,8 @@ export function readEdge(row: Row): Edge {
     callerP99: numberOf(row["caller_p99_nano"]),
     calleeP50: numberOf(row["callee_p50_nano"]),
     calleeP99: numberOf(row["callee_p99_nano"]),
-    requestBytes: numberOf(row["request_bytes"]),
-    responseBytes: numberOf(row["response_bytes"]),
+    requestBytes: sized ? numberOf(row["request_bytes"]) : null,
+    responseBytes: sized ? numberOf(row["response_bytes"]) : null,
     weighted: numberOrZero(row["weighted_calls"]),
   };
 }

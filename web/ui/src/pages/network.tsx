@@ -16,7 +16,7 @@ interface Usage {
   clientIn: number | null;
   bytesIn: number | null;
   bytesOut: number | null;
-  spans: number;
+  eligible: number;
   coverage: number | null;
 }
 
@@ -36,7 +36,7 @@ function readUsage(row: Row): Usage {
     clientIn: numberOf(row["client_in"]),
     bytesIn: numberOf(row["bytes_in"]),
     bytesOut: numberOf(row["bytes_out"]),
-    spans: numberOrZero(row["spans"]),
+    eligible: numberOrZero(row["eligible_spans"] ?? row["spans"]),
     coverage: numberOf(row["coverage"]),
   };
 }
@@ -63,7 +63,7 @@ function columns(): Column<Usage>[] {
     part("serverOut", "Server out", "Bodies of the responses that it gave."),
     part("clientOut", "Client out", "Bodies of requests that it made, and of messages that it produced."),
     part("clientIn", "Client in", "Bodies of the responses that it got."),
-    { key: "spans", label: "Eligible spans", help: "Spans that could carry a body size.", number: true, value: (row) => row.spans, cell: (row) => count(row.spans), title: (row) => grouped(row.spans) },
+    { key: "eligible", label: "Eligible spans", help: "Spans that could carry a body size.", number: true, value: (row) => row.eligible, cell: (row) => count(row.eligible), title: (row) => grouped(row.eligible) },
     { key: "coverage", label: "Coverage", help: "Share of eligible spans that carried a size. Sizes are optional: a low coverage means that the bytes are a lower bound.", number: true, value: (row) => row.coverage, cell: (row) => <Coverage share={row.coverage} /> },
   ];
 }
@@ -118,8 +118,8 @@ export function NetworkPage(): preact.JSX.Element {
 function UsageTable(props: { answer: Answer }): preact.JSX.Element {
   const rows = props.answer.rows.map(readUsage);
   const sum = (value: (row: Usage) => number | null): number => rows.reduce((total, row) => total + (value(row) ?? 0), 0);
-  const eligible = sum((row) => row.spans);
-  const sized = sum((row) => (row.coverage ?? 0) * row.spans);
+  const eligible = sum((row) => row.eligible);
+  const sized = sum((row) => (row.coverage ?? 0) * row.eligible);
   const coverage = ratio(sized, eligible);
   return (
     <>

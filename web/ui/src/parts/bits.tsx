@@ -1,6 +1,7 @@
 // Small parts that several pages share.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
+import { plainText } from "../exact.ts";
 import { serviceColour } from "../hue.ts";
 import { useApp } from "../state.tsx";
 import { parsePlace } from "../url.ts";
@@ -97,11 +98,16 @@ export function Notes(props: { notes: Record<string, unknown> }): preact.JSX.Ele
     <span class="notes">
       {shown.map(([name, value]) => (
         <Badge key={name} title={words[name] ?? name.replaceAll("_", " ")}>
-          {name.replaceAll("_", " ")} {typeof value === "number" ? grouped(value) : String(value)}
+          {name.replaceAll("_", " ")} {noteText(name, value)}
         </Badge>
       ))}
     </span>
   );
+}
+
+function noteText(name: string, value: unknown): string {
+  if (typeof value !== "number") return plainText(value);
+  return name === "coverage" ? percent(value) : grouped(value);
 }
 
 /** The same question for a terminal and for the console. */

@@ -1,6 +1,6 @@
 // The panel of one span: figures, typed attributes, events, links, resource. All of it as text.
 import { useEffect, useState } from "preact/hooks";
-import { exactText, numberOrZero, plainText, typeName } from "../../exact.ts";
+import { exactText, numberOrZero, objectOf, plainText, typeName } from "../../exact.ts";
 import { Badge, Copy, Duration, Link, Service } from "../../parts/bits.tsx";
 import { Icon } from "../../parts/icons.tsx";
 import { useApp } from "../../state.tsx";
@@ -112,8 +112,7 @@ function SpanDetail(props: { trace: Trace; index: number; span: Span }): preact.
 }
 
 function scopeText(value: unknown): string | null {
-  if (typeof value !== "object" || value === null) return typeof value === "string" ? value : null;
-  const { name, version } = value as Fields;
+  const { name, version } = objectOf(value) ?? ({} as Fields);
   return [name, version].filter((part) => typeof part === "string" && part !== "").join(" ") || null;
 }
 
@@ -138,7 +137,7 @@ interface PairsProps {
 }
 
 function Pairs(props: PairsProps): preact.JSX.Element | null {
-  const pairs = typeof props.value === "object" && props.value !== null ? Object.entries(props.value).sort(([a], [b]) => a.localeCompare(b)) : [];
+  const pairs = Object.entries(objectOf(props.value) ?? {}).sort(([a], [b]) => a.localeCompare(b));
   const dropped = numberOrZero(props.dropped);
   if (pairs.length === 0 && dropped === 0) return null;
   return (
@@ -194,7 +193,6 @@ function Links(props: { span: Span; dropped: unknown }): preact.JSX.Element | nu
 }
 
 function Attributes(props: { value: unknown }): preact.JSX.Element | null {
-  if (typeof props.value !== "object" || props.value === null) return null;
-  const pairs = Object.entries(props.value);
+  const pairs = Object.entries(objectOf(props.value) ?? {});
   return pairs.length === 0 ? null : <dl class="pairs">{pairs.map(([key, value]) => <Pair key={key} name={key} value={value} />)}</dl>;
 }

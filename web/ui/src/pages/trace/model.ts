@@ -1,5 +1,5 @@
 // One trace as the waterfall needs it, read from the answer of `/api/v1/traces/ID`.
-import { numberOf, numberOrZero, plainText } from "../../exact.ts";
+import { numberOf, numberOrZero, objectOf, plainText } from "../../exact.ts";
 import { nanosBetween, parseInstant, type Instant } from "../../instant.ts";
 import { layoutTree, type Node, type Row } from "../../tree.ts";
 
@@ -25,6 +25,8 @@ export interface Trace {
   length: number;
   duration: number | null;
   spans: number;
+  /** Spans that are stored; more than `spans` where the answer was cut. */
+  total: number;
   errors: number;
   depth: number;
   services: [string, number][];
@@ -50,6 +52,7 @@ export function readTraceAnswer(answer: Fields): Trace {
     length: spans.reduce((most, span) => Math.max(most, span.start + span.duration), 1),
     duration: numberOf(answer["duration_nano"]),
     spans: spans.length,
+    total: numberOf(answer["spans_total"]) ?? spans.length,
     errors: spans.filter((span) => span.status === "ERROR").length,
     depth: 1 + rows.reduce((most, row) => Math.max(most, row.depth), 0),
     services: [...services].sort((a, b) => b[1] - a[1]),
@@ -88,9 +91,7 @@ function eventTime(nanos: unknown, text: unknown, origin: Instant): number {
 /** True where the text is in the span's name, service, id, or any attribute. */
 export function matches(span: Span, wanted: string): boolean {
   if (span.name.toLowerCase().includes(wanted) || span.service.toLowerCase().includes(wanted) || span.id === wanted) return true;
-  const attributes = span.row["attributes"];
-  if (typeof attributes !== "object" || attributes === null) return false;
-  return Object.entries(attributes).some(([key, value]) => key.toLowerCase().includes(wanted) || plainText(value).toLowerCase().includes(wanted));
+  return Object.entries(objectOf(span.row["attributes"]) ?? {}).some(([key, value]) => key.toLowerCase().includes(wanted) || plainText(value).toLowerCase().includes(wanted));
 }
 
 /** Row indices of the critical path: from the last end backwards, whoever was running kept the caller waiting. */

@@ -10,10 +10,13 @@ import { Detail } from "./detail.tsx";
 import { readTraceAnswer, type Fields, type Trace } from "./model.ts";
 import { Waterfall } from "./waterfall.tsx";
 
+/** The server gives no more than this in one answer. */
+const MOST_SPANS = 100_000;
+
 export function TracePage(): preact.JSX.Element {
   const { place } = useApp();
   const id = place.id.toLowerCase();
-  const { data, error, loading } = useAsk(`trace ${id}`, async (signal) => readTraceAnswer((await getJson(apiPath(`traces/${encodeURIComponent(id)}`), signal)) as Fields));
+  const { data, error, loading } = useAsk(`trace ${id}`, async (signal) => readTraceAnswer((await getJson(apiPath(`traces/${encodeURIComponent(id)}`, { limit: MOST_SPANS }), signal)) as Fields));
   if (error?.status === 404) return <Unknown id={id} />;
   if (error) return <div class="content"><ErrorBox error={error} what={`Trace ${id}`} /></div>;
   if (!data) return loading ? <div class="content"><Waiting height={64} /><Waiting rows={16} /></div> : <Unknown id={id} />;
@@ -67,6 +70,7 @@ function Head(props: { trace: Trace; wanted: string; onFind: (text: string) => v
         {trace.root ? <><Service name={trace.root.service} /><b>{trace.root.name}</b></> : <b>No root span received</b>}
         <span class="quiet" title={utcText(trace.origin)}>{localTime(toMillis(trace.origin))}</span>
         <span><code title={trace.id}>{trace.id}</code> <Copy text={trace.id} /></span>
+        {trace.total > trace.spans && <Badge tone="warn" title="The downloads have all of them.">the first {count(trace.spans)} of {count(trace.total)} spans</Badge>}
         {trace.missing > 0 && <Badge tone="warn" title="Spans that are named as parents but have not been received; drawn hatched.">{plural(trace.missing, "missing parent")}</Badge>}
       </div>
       <div class="figures">
