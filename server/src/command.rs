@@ -164,3 +164,6 @@ fn complain(error: &(dyn std::error::Error + 'static)) {
     }
     eprintln!("spanlake: {words}");
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,16 +146,16 @@ impl Default for Config {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Flags {
     /// Configuration file [env: SPANLAKE_CONFIG]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where the tables lie: a folder, or s3://bucket/prefix, gs://, az:// [default: ./spanlake-data]
-    #[arg(long, value_name = "DIR|URL")]
+    #[arg(long, global = true, value_name = "DIR|URL")]
     pub data: Option<String>,
     /// Local folder of the write-ahead log of a remote table [default: ./spanlake-wal]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub wal: Option<PathBuf>,
     /// Any setting of the configuration file, e.g. --set query.time_max=60s (repeatable)
-    #[arg(long = "set", value_name = "KEY=VALUE")]
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
 

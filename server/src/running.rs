@@ -54,6 +54,20 @@ pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
     store.with_context(|| format!("open the table in {}", config.data))
 }
 
+/// A question to a folder must not make a table there.
+///
+/// # Errors
+/// There is no table in the local folder that `config` names.
+pub(crate) fn must_exist(config: &Config) -> anyhow::Result<()> {
+    let tenant = Path::new(&config.data).join(&config.storage.tenant);
+    anyhow::ensure!(
+        !config.is_local() || tenant.is_dir(),
+        "there is no table in {}; import something there first, or name another with --data",
+        config.data
+    );
+    Ok(())
+}
+
 /// A new data folder is its owner's alone.
 fn private_folder(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
@@ -98,11 +112,6 @@ impl Running {
                 Err(error)
             }
         }
-    }
-
-    /// The table.
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
     }
 
     /// Ends all connections at once when told [`Stop::Now`].

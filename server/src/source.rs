@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use axum::Router;
 use axum::body::Body;
 use clap::Args;
@@ -19,16 +19,16 @@ use tower::ServiceExt;
 use web::{Auth, Web};
 
 use crate::config::{Config, Flags, environment};
-use crate::running::open_store;
+use crate::running::{must_exist, open_store};
 
 /// Flags of commands that ask.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SourceFlags {
     /// Ask this server, e.g. http://127.0.0.1:8080 [env: SPANLAKE_SERVER]
-    #[arg(long, value_name = "URL", conflicts_with_all = ["data", "config"])]
+    #[arg(long, global = true, value_name = "URL", conflicts_with_all = ["data", "config"])]
     server: Option<String>,
     /// Token for the server [env: SPANLAKE_TOKEN]
-    #[arg(long, value_name = "TOKEN", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "TOKEN")]
     token: Option<String>,
     #[command(flatten)]
     flags: Flags,
@@ -202,13 +202,7 @@ impl Drop for TemporaryFile {
 
 impl Local {
     async fn open(mut config: Config) -> anyhow::Result<Self> {
-        let tenant = std::path::Path::new(&config.data).join(&config.storage.tenant);
-        if config.is_local() && !tenant.is_dir() {
-            bail!(
-                "there is no table in {}; import something there first, or name another with --data",
-                config.data
-            );
-        }
+        must_exist(&config)?;
         // Limits protect a server from its users; whoever reads the folder is its owner.
         config.query.rows_max = usize::MAX;
         config.query.time_max = Duration::from_secs(24 * 3_600);

@@ -1,11 +1,11 @@
 //! `spanlake demo`: a server with a live synthetic shop beside it.
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::Context;
 use clap::Args;
 
-use super::Format;
 use super::serve::{runtime, serve};
+use super::{Format, Usage, usage};
 use crate::config::{Config, Flags, ListenFlags, environment};
 
 /// Serve, with a live synthetic shop of thirty services that has an incident every five minutes.
@@ -35,9 +35,12 @@ const FOLDER: &str = "./spanlake-data/demo";
 impl Demo {
     pub(super) fn run(mut self) -> anyhow::Result<ExitCode> {
         self.flags.data.get_or_insert_with(|| FOLDER.into());
-        let config = Config::load_listening(&self.flags, &self.listen, &environment())?;
+        let config =
+            Config::load_listening(&self.flags, &self.listen, &environment()).context(Usage)?;
         if config.tokens_required() {
-            bail!("the demo listens on this machine only; leave --listen and --insecure out");
+            return Err(usage(
+                "the demo listens on this machine only; leave --listen and --insecure out",
+            ));
         }
         crate::telemetry::start(&config.log, config.log_format == "json")?;
         let (seed, rate) = (self.seed, f64::from(self.rate));

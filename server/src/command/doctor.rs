@@ -3,18 +3,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use bytes::Bytes;
 use clap::Args;
-use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use parquet::arrow::ParquetRecordBatchStreamBuilder;
-use parquet::arrow::async_reader::ParquetObjectReader;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 use storage::DataFile;
 
 use super::{Format, Usage, block_on, say};
 use crate::config::{Config, Flags, environment};
-use crate::running::open_store;
+use crate::running::{must_exist, open_store};
 use crate::words;
 
 /// Check the lock, the write-ahead log, the table and its files.
@@ -55,6 +54,7 @@ impl Doctor {
 }
 
 async fn examine(config: &Config, scrub: bool) -> anyhow::Result<Findings> {
+    must_exist(config)?;
     let mut findings = Findings::default();
     let store = open_store(config).await?;
     findings.facts.push(("lock", "free, taken for this check".into()));
@@ -75,8 +75,7 @@ async fn examine(config: &Config, scrub: bool) -> anyhow::Result<Findings> {
         }
     }
     let files = snapshot.files.len();
-    let how =
-        if scrub { "every row read" } else { "sizes and footers read; --scrub reads every row" };
+    let how = if scrub { "every row read" } else { "sizes compared; --scrub reads every row" };
     let words =
         format!("{files} with {} spans, {} ({how})", words::count(rows), words::bytes(bytes));
     findings.facts.push(("files", words));
@@ -94,23 +93,24 @@ async fn check(store: &Arc<dyn ObjectStore>, file: &DataFile, scrub: bool) -> an
         found.size,
         file.bytes
     );
-    let reader = ParquetObjectReader::new(Arc::clone(store), path).with_file_size(found.size);
-    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.context("no footer")?;
-    let rows = builder.metadata().file_metadata().num_rows();
-    anyhow::ensure!(
-        u64::try_from(rows) == Ok(file.rows),
-        "{rows} spans where the table says {}",
-        file.rows
-    );
-    if scrub {
-        let mut read = 0;
-        let mut batches = builder.build()?;
-        while let Some(batch) = batches.next().await {
-            read += batch.context("damaged")?.num_rows() as u64;
-        }
-        anyhow::ensure!(read == file.rows, "{read} spans could be read of {}", file.rows);
+    if !scrub {
+        return Ok(());
     }
+    let bytes = store.get(&path).await?.bytes().await.context("cannot be read")?;
+    let expected = file.rows;
+    let read = tokio::task::spawn_blocking(move || count_rows(bytes)).await??;
+    anyhow::ensure!(read == expected, "{read} spans where the table says {expected}");
     Ok(())
+}
+
+/// Reads every page of every column.
+fn count_rows(bytes: Bytes) -> anyhow::Result<u64> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).context("no footer")?.build()?;
+    let mut rows = 0;
+    for batch in reader {
+        rows += batch.context("damaged")?.num_rows() as u64;
+    }
+    Ok(rows)
 }
 
 fn in_words(findings: &Findings) -> String {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::{Format, say};
+use super::{Format, Usage, say};
 use crate::config::{Config, Flags, ListenFlags, environment};
 use crate::running::Running;
 use crate::shutdown::Signals;
@@ -30,7 +30,8 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut config = Config::load_listening(&self.flags, &self.listen, &environment())?;
+        let mut config =
+            Config::load_listening(&self.flags, &self.listen, &environment()).context(Usage)?;
         if self.print_config {
             say(&config.annotated());
             return Ok(ExitCode::SUCCESS);

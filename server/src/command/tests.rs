@@ -1,0 +1,62 @@
+use clap::{CommandFactory, Parser};
+
+use super::*;
+
+#[test]
+fn the_command_line_is_well_formed_and_every_command_has_an_example() {
+    let command = Cli::command();
+    command.clone().debug_assert();
+    for command in command.get_subcommands() {
+        let name = command.get_name();
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(after.contains(&format!("spanlake {name}")), "{name} has no example");
+        assert!(command.get_about().is_some(), "{name} has no description");
+    }
+}
+
+#[track_caller]
+fn parses(line: &str) {
+    if let Err(error) = Cli::try_parse_from(line.split_whitespace()) {
+        panic!("{line}: {error}");
+    }
+}
+
+#[test]
+fn commands_of_the_documents_parse() {
+    for line in [
+        "spanlake serve --data s3://bucket/prefix --wal /var/lib/spanlake/wal --ttl 30d",
+        "spanlake serve --listen 127.0.0.1:0 --set query.time_max=60s --flush-interval 1h",
+        "spanlake serve --grpc-listen 127.0.0.1:1 --http-listen 127.0.0.1:2 --zipkin-listen off --ui-listen 127.0.0.1:4",
+        "spanlake demo --rate 200 --seed 7",
+        "spanlake import --data ./old traces.jsonl.gz more.otlp.pb.zst -",
+        "spanlake import spans.json --shift-to-now --server http://127.0.0.1:4318",
+        "spanlake query --data ./old --format ndjson SELECT",
+        "spanlake query --server http://127.0.0.1:8080 SELECT",
+        "spanlake export dependencies --format mermaid --from -1h --to now",
+        "spanlake partitions --data ./old",
+        "spanlake partitions drop 2026-11-01 2026-11-02 --yes --data ./old",
+        "spanlake retention plan --data ./old --ttl 30d",
+        "spanlake retention set --data ./old 30d",
+        "spanlake retention receipts --format json --server http://127.0.0.1:8080",
+        "spanlake token create collector --role ingest --expires 365d --data ./old",
+        "spanlake doctor --scrub --format json",
+    ] {
+        parses(line);
+    }
+    for line in [
+        "spanlake",
+        "spanlake query",
+        "spanlake query --server http://127.0.0.1:8080 --data ./old SELECT",
+        "spanlake partitions drop",
+        "spanlake demo --rate 0",
+        "spanlake export nothing",
+    ] {
+        assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn columns_put_numbers_to_the_right() {
+    let rows = [vec!["a".to_owned(), "1,000".to_owned()], vec!["bb".to_owned(), "7".to_owned()]];
+    assert_eq!(columns(&["name", "spans"], &rows), "name  spans\na     1,000\nbb        7\n");
+}
