@@ -7,7 +7,9 @@ pub(crate) mod partitions;
 pub(crate) mod retention;
 pub(crate) mod sql;
 pub(crate) mod status;
+pub(crate) mod trace;
 pub(crate) mod traces;
+pub(crate) mod tree;
 pub(crate) mod views;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
 use query::View;
 
-use crate::api::{health, partitions, retention, sql, status, traces, views};
+use crate::api::{health, partitions, retention, sql, status, trace, traces, views};
 use crate::state::Shared;
 use crate::{Error, Role, Web, openapi, page, safety};
 
@@ -151,6 +151,14 @@ pub const ROUTES: &[Route] = &[
             "/api/v1/traces",
             "Searches traces. The header spanlake-cursor has the cursor of the next page, where there is one.",
             || get(traces::search),
+        )
+    },
+    Route {
+        own: trace::PARAMETERS,
+        ..Route::json(
+            "/api/v1/traces/{trace_id}",
+            "One trace: its spans in the order of its tree, and what is missing.",
+            || get(trace::show),
         )
     },
     Route::view(

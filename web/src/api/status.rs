@@ -85,7 +85,7 @@ fn ingest(shared: &Shared, metrics: &[Metric]) -> Ingest {
     Ingest {
         spans_per_second: shared.rate(spans),
         spans,
-        rejected_spans: total("rejected_spans_total"),
+        rejected_spans: total("refused_spans_total"),
         refused: by_reason(metrics),
         totals,
     }

@@ -1,0 +1,112 @@
+//! `GET /api/v1/traces/{trace_id}`: one trace, as our JSON, OTLP JSON or Jaeger's JSON.
+mod attributes;
+mod jaeger;
+mod otlp;
+mod spans;
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use storage::TraceId;
+
+use self::spans::Spans;
+use super::Web;
+use super::answer::collect;
+use super::parameters::Parameters;
+use super::tree::{Node, Tree};
+use crate::encode::{Objects, write_string};
+use crate::routes::Parameter;
+use crate::{Error, Result};
+
+pub(crate) const PARAMETERS: &[Parameter] = &[
+    Parameter { name: "format", help: "json (default), otlp or jaeger" },
+    Parameter {
+        name: "limit",
+        help: "spans at most: 1 to 100000, 20000 by default; `spans_total` says how many there are (json only)",
+    },
+];
+
+const SPANS_DEFAULT: usize = 20_000;
+const SPANS_MAX: usize = 100_000;
+
+/// The id from the path, then the spans.
+pub(crate) async fn show(
+    State(shared): Web,
+    Path(id): Path<String>,
+    parameters: Parameters,
+) -> Result<Response> {
+    let format = parameters.one("format")?.unwrap_or("json");
+    if !matches!(format, "json" | "otlp" | "jaeger") {
+        return Err(Error::Invalid(format!("format is json, otlp or jaeger, not {format:?}")));
+    }
+    let limit = parameters.count("limit", SPANS_DEFAULT, SPANS_MAX)?;
+    let id: TraceId = id
+        .parse()
+        .map_err(|_| Error::Invalid("a trace id has 32 hexadecimal digits".to_owned()))?;
+    let batch = collect(shared.web.engine.trace(id).await?).await?;
+    if batch.num_rows() == 0 {
+        return Err(Error::NotFound(format!("there is no span of the trace {id}")));
+    }
+    let format = format.to_owned();
+    // Large traces take a while to write: off the threads that serve everybody.
+    let text = tokio::task::spawn_blocking(move || {
+        let spans = Spans::of(&batch)?;
+        match format.as_str() {
+            "otlp" => otlp::document(&spans),
+            "jaeger" => jaeger::document(&spans),
+            _ => document(id, &spans, limit),
+        }
+    });
+    let text = text.await.map_err(|error| Error::Internal(format!("writing a trace: {error}")))??;
+    let mut response = Response::new(Body::from(text));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    Ok(response)
+}
+
+/// `{trace_id, complete, root_service, ..., missing_parents, spans}`.
+fn document(id: TraceId, spans: &Spans, limit: usize) -> Result<Vec<u8>> {
+    let nodes: Vec<Node<'_>> = (0..spans.len()).map(|row| spans.node(row)).collect();
+    let tree = Tree::of(&nodes);
+    let head = tree.head(&nodes).unwrap_or(0);
+    let start = nodes.iter().map(|node| node.start).min().unwrap_or(0);
+    let end = nodes.iter().map(|node| node.start.saturating_add(node.duration)).max().unwrap_or(0);
+    let services: BTreeSet<&str> = (0..spans.len()).map(|row| spans.service.get(row)).collect();
+    let errors = (0..spans.len()).filter(|row| spans.status.get(*row) == "ERROR").count();
+    let facts = serde_json::json!({
+        "complete": tree.root.is_some() && tree.missing.is_empty(),
+        "root_service": spans.service.get(head),
+        "root_name": spans.name.get(head),
+        "start_time": crate::encode::timestamp(start),
+        "duration_nano": nodes[head].duration,
+        "extent_nano": end.saturating_sub(start),
+        "spans_total": spans.len(),
+        "truncated": spans.len() > limit,
+        "errors": errors,
+        "services": services,
+        "depth": tree.depths.iter().max().map_or(0, |depth| depth + 1),
+        "missing_parents": tree.missing,
+    });
+    let mut text = Vec::with_capacity(1 << 10);
+    text.extend_from_slice(b"{\"trace_id\":");
+    write_string(&id.to_string(), &mut text);
+    if let Some(members) = facts.to_string().strip_prefix('{').and_then(|t| t.strip_suffix('}')) {
+        text.push(b',');
+        text.extend_from_slice(members.as_bytes());
+    }
+    text.extend_from_slice(b",\"spans\":[");
+    let objects = Objects::new(&spans.batch)
+        .map_err(|error| Error::Internal(format!("spans as JSON: {error}")))?;
+    for (place, row) in tree.order.iter().take(limit).enumerate() {
+        text.extend_from_slice(if place == 0 { b"\n" } else { b",\n" });
+        objects.write(*row, &mut text);
+        // Into the row's object, as its last member.
+        text.pop();
+        text.extend_from_slice(format!(",\"depth\":{}}}", tree.depths[*row]).as_bytes());
+    }
+    text.extend_from_slice(b"\n]}\n");
+    Ok(text)
+}
