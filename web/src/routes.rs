@@ -57,7 +57,8 @@ pub struct Route {
 const FORMAT: [Parameter; 2] = [
     Parameter {
         name: "format",
-        help: "json, ndjson, csv, arrow, parquet or table; outranks the header Accept",
+        help: "json, ndjson, csv, arrow, parquet or table (dependencies also dot, mermaid, graphml, jaeger); \
+               outranks the header Accept",
     },
     Parameter {
         name: "formula_guard",

@@ -1,13 +1,16 @@
 //! `GET /api/v1/latency`, `dependencies`, `network`, ...: a range and equality filters -> a view's rows.
+use axum::body::Body;
 use axum::extract::State;
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use query::{Answer, View, ViewRequest};
 
-use super::answer::respond;
+use super::answer::{NOTES, collect, notes, respond};
 use super::parameters::Parameters;
 use super::{Web, literal};
 use crate::Result;
 use crate::encode::timestamp;
+use crate::export::{Drawing, draw, edges};
 use crate::state::Shared;
 
 /// Columns that a view can be filtered by with `column=value`.
@@ -37,8 +40,23 @@ pub(crate) async fn operations(State(shared): Web, parameters: Parameters) -> Re
     rows(&shared, View::Operations, &parameters).await
 }
 
+/// Rows, or a drawing where `format` names one that is no format of rows.
 pub(crate) async fn dependencies(State(shared): Web, parameters: Parameters) -> Result<Response> {
-    rows(&shared, View::Dependencies, &parameters).await
+    let drawing = parameters.one("format")?.and_then(|name| name.parse::<Drawing>().ok());
+    let is_rows = parameters.format().is_ok();
+    let Some(drawing) = drawing.filter(|_| !is_rows) else {
+        return rows(&shared, View::Dependencies, &parameters).await;
+    };
+    let answer = ask(&shared, View::Dependencies, &parameters).await?;
+    let notes = notes(&answer.notes);
+    let batch = collect(answer).await?;
+    let mut response = Response::new(Body::from(draw(drawing, &edges(&[batch]))));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(drawing.media_type()));
+    if let Some(notes) = notes {
+        headers.insert(NOTES, notes);
+    }
+    Ok(response)
 }
 
 pub(crate) async fn network(State(shared): Web, parameters: Parameters) -> Result<Response> {
