@@ -123,7 +123,9 @@ impl Hot {
 
     /// One swap: `table`'s files appear, the first `batches` hot batches, which they contain, go.
     pub(crate) fn replace(&self, batches: usize, table: Arc<TableState>) {
-        self.lock().replace(batches, table);
+        let flushed = self.lock().replace(batches, table);
+        // Freed here and not under the lock: there may be hundreds of MiB.
+        drop(flushed);
         self.changed();
     }
 
@@ -215,13 +217,14 @@ impl State {
         self.snapshot = None;
     }
 
-    fn replace(&mut self, batches: usize, table: Arc<TableState>) {
-        for batch in self.batches.drain(..batches) {
-            self.bytes -= batch.bytes();
-            self.rows -= batch.rows() as u64;
-        }
+    /// Returns the batches that went.
+    fn replace(&mut self, batches: usize, table: Arc<TableState>) -> Vec<Arc<SpanBatch>> {
+        let gone: Vec<Arc<SpanBatch>> = self.batches.drain(..batches).collect();
+        self.bytes -= gone.iter().map(|batch| batch.bytes()).sum::<usize>();
+        self.rows -= gone.iter().map(|batch| batch.rows() as u64).sum::<u64>();
         self.table = table;
         self.snapshot = None;
+        gone
     }
 
     fn snapshot(&mut self, object_store: &Arc<dyn ObjectStore>) -> Arc<Snapshot> {

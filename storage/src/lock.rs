@@ -67,11 +67,19 @@ fn write_pid(file: &mut File) -> std::io::Result<()> {
 /// The step that failed.
 pub(crate) fn create_private(folder: &Path) -> Result<()> {
     let failed = |step| move |source| Error::File { step, path: PathBuf::from(folder), source };
+    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(folder)
         .map_err(failed("create folder"))?;
+    // A power cut must not take the folder away together with what was synced inside.
+    for parent in missing.iter().filter_map(|folder| folder.parent()) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        File::open(parent)
+            .and_then(|parent| parent.sync_all())
+            .map_err(failed("sync parent of"))?;
+    }
     let permissions = std::fs::metadata(folder).map_err(failed("read folder"))?.permissions();
     if permissions.mode() & 0o077 != 0 {
         tracing::warn!(folder = %folder.display(), "data folder was open to others, made private");

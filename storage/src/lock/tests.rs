@@ -38,3 +38,12 @@ fn new_folders_and_lock_files_are_private() {
     assert_eq!(mode(&deep), 0o700);
     assert_eq!(mode(&deep.join(FILE)), 0o600);
 }
+
+#[test]
+fn a_relative_folder_is_made_too() {
+    // Below the target folder, where tests may write.
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let relative = Path::new(folder.path().file_name().unwrap()).join("x/y");
+    create_private(&relative).unwrap();
+    assert!(folder.path().join("x/y").is_dir());
+}

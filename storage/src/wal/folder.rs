@@ -39,9 +39,12 @@ pub(crate) trait Append: Send + fmt::Debug {
     fn cut(&mut self, bytes: u64) -> io::Result<()>;
 }
 
+/// How names of files end that are being written whole.
+pub(crate) const UNFINISHED: &str = ".new";
+
 /// Writes `content` under `name` so that after a crash either all of it is there or none.
 pub(crate) fn write_whole(folder: &dyn Folder, name: &str, content: &[u8]) -> io::Result<()> {
-    let unfinished = format!("{name}.new");
+    let unfinished = format!("{name}{UNFINISHED}");
     match folder.remove(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hashbrown::HashSet;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::folder::{Folder, write_whole};
+use super::folder::{Folder, UNFINISHED, write_whole};
 use crate::id::WalSeq;
 
 const MAGIC: [u8; 8] = *b"SPLKREC\x01";
@@ -61,6 +61,9 @@ impl Recent {
             files: Vec::new(),
         };
         let mut names = folder.list()?;
+        for unfinished in names.iter().filter(|name| name.ends_with(UNFINISHED)) {
+            folder.remove(unfinished)?;
+        }
         names.retain(|name| name.ends_with(EXTENSION));
         names.sort_unstable();
         for name in names {
