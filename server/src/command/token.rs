@@ -59,10 +59,8 @@ impl Token {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(&self.flags, &environment()).context(Usage)?;
         let file = tokens_file(&config);
-        if let Some(folder) = file.parent() {
-            if !folder.is_dir() {
-                bail!("there is no data folder {}; name it with --data", folder.display());
-            }
+        if let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) {
+            bail!("there is no data folder {}; name it with --data", folder.display());
         }
         let auth = Auth::open(file, false, Arc::new(SystemClock))?;
         match &self.action {

@@ -60,8 +60,7 @@ fn an_unknown_key_is_refused_with_the_nearest_name() {
 fn the_printed_configuration_reads_back_to_the_same_settings() {
     let mut config = Config::default();
     let text = config.annotated();
-    let mut again = Config::default();
-    again.data = "other".into();
+    let mut again = Config { data: "other".into(), ..Default::default() };
     again.query.time_max = Duration::from_secs(1);
     again.listen.ui = None;
     again.read_toml(&text).unwrap();

@@ -206,7 +206,7 @@ fn parse_size(text: &str) -> Result<u64, String> {
 
 fn show_size(number: u64) -> String {
     for (unit, scale) in SIZES {
-        if number >= scale && number % scale == 0 {
+        if number >= scale && number.is_multiple_of(scale) {
             return format!("{}{unit}", number / scale);
         }
     }

@@ -1,5 +1,6 @@
 //! Sends spans to the server's own doors, over real connections.
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -101,12 +102,15 @@ impl Sender {
 
     async fn post(&mut self, door: Door, body: Bytes) -> anyhow::Result<()> {
         let at = self.address(door).context("closed")?;
-        if !self.http.contains_key(&door) {
-            let stream = TokioIo::new(TcpStream::connect(at).await?);
-            let (sender, connection) = http1::handshake(stream).await?;
-            tokio::spawn(connection);
-            self.http.insert(door, sender);
-        }
+        let sender = match self.http.entry(door) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let stream = TokioIo::new(TcpStream::connect(at).await?);
+                let (sender, connection) = http1::handshake(stream).await?;
+                tokio::spawn(connection);
+                entry.insert(sender)
+            }
+        };
         let (path, content_type) = match door {
             Door::Zipkin => ("/api/v2/spans", "application/json"),
             Door::Json => ("/v1/traces", "application/json"),
@@ -116,7 +120,6 @@ impl Sender {
             .header(header::HOST, at.to_string())
             .header(header::CONTENT_TYPE, content_type)
             .body(Full::new(body))?;
-        let sender = self.http.get_mut(&door).context("connected above")?;
         sender.ready().await?;
         let response = sender.send_request(request).await?;
         finish(response).await

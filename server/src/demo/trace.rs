@@ -143,12 +143,12 @@ impl<'a> Trace<'a> {
                 if hit { fine(end) } else { self.steps(steps, place, end) }
             }
             Step::External(method, host, path, time, sizes) => {
-                self.external(place, (*method, *host, *path), *time, *sizes, start)
+                self.external(place, (*method, *host, *path), (*time, *sizes), start)
             }
             Step::Send(topic, bytes) => fine(self.send(place, topic, *bytes, start)),
             Step::Work(name, time) => {
                 let end = start + self.time(*time);
-                self.push(place, Cow::Borrowed(name), Kind::Internal, [start, end], Vec::new());
+                self.push(place, (Cow::Borrowed(name), Kind::Internal), [start, end], Vec::new());
                 fine(end)
             }
             Step::Sometimes(chance, steps) => {
@@ -229,7 +229,7 @@ impl<'a> Trace<'a> {
         let failed = self.chance(1) && self.chance(400);
         let attributes = with::statement(database, statement, server, failed, &mut self.random);
         let name = format!("{} {}", statement.0, statement.1);
-        self.push(place, Cow::Owned(name), Kind::Client, [start, end], attributes);
+        self.push(place, (Cow::Owned(name), Kind::Client), [start, end], attributes);
         if failed {
             self.fail_last("deadlock detected");
         }
@@ -239,7 +239,7 @@ impl<'a> Trace<'a> {
     fn look_up(&mut self, place: Place, what: &'static str, hit: bool, start: i64) -> i64 {
         let end = start + self.time(350);
         let attributes = with::look_up(what, hit, &mut self.random);
-        self.push(place, Cow::Borrowed("GET"), Kind::Client, [start, end], attributes);
+        self.push(place, (Cow::Borrowed("GET"), Kind::Client), [start, end], attributes);
         end
     }
 
@@ -247,8 +247,7 @@ impl<'a> Trace<'a> {
         &mut self,
         place: Place,
         request: (&'static str, &'static str, &'static str),
-        time: u32,
-        sizes: [i64; 2],
+        (time, sizes): (u32, [i64; 2]),
         start: i64,
     ) -> Done {
         let down = request.1 == "api.taxrates.example.org"
@@ -257,7 +256,7 @@ impl<'a> Trace<'a> {
         let end = start + self.time(time) * if down { 6 } else { 1 };
         let sizes = self.chance(SERVICES[place.service].sizes).then_some(sizes);
         let attributes = with::external(request, sizes, failed, &mut self.random);
-        self.push(place, Cow::Borrowed(request.0), Kind::Client, [start, end], attributes);
+        self.push(place, (Cow::Borrowed(request.0), Kind::Client), [start, end], attributes);
         if failed {
             self.fail_last("");
         }
@@ -269,7 +268,7 @@ impl<'a> Trace<'a> {
         let end = start + self.time(900);
         let attributes = with::sent(topic, bytes, &mut self.random);
         let name = format!("send {topic}");
-        let id = self.push(place, Cow::Owned(name), Kind::Producer, [start, end], attributes);
+        let id = self.push(place, (Cow::Owned(name), Kind::Producer), [start, end], attributes);
         let link = Link { trace: self.trace, span: id };
         self.messages.push(Message { topic, link, at: end });
         for operation in self.shop.takers(topic) {
@@ -282,8 +281,7 @@ impl<'a> Trace<'a> {
     fn push(
         &mut self,
         place: Place,
-        name: Text,
-        kind: Kind,
+        (name, kind): (Text, Kind),
         [start, end]: [i64; 2],
         attributes: Attributes,
     ) -> [u8; 8] {
