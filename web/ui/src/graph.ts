@@ -91,7 +91,7 @@ export function busiest(edges: readonly Edge[], most: number): { edges: Edge[]; 
 /** Layers from left to right, callers first. */
 export function layout(edges: readonly Edge[]): Layout {
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 76, edgesep: 10, marginx: 24, marginy: 24 });
+  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: edges.length > 40 ? 48 : 76, edgesep: 10, marginx: 24, marginy: 24 });
   graph.setDefaultEdgeLabel(() => ({}));
   const outside = externals(edges);
   // Cycles are cut where a walk from the first nodes meets itself: those that nobody calls come first.

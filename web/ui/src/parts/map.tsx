@@ -77,7 +77,7 @@ export function MapView(props: MapProps): preact.JSX.Element {
   const lit = hover === null ? null : new Set(placed.edges.flatMap((edge) => (edge.caller === hover || edge.callee === hover ? [edge.caller, edge.callee] : [])).concat(hover));
   const isLit = (edge: PlacedEdge): boolean => hover === null || edge.caller === hover || edge.callee === hover;
   return (
-    <div class="map-frame" ref={pan.frame}>
+    <div class={placed.nodes.length > 24 ? "map-frame tall" : "map-frame"} ref={pan.frame}>
       <svg viewBox={`${pan.box.x} ${pan.box.y} ${pan.box.width} ${pan.box.height}`} role="img" aria-label={`Map of ${placed.nodes.length} services and ${placed.edges.length} connections`} onPointerDown={pan.start}>
         {placed.edges.map((edge, index) => {
           const key = `${edge.caller}\n${edge.callee}`;
@@ -124,8 +124,14 @@ export function MapView(props: MapProps): preact.JSX.Element {
               stroke-width={node.name === focus ? 2.5 : 1}
               stroke-dasharray={node.external ? "4 3" : undefined}
             />
-            <text x={node.external ? 16 : 10} y="15">{shorten(node.name)}</text>
-            <text class="sub" x={node.external ? 16 : 10} y="28.500">{nodeWords(node.name, placed.edges)}</text>
+            {pan.scale < 0.62 ? (
+              <text class="far" x={node.external ? 14 : 8} y="24">{shorten(node.name, 16)}</text>
+            ) : (
+              <>
+                <text x={node.external ? 16 : 10} y="15">{shorten(node.name, 24)}</text>
+                <text class="sub" x={node.external ? 16 : 10} y="28.500">{nodeWords(node.name, placed.edges)}</text>
+              </>
+            )}
           </g>
         ))}
       </svg>
@@ -140,8 +146,9 @@ export function MapView(props: MapProps): preact.JSX.Element {
   );
 }
 
-function shorten(name: string): string {
-  return name.length > 24 ? `${name.slice(0, 11)}…${name.slice(-11)}` : name;
+function shorten(name: string, most: number): string {
+  const half = Math.floor(most / 2) - 1;
+  return name.length > most ? `${name.slice(0, half)}…${name.slice(-half)}` : name;
 }
 
 function nodeWords(name: string, edges: readonly PlacedEdge[]): string {
@@ -210,6 +217,8 @@ function Legend(props: { measure: Measure; values: (number | null)[]; dark: bool
 interface Pan {
   frame: preact.RefObject<HTMLDivElement | null>;
   box: Box;
+  /** Pixels of the screen a unit of the map. */
+  scale: number;
   moved: { current: boolean };
   start: (event: PointerEvent) => void;
   zoom: (factor: number) => void;
@@ -275,5 +284,6 @@ function usePan(placed: Layout): Pan {
     addEventListener("pointermove", move);
     addEventListener("pointerup", up);
   };
-  return { frame, box: current, moved, start, zoom: (factor) => zoomAround(factor, 0.5, 0.5), fit: () => setBox(null) };
+  const pixels = size.width === 0 ? 1 : Math.min(size.width / current.width, size.height / current.height);
+  return { frame, box: current, scale: pixels, moved, start, zoom: (factor) => zoomAround(factor, 0.5, 0.5), fit: () => setBox(null) };
 }

@@ -1,0 +1,286 @@
+// Browser tests: the real server, spans over OTLP, headless Chromium.
+// npm run test:browser -- --server-binary PATH        (CHROMIUM names another browser)
+// `--page FOLDER` takes the page from a fresh `npm run build` instead of the one inside the binary.
+import assert from "node:assert/strict";
+import { extname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+import { rows, startServer } from "./server.mjs";
+import { HOSTILE, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
+
+const { values } = parseArgs({ options: { "server-binary": { type: "string" }, page: { type: "string" } } });
+if (!values["server-binary"]) {
+  console.error("usage: npm run test:browser -- --server-binary PATH");
+  process.exit(2);
+}
+
+const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const TIMEOUT = 60_000;
+const RANGE = "from=-1h&to=now";
+const ENTRY = "(kind IN ('SERVER', 'CONSUMER') OR parent_span_id IS NULL)";
+
+let server;
+let browser;
+/** Whatever no page may ever do: checked after each test. */
+const complaints = [];
+
+before(async () => {
+  server = await startServer(values["server-binary"]);
+  const body = requestBody(Date.now());
+  const answer = await fetch(server.otlp, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  assert.equal(answer.status, 200, await answer.text());
+  browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: FLAGS });
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** Opens a path in a fresh window and hands it over; then nothing may have gone wrong on it. */
+async function visit(path, act, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(TIMEOUT);
+  complaints.length = 0;
+  if (values.page) await replacePage(page);
+  page.on("console", (message) => message.type() === "error" && !options.errorsExpected && complaints.push(`console: ${message.text()}`));
+  page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
+  page.on("request", (request) => /^(blob|data):/.test(request.url()) || new URL(request.url()).origin === server.page || complaints.push(`request: ${request.url()}`));
+  await page.addInitScript(() => addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`)));
+  try {
+    await page.goto(server.page + path, { timeout: TIMEOUT });
+    await act(page);
+    assert.equal(await page.evaluate(() => window.hit), undefined, "span data ran as code");
+    assert.deepEqual(complaints, []);
+  } finally {
+    await context.close();
+  }
+}
+
+/** Answers for the page's own files from a folder, under the server's headers. */
+async function replacePage(page) {
+  const { headers } = await fetch(server.page);
+  const policy = headers.get("content-security-policy");
+  await page.route(/^[^?]*$|\?/, async (route) => {
+    const path = new URL(route.request().url()).pathname;
+    if (path.startsWith("/api/")) return route.continue();
+    const file = join(values.page, /\.\w+$/.test(path) ? path : "index.html");
+    return route.fulfill({ path: file, headers: { "content-security-policy": policy, "content-type": TYPES[extname(file)] ?? "text/plain" } });
+  });
+}
+
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+
+/** Cells of a table by column, one object a row. */
+async function table(page, name) {
+  const found = page.locator(`table[data-name="${name}"] tbody tr`);
+  await found.first().waitFor();
+  return found.evaluateAll((lines) => lines.map((line) => Object.fromEntries([...line.querySelectorAll("td")].map((cell) => [cell.dataset.column, { text: cell.textContent.trim(), title: cell.title || cell.querySelector("[title]")?.title || "" }]))));
+}
+
+const figure = async (page, name) => (await page.locator(`[data-figure="${name}"] .value`).textContent()).trim();
+const digits = (words) => Number(words.replace(/[^\d.]/g, ""));
+
+test("the overview shows each service with the API's figures", { timeout: TIMEOUT * 3 }, () =>
+  visit(`/?${RANGE}`, async (page) => {
+    const shown = await table(page, "services");
+    const expected = await rows(server, "/api/v1/sql", `SELECT service, count(*) AS n, sum(CASE WHEN status = 'ERROR' THEN 1 ELSE 0 END) AS errors, quantile(duration_nano, 0.99) AS p99 FROM spans WHERE ${ENTRY} GROUP BY service`);
+    assert.equal(shown.length, expected.length);
+    for (const row of expected) {
+      const line = shown.find((one) => one.service.text === row.service);
+      assert.ok(line, row.service);
+      assert.equal(digits(line.requests.text), row.n);
+      assert.equal(digits(line.p99.title), row.p99);
+      if (row.errors > 0) assert.match(line.errors.title, new RegExp(`^${row.errors} of ${row.n}$`));
+    }
+    assert.equal(digits(await figure(page, "requests")), expected.reduce((sum, row) => sum + row.n, 0));
+  }));
+
+test("traces come in pages without overlap, and a row opens its trace", { timeout: TIMEOUT * 3 }, () =>
+  visit(`/traces?${RANGE}`, async (page) => {
+    const first = await table(page, "traces");
+    assert.equal(first.length, 100);
+    await page.locator('[data-action="next"]').click();
+    await page.waitForURL(/cursor=/);
+    await page.waitForFunction((id) => document.querySelector('table[data-name="traces"] td[data-column="id"]')?.title !== id, first[0].id.title);
+    const second = await table(page, "traces");
+    const total = (await rows(server, "/api/v1/sql", "SELECT count(DISTINCT trace_id) AS n FROM spans"))[0].n;
+    const ids = new Set([...first, ...second].map((row) => row.id.title));
+    assert.equal(ids.size, total);
+    await page.goBack();
+    await page.waitForFunction((id) => document.querySelector('table[data-name="traces"] td[data-column="id"]')?.title === id, first[0].id.title);
+    await page.locator('table[data-name="traces"] tbody tr').first().click();
+    await page.waitForURL(/\/trace\/[0-9a-f]{32}/);
+  }));
+
+test("the search filters by service and says its SQL", { timeout: TIMEOUT * 3 }, () =>
+  visit(`/traces?${RANGE}&service=cart`, async (page) => {
+    const shown = await table(page, "traces");
+    assert.deepEqual(shown.map((row) => row.id.title), [TRACE]);
+    await page.locator("details.same summary").click();
+    assert.match(await page.locator("details.same pre").first().textContent(), /service = 'cart'/);
+  }));
+
+test("a trace shows its spans, typed attributes, events and the error", { timeout: TIMEOUT * 3 }, () =>
+  visit(`/trace/${TRACE}?${RANGE}`, async (page) => {
+    await page.locator(".wf-row").first().waitFor();
+    const answer = await rows(server, `/api/v1/traces/${TRACE}`);
+    assert.equal(digits(await figure(page, "spans")), answer.spans.length);
+    assert.equal(await page.locator(".wf-row").count(), answer.spans.length);
+    assert.equal(digits(await figure(page, "errors")), 1);
+    assert.equal(await page.locator(".wf-row .mark-error").count(), 1);
+    await page.locator(".wf-row", { hasText: "call cart" }).click();
+    const attributes = page.locator('[data-part="attributes"]');
+    await attributes.waitFor();
+    assert.match(await attributes.textContent(), /bigint9223372036854775807/);
+    assert.match(await attributes.textContent(), /ratiodouble1(\.0)?/);
+    await page.keyboard.press("e");
+    await page.locator('[data-part="events"]', { hasText: "exception" }).waitFor();
+    assert.match(page.url(), /span=0000000000000003/);
+    const drawn = await page.locator(".wf-layer canvas").evaluate((canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value !== 0));
+    assert.ok(drawn, "the bars are empty");
+    await page.keyboard.press("Escape");
+    await page.locator(".detail").waitFor({ state: "detached" });
+  }));
+
+test("a missing parent has a row of its own", { timeout: TIMEOUT * 3 }, () =>
+  visit(`/trace/${ORPHANED}`, async (page) => {
+    await page.locator(".wf-missing").waitFor();
+    assert.equal(await page.locator(".wf-row").count(), 2);
+  }));
+
+test("hostile texts stay texts on every page", { timeout: TIMEOUT * 6 }, async () => {
+  await visit(`/trace/${HOSTILE}?span=000000000000001e`, async (page) => {
+    await page.locator('[data-part="attributes"]').waitFor();
+    const words = await page.locator(".detail").innerText();
+    for (const part of ["name", "key", "value", "event", "status"]) assert.ok(words.includes(PAYLOADS[part]), part);
+    assert.ok((await page.locator(".wf-names").innerText()).includes(PAYLOADS.service));
+  });
+  for (const [path, name] of [["/", "services"], ["/latency", "latency"], ["/dependencies", "dependencies"], ["/network", "network"]]) {
+    await visit(`${path}?${RANGE}`, async (page) => {
+      const shown = await table(page, name);
+      assert.ok(JSON.stringify(shown).includes(JSON.stringify(PAYLOADS.service).slice(1, -1)), path);
+      assert.equal(await page.locator("main img, main iframe, main script").count(), 0);
+    });
+  }
+});
+
+test("latency shows each root operation exactly, and its histogram adds up", { timeout: TIMEOUT * 3 }, () =>
+  visit(`/latency?${RANGE}`, async (page) => {
+    const shown = await table(page, "latency");
+    const expected = await rows(server, "/api/v1/latency");
+    assert.equal(shown.length, expected.length);
+    const list = expected.find((row) => row.root_name === "GET /list");
+    const line = shown.find((row) => row.name.text === "GET /list");
+    assert.equal(digits(line.traces.text), list.traces);
+    for (const key of ["p50", "p90", "p95", "p99", "max"]) assert.equal(digits(line[key].title), list[`${key}_nano`], key);
+    const total = expected.reduce((sum, row) => sum + row.traces, 0);
+    assert.equal(digits(await figure(page, "traces")), total);
+    assert.match(await page.locator("svg.chart").getAttribute("aria-label"), new RegExp(` ${total} traces`));
+    assert.equal(await page.locator("[data-quantile]").count(), 3);
+  }));
+
+test("the map and its table have the API's edges", { timeout: TIMEOUT * 3 }, () =>
+  visit(`/dependencies?${RANGE}`, async (page) => {
+    const shown = await table(page, "dependencies");
+    const expected = await rows(server, "/api/v1/dependencies");
+    assert.equal(shown.length, expected.length);
+    for (const edge of expected) {
+      const line = shown.find((row) => row.caller.text === edge.caller && row.callee.text === edge.callee && row.kind.text === edge.kind);
+      assert.ok(line, `${edge.caller} -> ${edge.callee}`);
+      assert.equal(digits(line.calls.text), edge.calls);
+    }
+    const pairs = new Set(expected.map((edge) => `${edge.caller} → ${edge.callee}`));
+    assert.equal(await page.locator("[data-edge]").count(), pairs.size);
+    await page.locator('[data-node="cart"]').click();
+    await page.waitForURL(/focus=cart/);
+    for (const link of await page.locator(".exports a").all()) {
+      const answer = await fetch(server.page + (await link.getAttribute("href")));
+      assert.equal(answer.status, 200, await link.textContent());
+    }
+  }));
+
+test("network shows bytes and coverage", { timeout: TIMEOUT * 3 }, () =>
+  visit(`/network?${RANGE}`, async (page) => {
+    const shown = await table(page, "network");
+    const expected = await rows(server, "/api/v1/network");
+    assert.equal(shown.length, expected.length);
+    const shop = expected.find((row) => row.service === "shop");
+    const line = shown.find((row) => row.service.text === "shop");
+    assert.equal(digits(line.serverIn.title), shop.server_in);
+    assert.equal(digits(line.serverOut.title), shop.server_out);
+    await page.getByRole("button", { name: "Caused by" }).click();
+    await table(page, "caused");
+  }));
+
+test("SQL runs from the URL, downloads, and says what is wrong", { timeout: TIMEOUT * 3 }, async () => {
+  const statement = "SELECT service, count(*) AS n FROM spans GROUP BY service ORDER BY n DESC, service";
+  await visit(`/sql?run=1&q=${encodeURIComponent(statement)}`, async (page) => {
+    const shown = await table(page, "result");
+    const expected = await rows(server, "/api/v1/sql", statement);
+    assert.deepEqual(shown.map((row) => [row.service.text, digits(row.n.text)]), expected.map((row) => [row.service, row.n]));
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "CSV" }).click()]);
+    assert.equal(download.suggestedFilename(), "spans.csv");
+  });
+  await visit(`/sql?run=1&q=${encodeURIComponent("SELECT nothing FROM nowhere")}`, async (page) => {
+    const box = page.locator('[role="alert"]');
+    await box.waitFor();
+    assert.match(await box.textContent(), /nowhere/);
+    assert.match(await box.textContent(), /Request/);
+  }, { errorsExpected: true });
+});
+
+test("storage lists partitions, plans, and flushes with the admin token only", { timeout: TIMEOUT * 4 }, async () => {
+  await visit("/storage", async (page) => {
+    const shown = await table(page, "partitions");
+    const expected = await rows(server, "/api/v1/partitions");
+    assert.deepEqual(new Set(shown.map((row) => row.date.text.slice(0, 10))), new Set(expected.map((row) => row.date)));
+    await page.getByRole("button", { name: "Flush" }).click();
+    await page.locator('input[name="token"]').fill("wrong");
+    await page.getByRole("button", { name: /^Write/ }).click();
+    await page.locator('dialog [role="alert"]').waitFor();
+    await page.locator('input[name="token"]').fill(server.token);
+    await page.getByRole("button", { name: /^Write/ }).click();
+    await page.locator("dialog").waitFor({ state: "detached" });
+    await page.waitForFunction(() => document.querySelector('[data-figure="hot"] .value')?.textContent === "0");
+    const [answer] = await rows(server, "/api/v1/sql", "SELECT count(*) AS n FROM spans");
+    assert.equal(digits(await figure(page, "rows")), answer.n);
+  }, { errorsExpected: true });
+});
+
+test("an empty range says where the spans are", { timeout: TIMEOUT * 3 }, () =>
+  visit("/latency?from=2001-01-01T00:00:00Z&to=2001-01-02T00:00:00Z", async (page) => {
+    await page.getByRole("button", { name: "All time" }).click();
+    await table(page, "latency");
+  }));
+
+test("at 390 px no page scrolls sideways, in either theme", { timeout: TIMEOUT * 6 }, async () => {
+  for (const path of ["/", "/traces", `/trace/${TRACE}`, "/latency", "/dependencies", "/network", "/sql", "/storage"]) {
+    await visit(`${path}?${RANGE}`, async (page) => {
+      await page.locator("main table, main .wf-row, main .box").first().waitFor();
+      const over = await page.evaluate(() => {
+        const content = document.querySelector(".content");
+        return Math.max(document.documentElement.scrollWidth - innerWidth, content ? content.scrollWidth - content.clientWidth : 0);
+      });
+      assert.ok(over <= 0, `${path} is ${over} px too wide`);
+    }, { viewport: { width: 390, height: 844 }, colorScheme: path === "/" ? "dark" : "light" });
+  }
+});
+
+test("keys go to pages and open the help", { timeout: TIMEOUT * 3 }, () =>
+  visit(`/?${RANGE}`, async (page) => {
+    await table(page, "services");
+    await page.keyboard.press("?");
+    await page.locator("dialog.help").waitFor();
+    await page.keyboard.press("Escape");
+    await page.locator("dialog.help").waitFor({ state: "detached" });
+    await page.keyboard.press("g");
+    await page.keyboard.press("l");
+    await page.waitForURL(/\/latency/);
+    await page.keyboard.press("/");
+    await page.keyboard.type(TRACE);
+    await page.keyboard.press("Enter");
+    await page.waitForURL(new RegExp(`/trace/${TRACE}`));
+  }));

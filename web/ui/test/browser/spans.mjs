@@ -1,0 +1,60 @@
+// A small set of spans for the browser tests: two services that call each other and a database, a failure, a
+// missing parent, and texts that would run if they were ever taken for HTML.
+
+export const PAYLOADS = {
+  service: `<img src=x onerror="window.hit='service'">`,
+  name: `<script>window.hit='name'</script>`,
+  key: `"><svg onload="window.hit='key'">`,
+  value: `javascript:window.hit='value'//<b>bold</b>`,
+  event: `<iframe srcdoc="<script>parent.hit='event'</script>">`,
+  status: `<a href="javascript:window.hit='status'">status</a>`,
+};
+
+const id = (length, number) => number.toString(16).padStart(length, "0");
+const text = (key, value) => ({ key, value: { stringValue: value } });
+
+/** The id of the trace that every test of the trace page looks at. */
+export const TRACE = id(32, 0xabc001);
+export const ORPHANED = id(32, 0xabc002);
+export const HOSTILE = id(32, 0xabc003);
+
+function span(trace, number, parent, fields) {
+  const { at, millis, ...rest } = fields;
+  return {
+    traceId: trace,
+    spanId: id(16, number),
+    parentSpanId: parent === 0 ? "" : id(16, parent),
+    startTimeUnixNano: String(at),
+    endTimeUnixNano: String(at + BigInt(millis) * 1_000_000n),
+    ...rest,
+  };
+}
+
+function resource(service, spans) {
+  return { resource: { attributes: [text("service.name", service)] }, scopeSpans: [{ scope: { name: "browser-test", version: "1" }, spans }] };
+}
+
+/** One OTLP JSON request; all spans start within the minutes before `now` (Unix milliseconds). */
+export function requestBody(now) {
+  const start = BigInt(now - 120_000) * 1_000_000n;
+  const after = (millis) => start + BigInt(millis) * 1_000_000n;
+  const failed = { code: 2, message: "card declined" };
+  const shop = [
+    span(TRACE, 1, 0, { name: "GET /cart", kind: 2, at: after(0), millis: 120, attributes: [text("http.route", "/cart"), { key: "http.request.body.size", value: { intValue: "100" } }, { key: "http.response.body.size", value: { intValue: "2000" } }] }),
+    span(TRACE, 2, 1, { name: "call cart", kind: 3, at: after(10), millis: 80, attributes: [{ key: "big", value: { intValue: "9223372036854775807" } }, { key: "ratio", value: { doubleValue: 1 } }] }),
+    span(ORPHANED, 20, 99, { name: "late child", kind: 2, at: after(3000), millis: 7 }),
+  ];
+  for (let index = 0; index < 120; index += 1) {
+    shop.push(span(id(32, 0xdef000 + index), 1000 + index, 0, { name: "GET /list", kind: 2, at: after(4000 + index * 100), millis: 5 + index, status: index % 30 === 0 ? failed : {} }));
+  }
+  const cart = [
+    span(TRACE, 3, 2, { name: "POST /get", kind: 2, at: after(15), millis: 60, status: failed, events: [{ timeUnixNano: String(after(40)), name: "exception", attributes: [text("exception.type", "Declined")] }] }),
+    span(TRACE, 4, 3, { name: "HGETALL", kind: 3, at: after(20), millis: 30, attributes: [text("db.system.name", "redis")] }),
+  ];
+  const hostile = [
+    span(HOSTILE, 30, 0, { name: PAYLOADS.name, kind: 2, at: after(2000), millis: 9, status: { code: 2, message: PAYLOADS.status }, attributes: [text(PAYLOADS.key, PAYLOADS.value)], events: [{ timeUnixNano: String(after(2001)), name: PAYLOADS.event, attributes: [text(PAYLOADS.key, PAYLOADS.value)] }] }),
+    span(HOSTILE, 31, 30, { name: "call shop", kind: 3, at: after(2002), millis: 5 }),
+  ];
+  const called = [span(HOSTILE, 32, 31, { name: "GET /cart", kind: 2, at: after(2003), millis: 3 })];
+  return { resourceSpans: [resource("shop", [...shop, ...called]), resource("cart", cart), resource(PAYLOADS.service, hostile)] };
+}
