@@ -5,24 +5,22 @@ mod runtime;
 mod session;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::common::ScalarValue;
-use datafusion::dataframe::DataFrame;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{col, lit};
+use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use storage::metrics::{Counter, Metric, Shape};
-use storage::schema::column as c;
-use storage::{Clock, Kind, Snapshot, Store, SystemClock, TimeRange, TraceId};
+use storage::{Clock, Kind, Snapshot, Store, SystemClock, TraceId};
 use tokio::runtime::{Builder, Runtime};
 
 pub use crate::engine::answer::Answer;
 use crate::engine::answer::{Limits, Running};
 use crate::engine::permit::Permits;
 use crate::engine::runtime::Memory;
-use crate::spans::Tables;
+use crate::spans::{Tables, by_id};
 use crate::sql::guard;
 use crate::view::ViewRequest;
 use crate::{Config, Error, Result, sql, views};
@@ -41,11 +39,25 @@ struct Shared {
     clock: Arc<dyn Clock>,
     config: Config,
     base: SessionState,
+    /// What the query before saw: its columns are the next one's, mostly.
+    last: Mutex<Tables>,
     environment: Arc<RuntimeEnv>,
     memory: Arc<Memory>,
     permits: Permits,
     runtime: Threads,
     counts: Counts,
+}
+
+impl Shared {
+    /// What a query that starts now sees.
+    fn tables(&self) -> Result<Tables> {
+        let (snapshot, now) = ((self.snapshots)(), self.clock.now_unix_nano());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let tables = last.renewed(snapshot, now)?;
+        // Only its columns are of use later; a kept snapshot would keep its hot batches.
+        last.clone_from(&tables.without_spans());
+        Ok(tables)
+    }
 }
 
 /// What became of queries.
@@ -74,9 +86,9 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// Rows through a plan, and what they could not know.
-struct Plan {
-    rows: DataFrame,
+/// Rows to come, and what they could not know.
+struct Started {
+    rows: SendableRecordBatchStream,
     notes: Vec<(&'static str, String)>,
 }
 
@@ -98,8 +110,9 @@ impl Engine {
         config: Config,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        let object_store = Arc::clone(&snapshots().object_store);
-        let environment = runtime::environment(&config, object_store)?;
+        let first = snapshots();
+        let environment = runtime::environment(&config, Arc::clone(&first.object_store))?;
+        let last = Mutex::new(Tables::new(first, clock.now_unix_nano())?);
         let base = session::base(&config, Arc::clone(&environment));
         let runtime = Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
@@ -116,6 +129,7 @@ impl Engine {
             snapshots: Box::new(snapshots),
             clock,
             base,
+            last,
             environment,
             memory: Arc::new(Memory::new(&config)),
             permits: Permits::new(config.running_max, config.waiting_max),
@@ -137,7 +151,7 @@ impl Engine {
         let plan = move |context: SessionContext, _: Tables| async move {
             let checked = guard::check(&text, &config)?;
             let rows = sql::plan(&context, checked, params).await?;
-            Ok(Plan { rows, notes: Vec::new() })
+            Ok(Started { rows: rows.execute_stream().await?, notes: Vec::new() })
         };
         self.run(plan, rows_max).await
     }
@@ -149,7 +163,7 @@ impl Engine {
     pub async fn view(&self, request: ViewRequest) -> Result<Answer> {
         let plan = move |context: SessionContext, tables: Tables| async move {
             let planned = views::plan(&context, &tables, &request).await?;
-            Ok(Plan { rows: planned.rows, notes: planned.notes })
+            Ok(Started { rows: planned.rows.execute_stream().await?, notes: planned.notes })
         };
         self.run(plan, None).await
     }
@@ -161,11 +175,8 @@ impl Engine {
     /// As [`Engine::sql`].
     pub async fn trace(&self, trace: TraceId) -> Result<Answer> {
         let plan = move |context: SessionContext, tables: Tables| async move {
-            let spans = tables.spans(&context, TimeRange::ALL)?;
-            let rows = spans
-                .filter(col(c::TRACE_ID).eq(lit(trace.to_string())))?
-                .sort(vec![col(c::START).sort(true, false), col(c::SPAN_ID).sort(true, false)])?;
-            Ok(Plan { rows, notes: Vec::new() })
+            let rows = by_id::stream(&context, &tables, trace)?;
+            Ok(Started { rows, notes: Vec::new() })
         };
         self.run(plan, None).await
     }
@@ -199,7 +210,7 @@ impl Engine {
     async fn run<P, F>(&self, plan: P, rows_max: Option<usize>) -> Result<Answer>
     where
         P: FnOnce(SessionContext, Tables) -> F + Send + 'static,
-        F: Future<Output = Result<Plan>> + Send + 'static,
+        F: Future<Output = Result<Started>> + Send + 'static,
     {
         let Counts { queries, failed, refused, timed_out } = &self.shared.counts;
         queries.add(1);
@@ -217,13 +228,13 @@ impl Engine {
     async fn answer<P, F>(&self, plan: P, rows_max: Option<usize>) -> Result<Answer>
     where
         P: FnOnce(SessionContext, Tables) -> F + Send + 'static,
-        F: Future<Output = Result<Plan>> + Send + 'static,
+        F: Future<Output = Result<Started>> + Send + 'static,
     {
         let limits = Limits::from_now(self.shared.config.time_max, rows_max);
         let permit = limits.within(self.shared.permits.acquire()).await??;
         let shared = Arc::clone(&self.shared);
         let begin = async move {
-            let tables = Tables::new((shared.snapshots)(), shared.clock.now_unix_nano());
+            let tables = shared.tables()?;
             let environment = runtime::for_query(&shared.environment, &shared.memory);
             let context = session::context(&shared.base, environment, &tables)?;
             plan(context, tables).await

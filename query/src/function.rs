@@ -3,6 +3,8 @@
 //! For users: `hex(binary)`, `attribute(json, key)` and its typed forms, `duration_text(nanoseconds)`.
 pub(crate) mod allowed;
 mod attribute;
+mod bounded;
+mod concat;
 pub(crate) mod json;
 mod links;
 mod merge;
@@ -48,6 +50,12 @@ shared!(
     /// Links with their ids in hex.
     links_udf,
     links::Links::new()
+);
+
+shared!(
+    /// `text || text`, of bounded size.
+    concat_udf,
+    bounded::Bounded::new(Arc::new(ScalarUDF::from(concat::Concat::new())), bounded::Growth::Sum)
 );
 
 /// All attributes as one JSON object: the JSON of those without columns, then the columns of `keys`.

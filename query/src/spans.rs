@@ -5,9 +5,11 @@
 //!                                                             -> hot batches -> HotExec     -> union -> SQL's columns
 //! ```
 pub(crate) mod attributes;
+pub(crate) mod by_id;
 pub(crate) mod columns;
 mod files;
 mod hot;
+pub(crate) mod numbers;
 pub(crate) mod provider;
 mod prune;
 mod translate;
@@ -36,9 +38,27 @@ pub struct Tables {
 
 impl Tables {
     /// What a query over `snapshot` sees.
-    pub fn new(snapshot: Arc<Snapshot>, now_unix_nano: i64) -> Self {
-        let columns = Arc::new(Columns::of(&snapshot));
-        Self { snapshot, now_unix_nano, columns }
+    ///
+    /// # Errors
+    /// The snapshot's schema is wrong: a mistake of ours.
+    pub fn new(snapshot: Arc<Snapshot>, now_unix_nano: i64) -> Result<Self> {
+        let columns = Arc::new(Columns::of(&snapshot)?);
+        Ok(Self { snapshot, now_unix_nano, columns })
+    }
+
+    /// The same over a newer `snapshot`; the columns are kept where they did not change.
+    pub(crate) fn renewed(&self, snapshot: Arc<Snapshot>, now_unix_nano: i64) -> Result<Self> {
+        if !Arc::ptr_eq(&self.snapshot.columns, &snapshot.columns) {
+            return Self::new(snapshot, now_unix_nano);
+        }
+        Ok(Self { snapshot, now_unix_nano, columns: Arc::clone(&self.columns) })
+    }
+
+    /// The same columns without any span.
+    pub(crate) fn without_spans(&self) -> Self {
+        let snapshot = self.snapshot.as_ref().clone();
+        let empty = Snapshot { files: Arc::new([]), hot: Arc::new([]), ..snapshot };
+        Self { snapshot: Arc::new(empty), ..self.clone() }
     }
 
     /// The spans that start within `range`, with the columns of SQL `spans` (ids as hex text).

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::engine::Plan;
+use crate::engine::Started;
 use crate::{Error, Result};
 
 /// A running answer. Dropping it stops the work.
@@ -91,7 +91,7 @@ impl Running {
     /// Plans by `begin` and runs the plan on `threads`; `permit` is kept until the work has ended.
     pub(crate) fn start(
         threads: &Handle,
-        begin: impl Future<Output = Result<Plan>> + Send + 'static,
+        begin: impl Future<Output = Result<Started>> + Send + 'static,
         permit: OwnedSemaphorePermit,
         limits: Limits,
     ) -> Self {
@@ -188,21 +188,16 @@ fn lost() -> Error {
 
 /// Runs on the query runtime: plans, then sends rows until they end or nobody listens.
 async fn pump(
-    begin: impl Future<Output = Result<Plan>>,
+    begin: impl Future<Output = Result<Started>>,
     header: oneshot::Sender<Result<Header>>,
     messages: mpsc::Sender<Result<Message>>,
 ) {
-    let started = async {
-        let Plan { rows, notes } = begin.await?;
-        let stream = rows.execute_stream().await?;
-        Ok((Header { schema: stream.schema(), notes }, stream))
-    };
-    let mut stream = match started.await {
-        Ok((known, stream)) => {
-            if header.send(Ok(known)).is_err() {
+    let mut rows = match begin.await {
+        Ok(Started { rows, notes }) => {
+            if header.send(Ok(Header { schema: rows.schema(), notes })).is_err() {
                 return;
             }
-            stream
+            rows
         }
         Err(error) => {
             // Nobody listening is fine: the question was withdrawn.
@@ -210,7 +205,7 @@ async fn pump(
             return;
         }
     };
-    while let Some(batch) = stream.next().await {
+    while let Some(batch) = rows.next().await {
         let failed = batch.is_err();
         let message = batch.map(Message::Batch).map_err(Error::from);
         if messages.send(message).await.is_err() || failed {

@@ -12,6 +12,7 @@ use datafusion::common::Result;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use storage::TimeRange;
 
@@ -19,6 +20,8 @@ use crate::Config;
 use crate::function::allowed;
 use crate::spans::Tables;
 use crate::spans::attributes::AttributePlanner;
+use crate::spans::numbers::ReadNumbers;
+use crate::view::View;
 
 const CATALOG: &str = "spanlake";
 const SCHEMA: &str = "public";
@@ -42,10 +45,13 @@ fn settings(config: &Config) -> SessionConfig {
 /// What every query starts from. Functions and rules are made once.
 pub(crate) fn base(config: &Config, environment: Arc<RuntimeEnv>) -> SessionState {
     let planners = SessionStateDefaults::default_expr_planners();
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(ReadNumbers)];
+    rules.extend(Analyzer::new().rules);
     SessionStateBuilder::new()
         .with_config(settings(config))
         .with_runtime_env(environment)
         .with_expr_planners(planners)
+        .with_analyzer_rules(rules)
         .with_scalar_functions(allowed::scalar())
         .with_aggregate_functions(allowed::aggregate())
         .with_window_functions(allowed::window())
@@ -82,11 +88,14 @@ pub(crate) fn context(
 /// `information_schema.tables` and `.columns`: what there is, and nothing about the server.
 fn information_schema(spans: &SchemaRef) -> Result<Arc<MemorySchemaProvider>> {
     let schema = Arc::new(MemorySchemaProvider::new());
+    let names = ["spans"].into_iter().chain(View::ALL.map(View::name)).map(Some);
+    let kinds = ["BASE TABLE"].into_iter().chain(View::ALL.map(|_| "TABLE FUNCTION")).map(Some);
+    let count = View::ALL.len() + 1;
     let tables = [
-        ("table_catalog", text(1, CATALOG)),
-        ("table_schema", text(1, SCHEMA)),
-        ("table_name", text(1, "spans")),
-        ("table_type", text(1, "BASE TABLE")),
+        ("table_catalog", text(count, CATALOG)),
+        ("table_schema", text(count, SCHEMA)),
+        ("table_name", Arc::new(names.collect::<StringArray>()) as ArrayRef),
+        ("table_type", Arc::new(kinds.collect::<StringArray>())),
     ];
     schema.register_table("tables".into(), table(tables)?)?;
     let fields = spans.fields();

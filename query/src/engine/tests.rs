@@ -60,7 +60,18 @@ fn check(actual: &str, expected: expect_test::Expect) {
 async fn every_span_is_there_once_with_its_columns() {
     let sql = "SELECT trace_id, span_id, parent_span_id, service, start_time, attributes, resource, scope, links, date \
                FROM spans ORDER BY start_time";
-    check(&text(sql).await, expect_test::expect![[""]]);
+    check(
+        &text(sql).await,
+        expect_test::expect![[r#"
+        +----------------------------------+------------------+------------------+---------+--------------------------------+-------------------------------------------------------------------------------------+-----------------------------------------------+--------------------+------------------------------------------------------------------------------------------------------------------------------------------------------------+------------+
+        | trace_id                         | span_id          | parent_span_id   | service | start_time                     | attributes                                                                          | resource                                      | scope              | links                                                                                                                                                      | date       |
+        +----------------------------------+------------------+------------------+---------+--------------------------------+-------------------------------------------------------------------------------------+-----------------------------------------------+--------------------+------------------------------------------------------------------------------------------------------------------------------------------------------------+------------+
+        | 00000000000000000000000000000001 | 0000000000000011 |                  | shop    | 2026-11-21T00:00:00Z           | {}                                                                                  | {"service.name":"shop"}                       | {"name":"fixture"} |                                                                                                                                                            | 2026-11-21 |
+        | 00000000000000000000000000000001 | 0000000000000012 | 0000000000000011 | shop    | 2026-11-21T00:00:00.000000010Z | {"http.response.status_code":503,"http.route":"/cart","rare.int":7,"rare.text":"x"} | {"service.name":"shop"}                       | {"name":"fixture"} | [{trace_id: 00000000000000000000000000000001, span_id: 0000000000000099, trace_state: , attributes: {"why":"retry"}, dropped_attributes_count: , flags: }] | 2026-11-21 |
+        | 00000000000000000000000000000002 | 0000000000000021 |                  | pay     | 2026-11-22T00:00:00Z           | {"http.route":"/pay"}                                                               | {"service.name":"pay","k8s.pod.name":"pay-1"} | {"name":"fixture"} |                                                                                                                                                            | 2026-11-22 |
+        | 00000000000000000000000000000003 | 0000000000000031 |                  | hot     | 2026-11-22T00:00:00.000000500Z | {"http.response.status_code":"404","rare.int":5.5}                                  | {"service.name":"shop"}                       | {"name":"fixture"} |                                                                                                                                                            | 2026-11-22 |
+        +----------------------------------+------------------+------------------+---------+--------------------------------+-------------------------------------------------------------------------------------+-----------------------------------------------+--------------------+------------------------------------------------------------------------------------------------------------------------------------------------------------+------------+"#]],
+    );
 }
 
 #[tokio::test]
@@ -68,12 +79,191 @@ async fn attributes_are_found_wherever_they_are() {
     let sql = "SELECT span_id, attributes['http.route'], attributes['http.response.status_code'] AS code, \
                attributes['rare.int'] AS rare, resource['k8s.pod.name'], resource['service.name'] AS s \
                FROM spans ORDER BY start_time";
-    check(&text(sql).await, expect_test::expect![[""]]);
+    check(
+        &text(sql).await,
+        expect_test::expect![[r#"
+        +------------------+--------------------------+------+------+--------------------------+------+
+        | span_id          | attributes['http.route'] | code | rare | resource['k8s.pod.name'] | s    |
+        +------------------+--------------------------+------+------+--------------------------+------+
+        | 0000000000000011 |                          |      |      |                          | shop |
+        | 0000000000000012 | /cart                    | 503  | 7    |                          | shop |
+        | 0000000000000021 | /pay                     |      |      | pay-1                    | pay  |
+        | 0000000000000031 |                          | 404  | 5.5  |                          | hot  |
+        +------------------+--------------------------+------+------+--------------------------+------+"#]],
+    );
 }
 
 #[tokio::test]
 async fn filters_and_projections_reach_the_files() {
     let sql = "EXPLAIN SELECT name FROM spans WHERE trace_id = '00000000000000000000000000000001' \
                AND start_time < TIMESTAMP '2026-11-22T00:00:00Z' AND attributes['http.route'] = '/cart'";
-    check(&text(sql).await, expect_test::expect![[""]]);
+    check(
+        &text(sql).await,
+        expect_test::expect![[r#"
+        +---------------+--------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------+
+        | plan_type     | plan                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             |
+        +---------------+--------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------+
+        | logical_plan  | TableScan: spans projection=[name], full_filters=[spans.trace_id = Utf8View("00000000000000000000000000000001"), spans.start_time < TimestampNanosecond(1795305600000000000, Some("UTC")), spans.http_route = Utf8View("/cart")]                                                                                                                                                                                                                                                                                                                                                                                                                                                                 |
+        | physical_plan | UnionExec                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                        |
+        |               |   DataSourceExec: file_groups={1 group: [[date=2026-11-21/0.parquet]]}, projection=[name], file_type=parquet, predicate=trace_id@0 = 00000000000000000000... AND start_time_unix_nano@3 < 1795305600000000000 AND http_route@30 = /cart, pruning_predicate=trace_id_null_count@2 != row_count@3 AND trace_id_min@0 <= 00000000000000000000... AND 00000000000000000000... <= trace_id_max@1 AND start_time_unix_nano_null_count@5 != row_count@3 AND start_time_unix_nano_min@4 < 1795305600000000000 AND http_route_null_count@8 != row_count@3 AND http_route_min@6 <= /cart AND /cart <= http_route_max@7, required_guarantees=[http_route in (/cart), trace_id in (00000000000000000000...)] |
+        |               |   CooperativeExec                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                |
+        |               |     HotExec: batches=1, predicate=trace_id@0 = 00000000000000000000... AND start_time_unix_nano@1 < 1795305600000000000 AND http_route@2 = /cart                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 |
+        |               |                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                  |
+        +---------------+--------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------------+"#]],
+    );
+}
+
+#[tokio::test]
+async fn texts_that_are_numbers_compare_as_numbers() {
+    for (condition, expected) in [
+        ("attributes['rare.int'] > 6", 1),
+        ("attributes['rare.int'] > 5", 2),
+        ("attributes['rare.int'] = 7", 1),
+        ("attributes['rare.int'] IN (7, 8)", 1),
+        ("attributes['rare.int'] BETWEEN 5 AND 6", 1),
+        ("attributes['rare.text'] = 5", 0),
+        ("attributes['rare.text'] IN (1, 2)", 0),
+        ("attributes['rare.text'] = 'x'", 1),
+        ("attributes['http.response.status_code'] >= 400", 2),
+        ("attributes['http.response.status_code'] = 404", 1),
+        ("attributes['rare.int'] + 1 = 8", 1),
+        ("attributes['absent'] IS NULL", 4),
+        ("resource['service.name'] = 'pay'", 1),
+        ("resource['k8s.pod.name'] LIKE 'pay-%'", 1),
+        ("trace_id = '00000000000000000000000000000003'", 1),
+        ("trace_id IN ('00000000000000000000000000000003', 'zz')", 1),
+        ("trace_id = 'no id'", 0),
+        ("trace_id <> 'no id'", 4),
+        ("parent_span_id = '0000000000000011'", 1),
+        ("parent_span_id IS NULL", 3),
+        ("start_time >= TIMESTAMP '2026-11-22T00:00:00Z'", 2),
+        ("date = '2026-11-22'", 2),
+        ("date_trunc('day', start_time) = TIMESTAMP '2026-11-21T00:00:00Z'", 2),
+        ("end_time > start_time", 4),
+        ("service || name = 'payGET /cart'", 1),
+        ("hex(decode('00ff', 'hex')) = '00ff'", 4),
+    ] {
+        let sql = format!("SELECT count(*) AS n FROM spans WHERE {condition}");
+        let shown = text(&sql).await;
+        assert!(shown.contains(&format!("| {expected} ")), "{condition}\n{shown}");
+    }
+}
+
+#[tokio::test]
+async fn attributes_are_found_through_aliases_joins_and_ctes() {
+    for sql in [
+        "SELECT count(*) AS n FROM spans s WHERE s.attributes['http.route'] = '/cart'",
+        "WITH e AS (SELECT * FROM spans) SELECT count(*) AS n FROM e WHERE attributes['http.route'] = '/cart'",
+        "WITH e AS (SELECT attributes FROM spans) SELECT count(*) AS n FROM e WHERE attributes['http.route'] = '/cart'",
+        "SELECT count(*) AS n FROM spans c JOIN spans p ON c.parent_span_id = p.span_id AND c.trace_id = p.trace_id \
+         WHERE c.attributes['http.route'] = '/cart'",
+        "SELECT n FROM (SELECT attributes['http.route'], count(*) AS n FROM spans GROUP BY attributes['http.route']) \
+         WHERE n = 1 LIMIT 1",
+    ] {
+        let shown = text(sql).await;
+        assert!(shown.contains("| 1 "), "{sql}\n{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_trace_is_read_by_its_id() {
+    let engine = engine(Config::default()).await;
+    for (trace, spans) in [(1, 2), (2, 1), (3, 1), (4, 0)] {
+        let answer = engine.trace(TraceId(u128::to_be_bytes(trace))).await.unwrap();
+        assert_eq!(answer.schema.field(0).name(), "trace_id");
+        let rows: usize = rows(Ok(answer)).await.unwrap().iter().map(RecordBatch::num_rows).sum();
+        assert_eq!(rows, spans, "trace {trace}");
+    }
+}
+
+#[tokio::test]
+async fn parameters_fill_the_statement() {
+    let engine = engine(Config::default()).await;
+    let sql = "SELECT name FROM spans WHERE service = $1";
+    let pay = vec![ScalarValue::from("pay")];
+    let found = rows(engine.sql(sql, pay).await).await.unwrap();
+    assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
+    let error = engine.sql(sql, Vec::new()).await.unwrap_err();
+    assert!(error.message.contains("1 parameters ($1, ...), 0 were given"), "{error}");
+}
+
+#[tokio::test]
+async fn mistakes_are_explained() {
+    for (sql, words) in [
+        ("SELECT servce FROM spans", "no column \"servce\"; there is service"),
+        ("SELECT * FROM span", "span"),
+        ("SELECT no_such_function(1)", "no_such_function"),
+        ("SELECT repeat('x', 2000000000)", "more than"),
+        ("SELECT lpad('x', 2000000000)", "more than"),
+        ("SELECT array_repeat(1, 2000000000)", "array_repeat"),
+        ("SELECT * FROM generate_series(1, 1000000000000)", "generate_series"),
+        ("SELECT input_file_name() FROM spans", "input_file_name"),
+        ("SELECT * FROM '/etc/passwd'", "not found"),
+        ("SELECT * FROM 's3://bucket/x'", "not found"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "read_csv"),
+        ("SELECT * FROM information_schema.df_settings", "not found"),
+        ("DESCRIBE '/etc/passwd'", "not found"),
+        ("SELECT CAST(name AS BIGINT) FROM spans", "GET /cart"),
+    ] {
+        let shown = text(sql).await;
+        assert!(shown.starts_with("Invalid: "), "{sql}\n{shown}");
+        assert!(shown.contains(words), "{sql}\n{shown}");
+    }
+}
+
+const CROSS: &str = "SELECT count(*) FROM spans a, spans b, spans c, spans d, spans e, spans f, spans g, \
+                     spans h, spans i, spans j, spans k, spans l, spans m, spans n, spans o, spans p \
+                     WHERE a.duration_nano + p.duration_nano + b.duration_nano < 0";
+
+#[tokio::test]
+async fn a_query_without_end_is_stopped() {
+    let config = Config { time_max: std::time::Duration::from_millis(300), ..Config::default() };
+    let engine = engine(config).await;
+    let error = rows(engine.sql(CROSS, Vec::new()).await).await.unwrap_err();
+    assert_eq!(error.kind, Kind::TimedOut, "{error}");
+}
+
+#[tokio::test]
+async fn beyond_the_queue_queries_are_refused() {
+    let config = Config { running_max: 1, waiting_max: 0, ..Config::default() };
+    let engine = engine(config).await;
+    let first = tokio::spawn({
+        let engine = engine.clone();
+        async move { rows(engine.sql(CROSS, Vec::new()).await).await }
+    });
+    while engine.shared.permits.running() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let error = engine.sql("SELECT 1", Vec::new()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Busy, "{error}");
+    // Dropping the question stops its work and gives its place back.
+    first.abort();
+    while engine.shared.permits.running() > 0 {
+        tokio::task::yield_now().await;
+    }
+    engine.sql("SELECT 1", Vec::new()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_ends_at_the_row_limit_and_says_so() {
+    let engine = engine(Config { rows_max: 3, ..Config::default() }).await;
+    let answer = engine.sql("SELECT name FROM spans", Vec::new()).await.unwrap();
+    assert_eq!(answer.notes[0].0, "truncated");
+    let rows: usize = rows(Ok(answer)).await.unwrap().iter().map(RecordBatch::num_rows).sum();
+    assert_eq!(rows, 3);
+    let answer = engine.sql("SELECT name FROM spans LIMIT 3", Vec::new()).await.unwrap();
+    assert!(answer.notes.is_empty(), "{:?}", answer.notes);
+}
+
+#[tokio::test]
+async fn show_and_describe_name_what_there_is() {
+    for (sql, words) in [
+        ("SHOW TABLES", "spans"),
+        ("SHOW TABLES", "dependencies"),
+        ("SHOW COLUMNS FROM spans", "start_time_unix_nano"),
+        ("DESCRIBE spans", "http_route"),
+        ("SELECT column_name FROM information_schema.columns", "trace_id"),
+    ] {
+        assert!(text(sql).await.contains(words), "{sql}");
+    }
 }

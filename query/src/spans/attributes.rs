@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use storage::Snapshot;
 use storage::schema::{AttributeScope, META_KEY, META_SCOPE, column as c};
 
-use crate::function::{As, META_JSON, attribute_udf};
+use crate::function::{As, META_JSON, attribute_udf, concat_udf};
 use crate::spans::Tables;
 use crate::spans::columns::ATTRIBUTES_REST;
 
@@ -152,6 +152,11 @@ impl ExprPlanner for AttributePlanner {
         mut expr: RawBinaryExpr,
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>> {
+        if matches!(expr.op, BinaryOperator::StringConcat) && joins_texts(&expr, schema) {
+            let arguments = vec![expr.left, expr.right];
+            let joined = ScalarFunction::new_udf(concat_udf(), arguments);
+            return Ok(PlannerResult::Planned(Expr::ScalarFunction(joined)));
+        }
         if !reads_numbers(&expr.op) {
             return Ok(PlannerResult::Original(expr));
         }
@@ -163,6 +168,13 @@ impl ExprPlanner for AttributePlanner {
         }
         Ok(PlannerResult::Original(expr))
     }
+}
+
+/// `||` on arrays is another function.
+fn joins_texts(expr: &RawBinaryExpr, schema: &DFSchema) -> bool {
+    [&expr.left, &expr.right]
+        .into_iter()
+        .all(|side| side.get_type(schema).is_ok_and(|kind| !kind.is_nested()))
 }
 
 fn reads_numbers(op: &BinaryOperator) -> bool {

@@ -1,11 +1,15 @@
 //! The columns of SQL `spans`: how each is made of the stored ones.
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
-use datafusion::common::Column;
+use datafusion::common::{Column, DFSchema, Result};
+use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, ScalarUDF, cast};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::planner::create_physical_exprs;
 use storage::Snapshot;
 use storage::schema::{AttributeColumns, AttributeScope, column as c, read_type};
 
@@ -34,20 +38,28 @@ pub(crate) struct Columns {
     pub(crate) stored: SchemaRef,
     /// Columns of SQL `spans`.
     pub(crate) presented: SchemaRef,
+    /// [`Self::stored`] as logical expressions see it.
+    pub(crate) stored_names: DFSchema,
     /// For each presented column, how it is made of stored ones.
-    pub(crate) made_of: Vec<Expr>,
+    made_of: Vec<Expr>,
+    /// The same, ready to run; made when first needed.
+    physical: OnceLock<Vec<Arc<dyn PhysicalExpr>>>,
     by_name: HashMap<String, usize>,
 }
 
 impl Columns {
     /// The columns of `snapshot`.
-    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+    ///
+    /// # Errors
+    /// Two columns have one name: a mistake in the table's schema.
+    pub(crate) fn of(snapshot: &Snapshot) -> Result<Self> {
         Self::new(&snapshot.columns)
     }
 
     /// The columns of a table with these attribute columns.
-    pub(crate) fn new(attributes: &AttributeColumns) -> Self {
+    fn new(attributes: &AttributeColumns) -> Result<Self> {
         let stored = Arc::new(stored_schema(attributes));
+        let stored_names = DFSchema::try_from(Arc::clone(&stored))?;
         let mut list = List { stored: &stored, fields: Vec::new(), made_of: Vec::new() };
         list.add_leading(attributes);
         list.add_further();
@@ -57,7 +69,18 @@ impl Columns {
         let List { fields, made_of, .. } = list;
         let by_name = fields.iter().enumerate().map(|(i, f)| (f.name().clone(), i)).collect();
         let presented = Arc::new(Schema::new(fields));
-        Self { stored, presented, made_of, by_name }
+        let physical = OnceLock::new();
+        Ok(Self { stored, presented, stored_names, made_of, physical, by_name })
+    }
+
+    /// How each presented column is made, as expressions over [`Self::stored`].
+    pub(crate) fn physical(&self) -> Result<&[Arc<dyn PhysicalExpr>]> {
+        if let Some(made) = self.physical.get() {
+            return Ok(made);
+        }
+        let (properties, context) = (ExecutionProps::new(), PhysicalPlanningContext::default());
+        let made = create_physical_exprs(&self.made_of, &self.stored_names, &properties, &context)?;
+        Ok(self.physical.get_or_init(|| made))
     }
 
     /// How the presented column `name` is made of stored ones.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, lit};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::{collect_columns, conjunction_opt, reassign_expr_columns};
@@ -61,7 +61,7 @@ impl SpansTable {
         let schema = self.schema();
         let all: Vec<usize> = (0..schema.fields().len()).collect();
         let wanted = projection.unwrap_or(&all);
-        let Some(made_of) = self.made_of(state, wanted)? else {
+        let Some(made_of) = self.made_of(wanted)? else {
             return self.scan_stored(state, wanted, &filters, limit);
         };
         let mut needed: Vec<usize> = made_of
@@ -87,31 +87,21 @@ impl SpansTable {
                 Shape::Stored => parts.push(filter.clone()),
             }
         }
-        if parts.is_empty() {
-            return Ok(Vec::new());
-        }
-        let schema = DFSchema::try_from(self.columns.stored.as_ref().clone())?;
-        parts.into_iter().map(|part| state.create_physical_expr(part, &schema)).collect()
+        let names = &self.columns.stored_names;
+        parts.into_iter().map(|part| state.create_physical_expr(part, names)).collect()
     }
 
     /// How the wanted columns are made of stored ones; `None` where they are stored ones.
-    fn made_of(
-        &self,
-        state: &dyn Session,
-        wanted: &[usize],
-    ) -> Result<Option<Vec<ProjectionExpr>>> {
+    fn made_of(&self, wanted: &[usize]) -> Result<Option<Vec<ProjectionExpr>>> {
         if self.shape == Shape::Stored {
             return Ok(None);
         }
-        let schema = DFSchema::try_from(self.columns.stored.as_ref().clone())?;
-        let mut exprs = Vec::with_capacity(wanted.len());
-        for index in wanted {
-            let made_of = self.columns.made_of[*index].clone();
-            let alias = self.columns.presented.field(*index).name().clone();
-            let expr = state.create_physical_expr(made_of, &schema)?;
-            exprs.push(ProjectionExpr { expr, alias });
-        }
-        Ok(Some(exprs))
+        let physical = self.columns.physical()?;
+        let made = wanted.iter().map(|index| ProjectionExpr {
+            expr: Arc::clone(&physical[*index]),
+            alias: self.columns.presented.field(*index).name().clone(),
+        });
+        Ok(Some(made.collect()))
     }
 
     /// Files and hot batches, in the stored columns at `projection`.
