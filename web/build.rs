@@ -69,7 +69,10 @@ fn install(source: &Path) -> Result<(), String> {
     if installed.is_ok_and(|installed| installed >= lock) {
         return Ok(());
     }
-    npm(source, &["ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund"])
+    // Who has the tools for the page's tests keeps them.
+    let with_tools = source.join("node_modules/typescript").exists();
+    let include = if with_tools { "--include=dev" } else { "--omit=dev" };
+    npm(source, &["ci", "--ignore-scripts", include, "--no-audit", "--no-fund"])
 }
 
 fn run_vite(source: &Path, page: &Path) -> Result<(), String> {
