@@ -32,7 +32,6 @@ say "documents"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 say "page in a browser"
-cargo build --workspace --bins --quiet
 (cd web/ui && npm run --silent test:browser -- --server-binary "$target/debug/spanlake")
 
 say "real clients: OpenTelemetry SDK, DuckDB, deltalake, S3"
