@@ -48,7 +48,7 @@ ATTRIBUTES = {
 
 @pytest.mark.parametrize("door", ["grpc", "http", "http-gzip"])
 def test_every_field_of_a_span_survives(server, door):
-    resource = Resource({"service.name": "sdk-test", "service.version": "1.2.3", "test.shard": 7})
+    resource = Resource.create({"service.name": "sdk-test", "service.version": "1.2.3", "test.shard": 7})
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(SimpleSpanProcessor(exporters(server)[door]()))
     tracer = provider.get_tracer("scope.name", "4.5.6", attributes={"scope.key": "scope value"})

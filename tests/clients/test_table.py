@@ -30,7 +30,7 @@ def ours(folder: str) -> list[tuple]:
 
 
 def duck(folder: str) -> list[tuple]:
-    extension = next(pathlib.Path(duckdb_ext.__file__).parent.rglob("delta.duckdb_extension"))
+    extension = next(pathlib.Path(next(iter(duckdb_ext.__path__))).rglob("delta.duckdb_extension"))
     connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     connection.execute(f"LOAD '{extension}'")
     table = f"delta_scan('{folder}/default/spans')"
