@@ -314,8 +314,9 @@ impl Config {
 
     fn read_environment(&mut self, environment: &BTreeMap<String, String>) -> anyhow::Result<()> {
         for (name, value) in environment {
-            if ["AWS_", "GOOGLE_", "AZURE_"].iter().any(|prefix| name.starts_with(prefix)) {
-                self.store_options.entry(name.to_lowercase()).or_insert_with(|| value.clone());
+            let option = name.to_lowercase();
+            if is_store_option(&option) {
+                self.store_options.entry(option).or_insert_with(|| value.clone());
             }
             match settings::of_variable(name) {
                 Ok(Some(setting)) => self
@@ -425,4 +426,14 @@ fn plain(value: &toml::Value) -> anyhow::Result<String> {
         toml::Value::Boolean(yes) => yes.to_string(),
         other => bail!("a {} is not a value for a setting", other.type_str()),
     })
+}
+
+/// True for the names that an object store's builder knows: `aws_endpoint`, not `aws_ca_bundle`, which other
+/// programs read.
+fn is_store_option(name: &str) -> bool {
+    (name.starts_with("aws_") && name.parse::<object_store::aws::AmazonS3ConfigKey>().is_ok())
+        || (name.starts_with("google_")
+            && name.parse::<object_store::gcp::GoogleConfigKey>().is_ok())
+        || (name.starts_with("azure_")
+            && name.parse::<object_store::azure::AzureConfigKey>().is_ok())
 }

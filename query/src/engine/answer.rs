@@ -133,7 +133,8 @@ impl Running {
                 Err(error) => Some((Err(error), None)),
             }
         });
-        let batches = stream::iter(ahead).chain(rest).boxed();
+        // Fused: an encoder may ask again after the end, as a chain of streams does.
+        let batches = stream::iter(ahead).chain(rest.fuse()).fuse().boxed();
         Ok(Answer { schema, batches, notes })
     }
 }

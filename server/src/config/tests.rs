@@ -114,7 +114,10 @@ fn durations_and_sizes_read_back() {
 #[test]
 fn a_remote_table_keeps_its_log_in_a_local_folder() {
     let flags = Flags { data: Some("s3://bucket/spans".into()), ..Default::default() };
-    let environment = environment(&[("AWS_ENDPOINT", "http://127.0.0.1:9000")]);
+    let environment = environment(&[
+        ("AWS_ENDPOINT", "http://127.0.0.1:9000"),
+        ("AWS_CA_BUNDLE", "/of/another/program.pem"),
+    ]);
     let table = Config::load(&flags, &environment).unwrap().table();
     assert_eq!(table.wal_dir, Some(PathBuf::from("./spanlake-wal/default")));
     let Location::ObjectStore { url, options } = table.location else { panic!("not remote") };

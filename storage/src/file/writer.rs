@@ -109,7 +109,7 @@ pub(crate) fn properties(schema: &Schema, traces: u64) -> WriterProperties {
         (column::SPAN_ID, Encoding::PLAIN),
         (column::PARENT_SPAN_ID, Encoding::PLAIN),
         (column::START, Encoding::DELTA_BINARY_PACKED),
-        (column::DURATION, Encoding::BYTE_STREAM_SPLIT),
+        (column::DURATION, Encoding::DELTA_BINARY_PACKED),
         (column::ATTRIBUTES, Encoding::PLAIN),
     ] {
         builder = builder

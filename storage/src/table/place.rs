@@ -77,7 +77,7 @@ impl Place {
     }
 }
 
-/// Credentials and endpoint from the environment in each cloud's usual names, then from `options`.
+/// Credentials and endpoint from `options`, by `object_store`'s names. Names of another cloud are passed over.
 fn build(
     scheme: &ObjectStoreScheme,
     url: &str,
@@ -85,22 +85,22 @@ fn build(
 ) -> object_store::Result<Arc<dyn ObjectStore>> {
     match scheme {
         ObjectStoreScheme::AmazonS3 => {
-            let mut builder = AmazonS3Builder::from_env().with_url(url);
-            for (key, value) in options {
+            let mut builder = AmazonS3Builder::new().with_url(url);
+            for (key, value) in of_cloud(options, "aws_") {
                 builder = builder.with_config(key.parse::<AmazonS3ConfigKey>()?, value);
             }
             Ok(Arc::new(builder.build()?))
         }
         ObjectStoreScheme::GoogleCloudStorage => {
-            let mut builder = GoogleCloudStorageBuilder::from_env().with_url(url);
-            for (key, value) in options {
+            let mut builder = GoogleCloudStorageBuilder::new().with_url(url);
+            for (key, value) in of_cloud(options, "google_") {
                 builder = builder.with_config(key.parse::<GoogleConfigKey>()?, value);
             }
             Ok(Arc::new(builder.build()?))
         }
         ObjectStoreScheme::MicrosoftAzure => {
-            let mut builder = MicrosoftAzureBuilder::from_env().with_url(url);
-            for (key, value) in options {
+            let mut builder = MicrosoftAzureBuilder::new().with_url(url);
+            for (key, value) in of_cloud(options, "azure_") {
                 builder = builder.with_config(key.parse::<AzureConfigKey>()?, value);
             }
             Ok(Arc::new(builder.build()?))
@@ -109,4 +109,15 @@ fn build(
             source: "expected a folder, s3://, gs:// or az://".into(),
         }),
     }
+}
+
+/// Options without a cloud's prefix, and those with `prefix`.
+fn of_cloud<'a>(
+    options: &'a [(String, String)],
+    prefix: &'a str,
+) -> impl Iterator<Item = &'a (String, String)> {
+    options.iter().filter(move |(key, _)| {
+        let foreign = ["aws_", "google_", "azure_"].iter().any(|cloud| key.starts_with(cloud));
+        !foreign || key.starts_with(prefix)
+    })
 }

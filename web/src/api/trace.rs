@@ -60,7 +60,8 @@ pub(crate) async fn show(
             _ => document(id, &spans, limit),
         }
     });
-    let text = text.await.map_err(|error| Error::Internal(format!("writing a trace: {error}")))??;
+    let text =
+        text.await.map_err(|error| Error::Internal(format!("writing a trace: {error}")))??;
     let mut response = Response::new(Body::from(text));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);

@@ -115,10 +115,14 @@ pub(super) fn write_otlp(members: &Members<'_>, out: &mut Vec<u8>) {
 fn write_any(raw: &str, out: &mut Vec<u8>) {
     let quoted = |text: &str, out: &mut Vec<u8>| write_string(text, out);
     match Value::of(raw) {
-        Value::Text(text) => member("stringValue", out, |out| out.extend_from_slice(text.as_bytes())),
+        Value::Text(text) => {
+            member("stringValue", out, |out| out.extend_from_slice(text.as_bytes()))
+        }
         Value::Bool(text) => member("boolValue", out, |out| out.extend_from_slice(text.as_bytes())),
         Value::Integer(text) => member("intValue", out, |out| quoted(text, out)),
-        Value::Double(text) => member("doubleValue", out, |out| out.extend_from_slice(text.as_bytes())),
+        Value::Double(text) => {
+            member("doubleValue", out, |out| out.extend_from_slice(text.as_bytes()))
+        }
         Value::Special(text) => member("doubleValue", out, |out| quoted(&text, out)),
         Value::Bytes(text) => member("bytesValue", out, |out| quoted(&text, out)),
         Value::List(values) => member("arrayValue", out, |out| {
