@@ -207,16 +207,11 @@ impl Table {
         self
     }
 
-    /// The last file, to be changed.
-    pub(crate) fn last_file(&mut self) -> &mut DataFile {
-        Arc::make_mut(self.files.last_mut().unwrap())
-    }
-
     /// What a reader sees.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         let columns = Arc::new(AttributeColumns::from_start());
         let schema = columns.schema();
-        let object_store: Arc<dyn ObjectStore> = self.store.clone();
+        let object_store: Arc<dyn ObjectStore> = Arc::<InMemory>::clone(&self.store);
         Arc::new(Snapshot {
             version: TableVersion(1),
             files: self.files.clone().into(),

@@ -159,26 +159,26 @@ struct Rows {
 
 impl Rows {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        while self.state == State::Open {
-            let batch = match self.limits.within(self.messages.recv()).await? {
-                Some(Ok(Message::Batch(batch))) => batch,
-                Some(Ok(Message::End)) => {
-                    self.state = State::Complete;
-                    break;
-                }
-                Some(Err(error)) => return Err(error),
-                None => return Err(lost()),
-            };
-            let Some(left) = &mut self.left else { return Ok(Some(batch)) };
-            if batch.num_rows() > *left {
-                self.state = State::Cut;
-                let kept = batch.slice(0, *left);
-                return Ok((kept.num_rows() > 0).then_some(kept));
-            }
-            *left -= batch.num_rows();
-            return Ok(Some(batch));
+        if self.state != State::Open {
+            return Ok(None);
         }
-        Ok(None)
+        let batch = match self.limits.within(self.messages.recv()).await? {
+            Some(Ok(Message::Batch(batch))) => batch,
+            Some(Ok(Message::End)) => {
+                self.state = State::Complete;
+                return Ok(None);
+            }
+            Some(Err(error)) => return Err(error),
+            None => return Err(lost()),
+        };
+        let Some(left) = &mut self.left else { return Ok(Some(batch)) };
+        if batch.num_rows() > *left {
+            self.state = State::Cut;
+            let kept = batch.slice(0, *left);
+            return Ok((kept.num_rows() > 0).then_some(kept));
+        }
+        *left -= batch.num_rows();
+        Ok(Some(batch))
     }
 }
 

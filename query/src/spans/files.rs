@@ -29,6 +29,8 @@ use crate::spans::prune::date_days;
 /// The scheme under which the one object store of a query is known.
 pub(crate) const STORE_URL: &str = "spanlake://spans";
 
+type Filters = Vec<Arc<dyn PhysicalExpr>>;
+
 /// Files of one snapshot, ready to be scanned.
 #[derive(Debug)]
 pub(crate) struct Files<'a> {
@@ -85,7 +87,7 @@ impl Files<'_> {
         &self,
         state: &dyn Session,
         filters: &[Arc<dyn PhysicalExpr>],
-    ) -> Result<(Arc<dyn FileSource>, Vec<Arc<dyn PhysicalExpr>>)> {
+    ) -> Result<(Arc<dyn FileSource>, Filters)> {
         let columns = self.stored.fields();
         let in_files: Vec<_> = columns.iter().filter(|f| f.name() != c::DATE).cloned().collect();
         let date = Arc::new(Field::new(c::DATE, DataType::Date32, false));

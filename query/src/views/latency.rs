@@ -87,7 +87,7 @@ pub(crate) fn histogram(
 ) -> Result<Vec<RecordBatch>> {
     let rows: Vec<Row> = traces::rows(forest, range).collect();
     traces::note(&rows, notes);
-    let mut buckets: HashMap<((u32, u32), (i64, i64)), i64> = HashMap::new();
+    let mut buckets: HashMap<_, i64> = HashMap::new();
     for row in &rows {
         let bucket = histogram::bucket(row.duration);
         *buckets.entry(((row.service, row.name), bucket)).or_default() += 1;
