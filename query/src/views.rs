@@ -134,3 +134,6 @@ fn by_names(forest: &Forest, a: (u32, u32), b: (u32, u32)) -> std::cmp::Ordering
 fn share_note(share: Option<f64>) -> String {
     share.map_or_else(|| "unknown".to_owned(), |share| format!("{share:.3}"))
 }
+
+#[cfg(test)]
+mod tests;
