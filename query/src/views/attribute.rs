@@ -298,3 +298,6 @@ impl<'a> Visitor<'a> for Entries<'_, 'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

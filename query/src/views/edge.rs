@@ -1,5 +1,6 @@
 //! Edges: one call from a service to another service, a queue, a database or something outside.
-use super::attribute::Sizes;
+use std::num::NonZeroU64;
+
 use super::forest::{Caller, Forest, Kind, Span, Trace};
 
 /// How the callee was reached.
@@ -120,7 +121,8 @@ pub(crate) fn links(forest: &Forest) -> impl Iterator<Item = Edge<'_>> {
     forest.links.iter().filter_map(|link| {
         let callee = &forest.spans[link.span as usize];
         let caller = &forest.spans[forest.find(link.trace, link.id)? as usize];
-        let is_parent = link.trace == callee.trace && callee.parent == Some(link.id);
+        let is_parent =
+            link.trace == callee.trace && callee.parent.map(NonZeroU64::get) == Some(link.id);
         (caller.service != callee.service && !is_parent).then(|| Edge {
             caller: caller.service,
             callee: Some(callee.service),
@@ -137,10 +139,10 @@ pub(crate) fn links(forest: &Forest) -> impl Iterator<Item = Edge<'_>> {
 /// The edge of a span and its parent in another service.
 fn between<'a>(forest: &Forest, trace: &Trace<'a>, caller: u32, callee: u32) -> Edge<'a> {
     let (from, to) = (trace.span(caller), trace.span(callee));
-    let own = sizes(forest, trace, callee);
+    let (request, response) = forest.sizes(trace.position(callee));
     // A parent that is no CLIENT or PRODUCER tells of its own request, not of this call.
     let calling = from.kind.calls();
-    let other = if calling { sizes(forest, trace, caller) } else { Sizes::default() };
+    let other = if calling { forest.sizes(trace.position(caller)) } else { (None, None) };
     Edge {
         caller: from.service,
         callee: Some(to.service),
@@ -148,16 +150,16 @@ fn between<'a>(forest: &Forest, trace: &Trace<'a>, caller: u32, callee: u32) -> 
         span: to,
         caller_nano: calling.then_some(from.duration),
         callee_nano: Some(to.duration),
-        request: own.request.or(own.message).or(other.request).or(other.message),
-        response: own.response.or(other.response),
+        request: request.or(other.0),
+        response: response.or(other.1),
     }
 }
 
 /// The edge of a CLIENT or PRODUCER to something that sent no spans.
 fn outward<'a>(forest: &Forest, trace: &Trace<'a>, own: u32) -> Edge<'a> {
     let span = trace.span(own);
-    let peer = forest.peers.get(trace.position(own) as usize).copied().flatten();
-    let carried = sizes(forest, trace, own);
+    let peer = forest.peer(trace.position(own));
+    let (request, response) = forest.sizes(trace.position(own));
     Edge {
         caller: span.service,
         callee: peer.map(|peer| peer.name),
@@ -168,11 +170,7 @@ fn outward<'a>(forest: &Forest, trace: &Trace<'a>, own: u32) -> Edge<'a> {
         span,
         caller_nano: Some(span.duration),
         callee_nano: None,
-        request: carried.request.or(carried.message),
-        response: carried.response,
+        request,
+        response,
     }
-}
-
-fn sizes(forest: &Forest, trace: &Trace<'_>, own: u32) -> Sizes {
-    forest.sizes.get(trace.position(own) as usize).copied().unwrap_or_default()
 }

@@ -1,7 +1,8 @@
 //! Spans of many traces, compact and grouped by trace, with each span's parent resolved.
 //!
-//! About 100 bytes a span. Everything here is independent of the order in which spans came, so that an answer is the
+//! About 90 bytes a span. Everything here is independent of the order in which spans came, so that an answer is the
 //! same before and after a flush.
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -82,7 +83,7 @@ pub(crate) struct Span {
     /// Span id.
     pub(crate) id: u64,
     /// Parent span id.
-    pub(crate) parent: Option<u64>,
+    pub(crate) parent: Option<NonZeroU64>,
     /// Unix nanoseconds.
     pub(crate) start: i64,
     /// Nanoseconds.
@@ -128,6 +129,20 @@ pub(crate) enum Caller {
     Missing,
 }
 
+/// Bytes that one span carried there and back; -1 where it said nothing.
+#[derive(Debug, Clone, Copy)]
+struct Carried {
+    request: i64,
+    response: i64,
+}
+
+/// A [`Peer`] in four bytes: the highest bit says that it is a database.
+#[derive(Debug, Clone, Copy)]
+struct PackedPeer(u32);
+
+const NO_PEER: PackedPeer = PackedPeer(u32::MAX);
+const DATABASE: u32 = 1 << 31;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Forest {
@@ -136,9 +151,9 @@ pub(crate) struct Forest {
     /// All spans as they came.
     pub(crate) spans: Vec<Span>,
     /// Parallel to `spans` where body sizes were asked for.
-    pub(crate) sizes: Vec<Sizes>,
+    sizes: Vec<Carried>,
     /// Parallel to `spans` where peers were asked for.
-    pub(crate) peers: Vec<Option<Peer>>,
+    peers: Vec<PackedPeer>,
     /// Links of CONSUMER spans, where asked for.
     pub(crate) links: Vec<Link>,
     trace_indexes: HashMap<[u8; 16], u32>,
@@ -150,6 +165,48 @@ pub(crate) struct Forest {
 }
 
 impl Forest {
+    /// Makes room for `more` spans, a quarter more than there are at least. (Doubling could take twice the memory.)
+    pub(crate) fn reserve(&mut self, more: usize) {
+        if self.spans.capacity() - self.spans.len() < more {
+            self.spans.reserve_exact(more.max(self.spans.len() / 4));
+        }
+    }
+
+    /// Adds the body sizes of the span that was added last. A message's body is its request.
+    pub(crate) fn push_sizes(&mut self, sizes: Sizes) {
+        self.sizes.reserve_exact(self.spans.capacity() - self.sizes.len());
+        let request = sizes.request.or(sizes.message);
+        self.sizes.push(Carried {
+            request: request.unwrap_or(-1),
+            response: sizes.response.unwrap_or(-1),
+        });
+    }
+
+    /// Adds the peer of the span that was added last.
+    pub(crate) fn push_peer(&mut self, peer: Option<Peer>) {
+        self.peers.reserve_exact(self.spans.capacity() - self.peers.len());
+        let packed = |peer: Peer| PackedPeer(peer.name | if peer.database { DATABASE } else { 0 });
+        self.peers.push(peer.map_or(NO_PEER, packed));
+    }
+
+    /// True where body sizes were asked for.
+    pub(crate) fn is_sized(&self) -> bool {
+        !self.sizes.is_empty()
+    }
+
+    /// Bytes that the span at `position` carried there and back.
+    pub(crate) fn sizes(&self, position: u32) -> (Option<i64>, Option<i64>) {
+        let known = |bytes: i64| (bytes >= 0).then_some(bytes);
+        let carried = self.sizes.get(position as usize);
+        carried.map_or((None, None), |carried| (known(carried.request), known(carried.response)))
+    }
+
+    /// What the span at `position` called that is no span.
+    pub(crate) fn peer(&self, position: u32) -> Option<Peer> {
+        let packed = *self.peers.get(position as usize).filter(|packed| packed.0 != NO_PEER.0)?;
+        Some(Peer { name: packed.0 & !DATABASE, database: packed.0 & DATABASE != 0 })
+    }
+
     /// The index of a trace, new or known.
     pub(crate) fn trace_index(&mut self, id: [u8; 16]) -> u32 {
         let next = u32::try_from(self.trace_ids.len()).unwrap_or(u32::MAX);
@@ -210,8 +267,8 @@ impl Forest {
     /// Memory held, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.spans.capacity() * (size_of::<Span>() + 2 * size_of::<u32>())
-            + self.sizes.capacity() * size_of::<Sizes>()
-            + self.peers.capacity() * size_of::<Option<Peer>>()
+            + self.sizes.capacity() * size_of::<Carried>()
+            + self.peers.capacity() * size_of::<PackedPeer>()
             + self.links.capacity() * size_of::<Link>()
             + self.trace_indexes.capacity() * 24
             + self.trace_ids.capacity() * 16
@@ -338,7 +395,8 @@ impl<'a> Trace<'a> {
             }
         }
         let Some(parent) = span.parent else { return Caller::Root };
-        self.best(parent, span.service, by_id, &|_| true).map_or(Caller::Missing, Caller::Known)
+        self.best(parent.get(), span.service, by_id, &|_| true)
+            .map_or(Caller::Missing, Caller::Known)
     }
 
     /// Of the spans with this id that `admit` lets in, the one to take as parent of a span of `service`.

@@ -1,5 +1,7 @@
 //! Reads spans for views: the columns asked for, the traces that a range touches, whole.
 
+use std::num::NonZeroU64;
+
 use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeBinaryArray, Int64Array, RecordBatch, StringViewArray,
 };
@@ -182,6 +184,9 @@ impl Rows {
     /// Adds the spans to `forest`; those of other traces than `only` are left out.
     fn read_into(&self, forest: &mut Forest, only: Option<&HashSet<u32>>) {
         let mut memory = Memory::default();
+        if only.is_none() {
+            forest.reserve(self.spans.start.len());
+        }
         for row in 0..self.spans.start.len() {
             let id = trace_bytes(self.spans.trace.value(row));
             let trace = match only {
@@ -201,7 +206,7 @@ impl Rows {
         let span = Span {
             trace,
             id: number(columns.id.value(row)),
-            parent: parent.filter(|parent| *parent != 0),
+            parent: parent.and_then(NonZeroU64::new),
             start: columns.start.value(row),
             duration: columns.duration.value(row),
             service: memory.service.id(&mut forest.texts, &columns.service, row),
@@ -212,11 +217,11 @@ impl Rows {
         };
         forest.spans.push(span);
         if self.wanted.sizes {
-            forest.sizes.push(self.attributes.sizes(row));
+            forest.push_sizes(self.attributes.sizes(row));
         }
         if self.wanted.peers {
             let peer = span.kind.calls().then(|| self.attributes.peer(row, &mut forest.texts));
-            forest.peers.push(peer.flatten());
+            forest.push_peer(peer.flatten());
         }
         if let Some(links) = self.links.as_ref().filter(|_| span.kind == Kind::Consumer) {
             links.read_into(forest, row, position);

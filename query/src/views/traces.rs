@@ -49,7 +49,7 @@ pub(crate) struct Row {
 
 /// The rows of the traces whose root starts within `range`.
 pub(crate) fn rows(forest: &Forest, range: TimeRange) -> impl Iterator<Item = Row> {
-    let sized = !forest.sizes.is_empty();
+    let sized = forest.is_sized();
     forest.traces().filter_map(move |trace| {
         let (root, _) = trace.root();
         range.contains(trace.span(root).start).then(|| row(forest, &trace, sized))

@@ -46,11 +46,8 @@ fn numbers_are_unix_times_of_the_unit_that_fits() {
 #[test]
 fn texts_that_are_no_time_say_what_would_be() {
     for text in
-        ["", "yesterday", "-1", "--1h", "-1y", "1h", "-h", "-.h", "2026-13-01", "now now", "-1h30"]
+        ["", "yesterday", "--1h", "-1y", "1h", "-h", "-.h", "2026-13-01", "now now", "-1h30"]
     {
-        if text == "-1" {
-            continue; // a Unix number: one second before 1970
-        }
         let message = moment(text, NOW).unwrap_err();
         assert!(message.contains("is not a time: write -1h"), "{message}");
     }
