@@ -37,9 +37,9 @@ impl Lake {
         let folder = tempfile::tempdir().unwrap();
         let mut config = storage::Config::in_folder(folder.path());
         config.ttl = None;
-        let mut limits = ingest::Config::default();
-        limits.age_max = None;
-        limits.name_bytes_max = 64 << 10; // datadog_snapshots has a name of 50,000 bytes
+        // datadog_snapshots has a name of 50,000 bytes.
+        let limits =
+            ingest::Config { age_max: None, name_bytes_max: 64 << 10, ..Default::default() };
         let decoder = ingest::decode::Decoder::new(limits);
         let store = Store::open(config, Arc::new(decoder), Arc::new(SystemClock)).await.unwrap();
         let engine = Engine::new(store.clone(), Config::default()).unwrap();
