@@ -152,11 +152,13 @@ fn print(figures: &Figures) {
     );
     println!("files                       {:>12}", figures.disk.files);
     for timing in &figures.timings {
-        let [low, median, high] = timing.milli;
-        println!(
-            "{:<40} {:>7} rows {median:>8.1} ms  ({low:.1} to {high:.1})",
-            timing.question, timing.rows
-        );
+        match &timing.milli {
+            Ok([low, median, high]) => println!(
+                "{:<40} {:>7} rows {median:>8.1} ms  ({low:.1} to {high:.1})",
+                timing.question, timing.rows
+            ),
+            Err(error) => println!("{:<40} {error}", timing.question),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Questions and the table of figures.
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,8 +14,8 @@ pub struct Timing {
     pub question: &'static str,
     /// Rows of the answer.
     pub rows: usize,
-    /// Fastest, median and slowest of the repetitions, in milliseconds.
-    pub milli: [f64; 3],
+    /// Fastest, median and slowest of the repetitions, in milliseconds; the refusal where there was no answer.
+    pub milli: Result<[f64; 3], String>,
 }
 
 /// The questions: name and SQL.
@@ -71,7 +71,10 @@ fn time(
     repetitions: usize,
     mut ask: impl FnMut() -> Result<usize>,
 ) -> Result<Timing> {
-    let rows = ask().with_context(|| format!("ask: {question}"))?;
+    let rows = match ask() {
+        Ok(rows) => rows,
+        Err(error) => return Ok(Timing { question, rows: 0, milli: Err(format!("{error:#}")) }),
+    };
     let mut milli = Vec::new();
     for _ in 0..repetitions {
         let started = Instant::now();
@@ -79,11 +82,22 @@ fn time(
         milli.push(started.elapsed().as_secs_f64() * 1e3);
     }
     milli.sort_by(f64::total_cmp);
-    Ok(Timing { question, rows, milli: [milli[0], milli[milli.len() / 2], milli[milli.len() - 1]] })
+    let milli = Ok([milli[0], milli[milli.len() / 2], milli[milli.len() - 1]]);
+    Ok(Timing { question, rows, milli })
 }
 
 fn rows_of_sql(server: &Server, sql: &str) -> Result<usize> {
-    Ok(rows(ureq::post(server.url("/api/v1/sql")).send(sql)?)?.len())
+    Ok(rows(post(server, sql)?)?.len())
+}
+
+fn post(server: &Server, sql: &str) -> Result<ureq::http::Response<ureq::Body>> {
+    let request =
+        ureq::post(server.url("/api/v1/sql")).config().http_status_as_error(false).build();
+    let mut answer = request.send(sql)?;
+    if !answer.status().is_success() {
+        bail!("{}: {}", answer.status(), answer.body_mut().read_to_string()?);
+    }
+    Ok(answer)
 }
 
 fn rows(mut answer: ureq::http::Response<ureq::Body>) -> Result<Vec<Value>> {
