@@ -231,3 +231,6 @@ pub(crate) fn timestamp(unix_nano: i64) -> String {
     text::timestamp_of(unix_nano, storage::time::NANOS_PER_SECOND, &mut text);
     String::from_utf8_lossy(&text).into_owned()
 }
+
+#[cfg(test)]
+mod tests;

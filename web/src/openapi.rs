@@ -108,3 +108,6 @@ fn error() -> Value {
         },
     })
 }
+
+#[cfg(test)]
+mod tests;

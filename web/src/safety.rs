@@ -144,3 +144,6 @@ fn new_id() -> String {
         Err(_) => "unknown".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,3 +64,6 @@ fn labels(labels: &[(&'static str, String)]) -> String {
         labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
     format!("{{{}}}", pairs.join(","))
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,3 +15,6 @@ pub(crate) fn time(unix_nano: i64) -> String {
 pub(crate) fn column(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,3 +178,6 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let nanos = u64::try_from(nanos(text)?).ok()?;
     (nanos > 0).then(|| Duration::from_nanos(nanos))
 }
+
+#[cfg(test)]
+mod tests;

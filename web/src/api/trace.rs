@@ -111,3 +111,6 @@ fn document(id: TraceId, spans: &Spans, limit: usize) -> Result<Vec<u8>> {
     text.extend_from_slice(b"\n]}\n");
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests;

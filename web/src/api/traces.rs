@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use storage::TraceId;
+use storage::schema::{AttributeColumns, AttributeScope, AttributeType};
 
 use super::answer::{self, of_batch, respond};
 use super::parameters::Parameters;
@@ -128,7 +129,7 @@ struct Search {
 }
 
 impl Search {
-    fn parse(parameters: &Parameters, now: i64) -> Result<Self> {
+    fn parse(parameters: &Parameters, columns: &AttributeColumns, now: i64) -> Result<Self> {
         let order = Order::of(parameters)?;
         let cursor = parameters.one("cursor")?.map(Cursor::parse).transpose()?;
         let (from, to) = match &cursor {
@@ -140,7 +141,7 @@ impl Search {
         };
         let limit = parameters.count("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
         let mut conditions = on_trace(parameters)?;
-        conditions.extend(on_span(parameters, from, to)?);
+        conditions.extend(on_span(parameters, columns, [from, to])?);
         conditions.extend(cursor.as_ref().map(Cursor::condition));
         Ok(Self { from, to, order, limit, conditions })
     }
@@ -185,7 +186,11 @@ fn on_trace(parameters: &Parameters) -> Result<Vec<String>> {
 }
 
 /// Conditions on one span of the trace, as one condition on the trace.
-fn on_span(parameters: &Parameters, from: Option<i64>, to: Option<i64>) -> Result<Option<String>> {
+fn on_span(
+    parameters: &Parameters,
+    columns: &AttributeColumns,
+    [from, to]: [Option<i64>; 2],
+) -> Result<Option<String>> {
     let mut conditions = Vec::new();
     for column in ["service", "name"] {
         if let Some(value) = parameters.one(column)? {
@@ -193,7 +198,7 @@ fn on_span(parameters: &Parameters, from: Option<i64>, to: Option<i64>) -> Resul
         }
     }
     for pair in parameters.all("attribute") {
-        conditions.push(attribute(pair)?);
+        conditions.push(attribute(pair, columns)?);
     }
     match parameters.one("status")? {
         None => {}
@@ -211,19 +216,35 @@ fn on_span(parameters: &Parameters, from: Option<i64>, to: Option<i64>) -> Resul
     Ok(Some(format!("trace_id IN (SELECT trace_id FROM spans WHERE {})", conditions.join(" AND "))))
 }
 
-/// `k=v`: numbers and booleans also match attributes of those types.
-fn attribute(pair: &str) -> Result<String> {
+/// `k=v`, compared in the type of the attribute's column, where it has one and the value fits it.
+fn attribute(pair: &str, columns: &AttributeColumns) -> Result<String> {
     let (key, value) = pair
         .split_once('=')
         .filter(|(key, _)| !key.is_empty())
         .ok_or_else(|| Error::Invalid(format!("attribute has the form key=value, not {pair:?}")))?;
     let cell = format!("attributes[{}]", literal::text(key));
-    Ok(format!("{cell} = {}", literal::text(value)))
+    let kind = columns.find(AttributeScope::Span, key).map(|(_, column)| column.kind);
+    let typed = match kind {
+        None | Some(AttributeType::String) => {
+            return Ok(format!("{cell} = {}", literal::text(value)));
+        }
+        Some(AttributeType::Int) => value.parse::<i64>().ok().map(|number| number.to_string()),
+        Some(AttributeType::Double) => {
+            let number = value.parse::<f64>().ok().filter(|number| number.is_finite());
+            number.map(|number| format!("CAST({} AS DOUBLE)", literal::text(&number.to_string())))
+        }
+        Some(AttributeType::Bool) => value.parse::<bool>().ok().map(|truth| truth.to_string()),
+    };
+    Ok(match typed {
+        Some(typed) => format!("{cell} = {typed}"),
+        None => format!("CAST({cell} AS VARCHAR) = {}", literal::text(value)),
+    })
 }
 
 pub(crate) async fn search(State(shared): Web, parameters: Parameters) -> Result<Response> {
     parameters.format()?;
-    let search = Search::parse(&parameters, shared.web.clock.now_unix_nano())?;
+    let columns = shared.web.store.columns();
+    let search = Search::parse(&parameters, &columns, shared.web.clock.now_unix_nano())?;
     let answer = shared.web.engine.sql(&search.statement(), Vec::new()).await?;
     let notes = answer.notes.clone();
     let mut page = answer::collect(answer).await?;
@@ -263,3 +284,6 @@ fn cursor_after(search: &Search, page: &RecordBatch) -> Result<Cursor> {
         trace_id: ids.as_string::<i32>().value(last).to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests;
