@@ -257,3 +257,6 @@ pub fn router(web: Web) -> Router {
 async fn wrong_method(request: Request) -> Response {
     Error::Method(request.method().to_string()).into_response()
 }
+
+#[cfg(test)]
+mod tests;

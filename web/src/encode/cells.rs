@@ -90,9 +90,14 @@ impl<'a> Cells<'a> {
         Ok(Self { nulls: column.logical_nulls(), values })
     }
 
-    /// True where the cell is null.
+    /// True where the cell is null, or a number that JSON cannot say (NaN, infinities).
     pub(super) fn is_null(&self, row: usize) -> bool {
-        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+        let is_finite = match &self.values {
+            Values::Float64(values) => values[row].is_finite(),
+            Values::Float32(values) => values[row].is_finite(),
+            _ => true,
+        };
+        !is_finite || self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
     /// The cell's text, where the column is text (JSON text included).
@@ -136,8 +141,12 @@ impl<'a> Cells<'a> {
             Values::Unsigned(value) => {
                 out.extend_from_slice(itoa::Buffer::new().format(value(row)).as_bytes());
             }
-            Values::Float64(values) => write_float(values[row], out),
-            Values::Float32(values) => write_float(values[row], out),
+            Values::Float64(values) => {
+                out.extend_from_slice(ryu::Buffer::new().format(values[row]).as_bytes());
+            }
+            Values::Float32(values) => {
+                out.extend_from_slice(ryu::Buffer::new().format(values[row]).as_bytes());
+            }
             Values::Timestamp(values, per_second) => {
                 text::timestamp_of(values[row], *per_second, out);
             }
@@ -285,14 +294,6 @@ fn timestamp(column: &dyn Array, unit: TimeUnit) -> Values<'_> {
             column.as_primitive::<TimestampNanosecondType>().values(),
             1_000_000_000,
         ),
-    }
-}
-
-fn write_float<F: ryu::Float + Into<f64>>(value: F, out: &mut Vec<u8>) {
-    if value.into().is_finite() {
-        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
-    } else {
-        out.extend_from_slice(b"null");
     }
 }
 

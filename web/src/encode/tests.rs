@@ -135,8 +135,8 @@ fn csv_tells_null_from_empty() {
         expect![[r#"
             id,big,f,ok,t,d,s,dict,bin,attributes,list
             9223372036854775807,18446744073709551615,1.0,true,2026-11-21T10:00:00.123456789Z,2026-11-21,"a""b\
-            é",a,00ff,"{""k"":1.0}","[{""n"":1,""j"":{""x"":1}},{""n"":2,""j"":null}]"
-            -1,0,null,,1969-12-31T23:59:59.999999999Z,1969-12-31,"",,,no json,[]
+            é",a,00ff,"{""k"":1.0}","[{""n"":1,""j"":{""x"":1}},{""n"":2,""j"":null}]"
+            -1,0,,,1969-12-31T23:59:59.999999999Z,1969-12-31,"",,,no json,[]
             0,1,,false,,,,a,"",,[]
         "#]],
     );
@@ -238,10 +238,10 @@ fn a_table_is_aligned_and_cannot_drive_the_terminal() {
     };
     let (bytes, _) = encode(answer, Format::Table);
     expect![[r"
-        service         spans
-        -------------  ------
-        cart                7
-        \u{1b}[31mred   12345
+        service        spans
+        -------------  -----
+        cart               7
+        \u{1b}[31mred  12345
         (2 rows)
     "]]
     .assert_eq(&String::from_utf8(bytes).unwrap());

@@ -1,0 +1,283 @@
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use ingest::{Decoder, Format, Ingest};
+use query::Engine;
+use serde_json::{Value, json};
+use storage::{Clock, ManualClock, Store, TimeRange};
+use tower::ServiceExt;
+
+use super::*;
+use crate::Auth;
+
+/// 2026-11-21T10:00:00Z.
+const NOW: i64 = 1_795_255_200_000_000_000;
+const TRACE: &str = "0123456789abcdef0123456789abcdef";
+
+struct Fixture {
+    router: Router,
+    store: Store,
+    token: String,
+    _folder: tempfile::TempDir,
+}
+
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Reply {
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+    }
+}
+
+/// A server over two traces: web -> cart (an error), and web alone.
+async fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW));
+    let mut config = storage::Config::in_folder(folder.path());
+    config.ttl = None;
+    let decoder = Arc::new(Decoder::new(ingest::Config::default()));
+    let store = Store::open(config, decoder, Arc::clone(&clock)).await.unwrap();
+    let ingest = Ingest::new(store.clone(), ingest::Config::default(), Arc::clone(&clock));
+    let body = spans().to_string().into_bytes().into();
+    let outcome = ingest.accept(Format::OtlpJson, body, Some(TimeRange::ALL)).await.unwrap();
+    assert_eq!(outcome.accepted_spans, 3, "{}", outcome.message);
+    let auth = Auth::open(folder.path().join("tokens.json"), false, Arc::clone(&clock)).unwrap();
+    let token = auth.first_token().unwrap().unwrap().expose().to_owned();
+    let router = router(Web {
+        engine: Engine::new(store.clone(), query::Config::default()).unwrap(),
+        store: store.clone(),
+        auth,
+        clock,
+        version: "1.2.3",
+        hosts: Vec::new(),
+        figures: Arc::new(move || ingest.metrics()),
+    });
+    Fixture { router, store, token, _folder: folder }
+}
+
+fn spans() -> Value {
+    let span = |trace: &str, id: &str, parent: &str, kind: u8, start: i64, nanos: i64, code: u8| {
+        json!({
+            "traceId": trace, "spanId": id, "parentSpanId": parent, "name": "get", "kind": kind,
+            "startTimeUnixNano": start.to_string(), "endTimeUnixNano": (start + nanos).to_string(),
+            "attributes": [
+                {"key": "http.response.status_code", "value": {"intValue": "500"}},
+                {"key": "odd", "value": {"stringValue": "o'clock"}},
+            ],
+            "status": {"code": code},
+        })
+    };
+    let service = |name: &str, spans: Vec<Value>| {
+        let attribute = json!({"key": "service.name", "value": {"stringValue": name}});
+        json!({
+            "resource": {"attributes": [attribute]},
+            "scopeSpans": [{"scope": {"name": "lib"}, "spans": spans}],
+        })
+    };
+    let (a, b) = (TRACE, "fedcba9876543210fedcba9876543210");
+    json!({"resourceSpans": [
+        service("web", vec![
+            span(a, "00000000000000a1", "", 2, NOW - 1_000_000, 900_000, 0),
+            span(b, "00000000000000b1", "", 2, NOW - 2_000_000, 5_000_000, 0),
+        ]),
+        service("cart", vec![span(a, "00000000000000a2", "00000000000000a1", 2, NOW - 999_000, 7_000, 2)]),
+    ]})
+}
+
+impl Fixture {
+    async fn send(&self, request: Request<Body>) -> Reply {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = to_bytes(response.into_body(), 16 << 20).await.unwrap();
+        Reply { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        let request = Request::get(path).header(header::HOST, "localhost:8080");
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn sql(&self, text: &str) -> Reply {
+        let request = Request::post("/api/v1/sql").header(header::HOST, "localhost");
+        self.send(request.body(Body::from(text.to_owned())).unwrap()).await
+    }
+
+    async fn admin(&self, method: &str, path: &str, body: &str) -> Reply {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "localhost")
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_reading_route_answers_with_the_safe_headers() {
+    let f = fixture().await;
+    for route in ROUTES.iter().filter(|route| route.method == "get") {
+        let path = route.path.replace("{trace_id}", TRACE);
+        let reply = f.get(&path).await;
+        assert_eq!(reply.status, StatusCode::OK, "{path}: {}", reply.text);
+        let policy = reply.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.contains("require-trusted-types-for 'script'"), "{path}");
+        assert_eq!(reply.headers["x-request-id"].len(), 16, "{path}");
+        let caching = reply.headers.get(header::CACHE_CONTROL).map(|value| value.as_bytes());
+        assert_eq!(caching == Some(b"no-store"), path.starts_with("/api/"), "{path}");
+    }
+    f.store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sql_answers_in_the_format_asked_for() {
+    let f = fixture().await;
+    let statement =
+        "SELECT service, count(*) AS spans FROM spans GROUP BY service ORDER BY service";
+    let rows = f.sql(statement).await;
+    assert_eq!(
+        rows.json(),
+        json!([{"service": "cart", "spans": 1}, {"service": "web", "spans": 2}])
+    );
+    let request = Request::post("/api/v1/sql?format=csv")
+        .header(header::HOST, "localhost")
+        .header(header::CONTENT_TYPE, "application/json");
+    let body = json!({
+        "query": "SELECT span_id, attributes FROM spans WHERE service = $1",
+        "params": ["cart"],
+    });
+    let csv = f.send(request.body(Body::from(body.to_string())).unwrap()).await;
+    assert_eq!(csv.headers[header::CONTENT_TYPE], "text/csv; charset=utf-8");
+    assert!(csv.text.starts_with("span_id,attributes\r\n00000000000000a2,\"{"), "{}", csv.text);
+    let nested =
+        f.sql("SELECT attributes, resource FROM spans WHERE service = 'cart'").await.json();
+    assert_eq!(nested[0]["attributes"]["http.response.status_code"], 500);
+    assert_eq!(nested[0]["resource"]["service.name"], "cart");
+    f.store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_say_what_is_wrong_and_carry_the_request_id() {
+    let f = fixture().await;
+    let cases = [
+        ("/api/v1/traces?colour=red", StatusCode::BAD_REQUEST, "invalid"),
+        ("/api/v1/traces?from=yesterday", StatusCode::BAD_REQUEST, "invalid"),
+        ("/api/v1/traces?format=xml", StatusCode::BAD_REQUEST, "invalid"),
+        ("/api/v1/traces/0123", StatusCode::BAD_REQUEST, "invalid"),
+        ("/api/v1/traces/00000000000000000000000000000001", StatusCode::NOT_FOUND, "not_found"),
+        ("/api/v1/nothing", StatusCode::NOT_FOUND, "not_found"),
+        ("/api/v1/sql", StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+    ];
+    for (path, status, kind) in cases {
+        let reply = f.get(path).await;
+        assert_eq!(reply.status, status, "{path}: {}", reply.text);
+        let error = &reply.json()["error"];
+        assert_eq!(error["kind"], kind, "{path}");
+        assert_eq!(error["request_id"], reply.headers["x-request-id"].to_str().unwrap());
+    }
+    for statement in ["", "SELEC 1", "DROP TABLE spans", "SELECT nothing FROM spans"] {
+        assert_eq!(f.sql(statement).await.status, StatusCode::BAD_REQUEST, "{statement}");
+    }
+    let huge = f.sql(&" ".repeat((1 << 20) + 1)).await;
+    assert_eq!(huge.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let foreign = Request::get("/").header(header::HOST, "evil.example").body(Body::empty());
+    assert_eq!(f.send(foreign.unwrap()).await.status, StatusCode::MISDIRECTED_REQUEST);
+    f.store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn searches_find_traces_page_by_page() {
+    let f = fixture().await;
+    let ids = |reply: &Reply| -> Vec<String> {
+        let rows = reply.json();
+        rows.as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["trace_id"].as_str().unwrap().into())
+            .collect()
+    };
+    let hits = [
+        ("service=cart", 1),
+        ("service=cart&status=error", 1),
+        ("service=web&status=error", 0),
+        ("status=error", 1),
+        ("root_service=web", 2),
+        ("attribute=http.response.status_code%3D500", 2),
+        ("attribute=http.response.status_code%3Dabc", 0),
+        ("attribute=odd%3Do'clock", 2),
+        ("min_duration=2ms", 1),
+        ("max_duration=2ms", 1),
+        ("from=-1h&to=now&service=cart", 1),
+        ("from=now", 0),
+        ("name='%20OR%20true%20--", 0),
+    ];
+    for (query, number) in hits {
+        let reply = f.get(&format!("/api/v1/traces?{query}")).await;
+        assert_eq!(reply.status, StatusCode::OK, "{query}: {}", reply.text);
+        assert_eq!(ids(&reply).len(), number, "{query}: {}", reply.text);
+    }
+    for order in ["newest", "slowest"] {
+        let first = f.get(&format!("/api/v1/traces?order={order}&limit=1")).await;
+        let cursor = first.headers["spanlake-cursor"].to_str().unwrap();
+        let path = format!("/api/v1/traces?order={order}&limit=1&cursor={cursor}");
+        let second = f.get(&path).await;
+        assert!(!second.headers.contains_key("spanlake-cursor"));
+        assert_eq!((ids(&first).len(), ids(&second).len()), (1, 1));
+        assert_ne!(ids(&first), ids(&second));
+        assert_eq!(ids(&first)[0] == TRACE, order == "newest");
+    }
+    f.store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_comes_as_a_tree_as_otlp_and_as_jaeger() {
+    let f = fixture().await;
+    let trace = f.get(&format!("/api/v1/traces/{TRACE}")).await.json();
+    assert_eq!(trace["complete"], true);
+    assert_eq!(trace["root_service"], "web");
+    assert_eq!(trace["duration_nano"], 900_000);
+    assert_eq!(trace["spans"][1]["span_id"], "00000000000000a2");
+    assert_eq!(trace["spans"][1]["depth"], 1);
+    let otlp = f.get(&format!("/api/v1/traces/{TRACE}?format=otlp")).await.json();
+    assert_eq!(otlp["resourceSpans"].as_array().unwrap().len(), 2);
+    let jaeger = f.get(&format!("/api/v1/traces/{TRACE}?format=jaeger")).await.json();
+    assert_eq!(jaeger["data"][0]["spans"].as_array().unwrap().len(), 2);
+    let dot = f.get("/api/v1/dependencies?format=dot").await;
+    assert!(dot.text.contains("web") && dot.text.contains("cart"), "{}", dot.text);
+    f.store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_need_the_admin_token_and_take_effect() {
+    let f = fixture().await;
+    for (method, path) in [
+        ("POST", "/api/v1/flush"),
+        ("PUT", "/api/v1/retention"),
+        ("POST", "/api/v1/partitions/drop"),
+    ] {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+        let reply = f.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    assert_eq!(f.admin("POST", "/api/v1/flush", "").await.status, StatusCode::OK);
+    let status = f.get("/api/v1/status").await.json();
+    assert_eq!(status["version"], "1.2.3");
+    assert_eq!((&status["table"]["rows"], &status["table"]["hot_rows"]), (&json!(3), &json!(0)));
+    assert_eq!(status["ingest"]["spans"], 3.0);
+    let rule = f.admin("PUT", "/api/v1/retention", "{\"ttl\":\"36h\"}").await.json();
+    assert_eq!(rule, json!({"ttl": "36h", "ttl_seconds": 129_600, "by_command": true}));
+    for wrong in ["{}", "{\"ttl\":\"soon\"}", "{\"ttl\":7}"] {
+        let reply = f.admin("PUT", "/api/v1/retention", wrong).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    assert_eq!(f.get("/api/v1/partitions").await.json()[0]["date"], "2026-11-21");
+    let missing = f.admin("POST", "/api/v1/partitions/drop", "{\"dates\":[\"2001-01-01\"]}").await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    let receipt = f.admin("POST", "/api/v1/partitions/drop", "{\"dates\":[\"2026-11-21\"]}").await;
+    assert_eq!((&receipt.json()["rows"], &receipt.json()["traces"]), (&json!(3), &json!(2)));
+    assert_eq!(f.sql("SELECT count(*) AS n FROM spans").await.json(), json!([{"n": 0}]));
+    f.store.close().await.unwrap();
+}
