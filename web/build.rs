@@ -3,7 +3,6 @@
 //! Leaves `$OUT_DIR/page.rs`: `pub(crate) static FILES: &[(&str, &[u8])]`, a path below `/` and its bytes.
 //! Without npm, or with `SPANLAKE_SKIP_UI=1`, the one file is a page that says how to get the real one: a
 //! server without its page is still a whole server.
-#![expect(clippy::print_stdout, reason = "a build script talks to cargo on its standard output")]
 #![expect(clippy::disallowed_methods, reason = "a build script is configured by its environment")]
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
