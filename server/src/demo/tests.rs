@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::model::{Ask, ENTRIES, SERVICES, Step};
-use super::shop::OPERATIONS;
+use super::shop::operations;
 use super::span::{Kind, Span};
 use super::*;
 
@@ -23,7 +23,7 @@ fn the_tables_name_only_what_exists() {
         shop.operation(entry.service, entry.name);
     }
     let mut steps: Vec<&Step> = Vec::new();
-    for operation in OPERATIONS {
+    for operation in operations() {
         shop.service(operation.service);
         steps.extend(operation.steps);
     }
@@ -44,8 +44,7 @@ fn the_tables_name_only_what_exists() {
             _ => {}
         }
     }
-    let taken: HashSet<&str> = OPERATIONS
-        .iter()
+    let taken: HashSet<&str> = operations()
         .filter_map(|operation| match operation.ask {
             Ask::Topic(topic, _) | Ask::Batch(topic, _) => Some(topic),
             _ => None,

@@ -7,7 +7,7 @@ use storage::time::NANOS_PER_SECOND;
 
 use super::incident::Incident;
 use super::model::{Ask, ENTRIES, Operation, SERVICES};
-use super::shop::OPERATIONS;
+use super::shop::operations;
 use super::span::{Link, Span};
 use super::trace::{Message, Trace};
 
@@ -31,7 +31,7 @@ impl Shop {
     pub(super) fn new(seed: u64, rate: f64, origin: i64) -> Self {
         let services = SERVICES.iter().enumerate().map(|(index, service)| (service.name, index));
         let operations =
-            OPERATIONS.iter().map(|operation| ((operation.service, operation.name()), operation));
+            operations().map(|operation| ((operation.service, operation.name()), operation));
         let mut shop = Self {
             origin,
             seed,
@@ -102,7 +102,7 @@ impl Shop {
     fn batches(&self, random: &mut ChaCha8Rng, mut messages: Vec<Message>) -> Vec<Span> {
         messages.sort_by_key(|message| (message.topic, message.at, message.link.span));
         let mut spans = Vec::new();
-        for operation in OPERATIONS {
+        for operation in operations() {
             let Ask::Batch(topic, _) = operation.ask else { continue };
             let of_topic: Vec<&Message> =
                 messages.iter().filter(|message| message.topic == topic).collect();
@@ -149,8 +149,7 @@ impl Shop {
         &self,
         topic: &'static str,
     ) -> impl Iterator<Item = &'static Operation> + use<> {
-        OPERATIONS
-            .iter()
+        operations()
             .filter(move |operation| matches!(operation.ask, Ask::Topic(of, _) if of == topic))
     }
 }
