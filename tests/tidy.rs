@@ -1,6 +1,4 @@
 //! The rules that no compiler checks: which crate may use which, what may not be in the tree.
-#![expect(missing_docs, reason = "tests")]
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -27,6 +27,7 @@ pub(crate) fn run(arguments: &[&str]) -> String {
 }
 
 /// The folder of real data sets, or `None` (said aloud) where it is absent.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 pub(crate) fn data_sets() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "tests find their data by it")]
     let named = std::env::var("SPANLAKE_TEST_DATA").ok().map(PathBuf::from);
