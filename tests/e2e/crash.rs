@@ -56,9 +56,9 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
         let news = send_until_killed(server, next..until, pause, &unanswered(&journal));
         next = news.keys().map(|request| request.number + 1).max().unwrap_or(next).max(next);
         for (request, state) in news {
-            // An acknowledgement outranks an earlier silence, never the other way round.
+            // An acknowledgement outranks an earlier silence; a refusal does not: the first try may have been stored.
             let known = journal.entry(request).or_insert(state);
-            if *known == State::Unknown {
+            if state == State::Acknowledged {
                 *known = state;
             }
         }
