@@ -51,7 +51,8 @@ pub(crate) struct Hot {
 #[derive(Debug)]
 struct State {
     table: Arc<TableState>,
-    batches: Vec<Arc<SpanBatch>>,
+    /// Oldest first.
+    batches: Vec<HotBatch>,
     bytes: usize,
     rows: u64,
     through: WalSeq,
@@ -60,6 +61,13 @@ struct State {
     promotion: Promotion,
     /// The snapshot of this state, once somebody asked for it: hundreds of groups a second come in, few are read.
     snapshot: Option<Arc<Snapshot>>,
+}
+
+/// A batch and the position of the last entry of its group.
+#[derive(Debug)]
+struct HotBatch {
+    through: WalSeq,
+    batch: Arc<SpanBatch>,
 }
 
 impl Hot {
@@ -115,15 +123,16 @@ impl Hot {
         let frequent = state.promotion.finish();
         state.promote(&frequent);
         Sealed {
-            batches: state.batches.clone(),
+            batches: state.batches(),
             columns: Arc::clone(&state.columns),
             through: state.through,
         }
     }
 
-    /// One swap: `table`'s files appear, the first `batches` hot batches, which they contain, go.
-    pub(crate) fn replace(&self, batches: usize, table: Arc<TableState>) {
-        let flushed = self.lock().replace(batches, table);
+    /// One swap: `table`'s files appear, the hot batches that they contain go. Which ones those are, the log position
+    /// says that was committed with the files: also a flush whose answer was lost is found by it.
+    pub(crate) fn replace(&self, table: Arc<TableState>) {
+        let flushed = self.lock().replace(table);
         // Freed here and not under the lock: there may be hundreds of MiB.
         drop(flushed);
         self.changed();
@@ -190,7 +199,7 @@ impl State {
         assert!(through >= self.through, "groups become visible in order");
         self.through = through;
         for batch in batches {
-            self.batches.push(Arc::clone(batch));
+            self.batches.push(HotBatch { through, batch: Arc::clone(batch) });
             self.bytes += batch.bytes();
             self.rows += batch.rows() as u64;
             let frequent = self.promotion.count(batch);
@@ -218,27 +227,34 @@ impl State {
     }
 
     /// Returns the batches that went.
-    fn replace(&mut self, batches: usize, table: Arc<TableState>) -> Vec<Arc<SpanBatch>> {
-        let gone: Vec<Arc<SpanBatch>> = self.batches.drain(..batches).collect();
-        self.bytes -= gone.iter().map(|batch| batch.bytes()).sum::<usize>();
-        self.rows -= gone.iter().map(|batch| batch.rows() as u64).sum::<u64>();
+    fn replace(&mut self, table: Arc<TableState>) -> Vec<HotBatch> {
+        let in_files = self.batches.partition_point(|hot| hot.through <= table.wal_through);
+        let gone: Vec<HotBatch> = self.batches.drain(..in_files).collect();
+        self.bytes -= gone.iter().map(|hot| hot.batch.bytes()).sum::<usize>();
+        self.rows -= gone.iter().map(|hot| hot.batch.rows() as u64).sum::<u64>();
         self.table = table;
         self.snapshot = None;
         gone
     }
 
+    fn batches(&self) -> Vec<Arc<SpanBatch>> {
+        self.batches.iter().map(|hot| Arc::clone(&hot.batch)).collect()
+    }
+
     fn snapshot(&mut self, object_store: &Arc<dyn ObjectStore>) -> Arc<Snapshot> {
-        let snapshot = self.snapshot.get_or_insert_with(|| {
-            Arc::new(Snapshot {
-                version: self.table.version,
-                files: Arc::clone(&self.table.files),
-                hot: self.batches.clone().into(),
-                columns: Arc::clone(&self.columns),
-                schema: Arc::clone(&self.schema),
-                object_store: Arc::clone(object_store),
-            })
+        if let Some(snapshot) = &self.snapshot {
+            return Arc::clone(snapshot);
+        }
+        let snapshot = Arc::new(Snapshot {
+            version: self.table.version,
+            files: Arc::clone(&self.table.files),
+            hot: self.batches().into(),
+            columns: Arc::clone(&self.columns),
+            schema: Arc::clone(&self.schema),
+            object_store: Arc::clone(object_store),
         });
-        Arc::clone(snapshot)
+        self.snapshot = Some(Arc::clone(&snapshot));
+        snapshot
     }
 }
 

@@ -88,14 +88,9 @@ struct Figures {
 }
 
 impl Table {
-    /// Opens or creates the table of `config.tenant` at `config.location`. `log` is the id of the write-ahead log
-    /// whose position ([`TableState::wal_through`]) this process follows.
-    pub(crate) async fn open(config: &Config, log: Uuid, clock: Arc<dyn Clock>) -> Result<Self> {
-        Self::open_at(Place::open(config)?, config, log, clock).await
-    }
-
-    /// [`Self::open`] with stores made by the caller.
-    pub(crate) async fn open_at(
+    /// Opens or creates the table at `place`. `log` is the id of the write-ahead log whose position
+    /// ([`TableState::wal_through`]) this process follows.
+    pub(crate) async fn open(
         place: Place,
         config: &Config,
         log: Uuid,

@@ -1,4 +1,5 @@
 //! What tests of this crate share: a decoder whose requests say how many spans they are.
+mod failing;
 mod memory;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::entry::{Decode, Entry};
 use crate::schema::{AttributeColumns, AttributeScope, AttributeType, column, fixed_fields};
 use crate::time::TimeRange;
 
+pub(crate) use failing::FailingStore;
 pub(crate) use memory::{Fault, MemoryFolder};
 
 /// 2026-11-21T00:00:00Z.

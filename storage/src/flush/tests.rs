@@ -14,6 +14,7 @@ use super::*;
 use crate::batch::RestCount;
 use crate::config::Config;
 use crate::schema::fixed_fields;
+use crate::table::place::Place;
 use crate::time::{ManualClock, NANOS_PER_DAY, NANOS_PER_SECOND};
 
 /// 2026-11-21T00:00:00Z.
@@ -91,7 +92,8 @@ pub(crate) fn batch(spans: &[TestSpan], rest: Vec<RestCount>) -> Arc<SpanBatch> 
 }
 
 pub(crate) async fn open(config: &Config, clock: &Arc<ManualClock>) -> Table {
-    Table::open(config, Uuid::nil(), Arc::clone(clock) as _).await.unwrap()
+    let place = Place::open(config).unwrap();
+    Table::open(place, config, Uuid::nil(), Arc::clone(clock) as _).await.unwrap()
 }
 
 /// All rows of a live file, as text by column.

@@ -53,11 +53,11 @@ fn a_flush_swaps_batches_for_a_version_and_keeps_what_came_meanwhile() {
     let sealed = hot.seal();
     assert_eq!((sealed.batches.len(), sealed.through), (1, WalSeq(1)));
     push(&hot, 2, "7 1");
-    hot.replace(sealed.batches.len(), table(1));
+    hot.replace(table(1));
     let snapshot = hot.snapshot();
     assert_eq!((snapshot.version, visible(&hot)), (TableVersion(1), vec![7]));
     assert!(hot.is_dirty());
-    hot.replace(1, table(2));
+    hot.replace(table(2));
     assert_eq!((hot.bytes(), hot.rows(), hot.is_dirty()), (0, 0, false));
 }
 
@@ -87,7 +87,7 @@ async fn the_tail_gets_every_batch_with_its_position() {
     assert_eq!((seq, ids(&batch)), (WalSeq(4), vec![9]));
     assert!(changes.has_changed().unwrap());
     changes.mark_unchanged();
-    hot.replace(1, table(4));
+    hot.replace(table(4));
     assert!(changes.has_changed().unwrap());
 }
 

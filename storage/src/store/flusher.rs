@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::health::Health;
 use crate::error::{Error, Result};
 use crate::flush;
-use crate::hot::{Hot, Sealed};
+use crate::hot::Hot;
 use crate::lock::Lock;
 use crate::retain::Receipt;
 use crate::table::Table;
@@ -119,11 +119,10 @@ impl Flusher {
 
     async fn flush(&self) -> Result<()> {
         if self.hot.is_dirty() {
-            let sealed = self.hot.seal();
-            let flushed = self.write(&sealed).await;
+            let flushed = self.write().await;
             self.health.flushed(&flushed);
             flushed?;
-            self.hot.replace(sealed.batches.len(), self.table.state());
+            self.publish_table();
         }
         // Also without new spans: segments may be left from a trim that failed, or from before a restart.
         if self.wal.status().bytes_used() > 0 {
@@ -133,7 +132,11 @@ impl Flusher {
     }
 
     /// Files and commit. A panic in there (a mistake of ours) is a failed flush: the log keeps everything.
-    async fn write(&self, sealed: &Sealed) -> Result<()> {
+    async fn write(&self) -> Result<()> {
+        // A flush before may have been committed though its answer was lost: what it holds is not written again.
+        self.table.refresh().await?;
+        self.publish_table();
+        let sealed = self.hot.seal();
         let flush = flush::flush(&self.table, &sealed.batches, &sealed.columns, sealed.through);
         AssertUnwindSafe(flush).catch_unwind().await.unwrap_or_else(|_| {
             let source = "it panicked".into();
@@ -175,8 +178,8 @@ impl Flusher {
         self.publish_table();
     }
 
-    /// The hot batches stay; only the table is newer.
+    /// The newest table becomes visible, and the hot batches that it holds go.
     fn publish_table(&self) {
-        self.hot.replace(0, self.table.state());
+        self.hot.replace(self.table.state());
     }
 }

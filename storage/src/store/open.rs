@@ -16,6 +16,7 @@ use crate::flush;
 use crate::hot::{Hot, Publisher};
 use crate::lock::Lock;
 use crate::table::Table;
+use crate::table::place::Place;
 use crate::time::Clock;
 use crate::wal::{self, Disk, Folder, Parts, Recent, Recovery, Replay, Settings, Status, Wal};
 
@@ -43,15 +44,17 @@ pub(super) async fn open(
     folders: Folders,
 ) -> Result<Store> {
     let folder: Arc<dyn Folder> = Arc::new(Disk::new(&folders.wal));
-    open_with(config, decode, clock, (folder, folders.locks)).await
+    let place = Place::open(&config)?;
+    open_with(config, decode, clock, (folder, folders.locks), place).await
 }
 
-/// As [`open`], over any folder for the log.
+/// As [`open`], over any folder for the log and any place for the table.
 pub(super) async fn open_with(
     config: Config,
     decode: Arc<dyn Decode>,
     clock: Arc<dyn Clock>,
     (folder, locks): (Arc<dyn Folder>, Vec<Lock>),
+    place: Place,
 ) -> Result<Store> {
     if config.durability == Durability::Os {
         tracing::warn!(
@@ -59,7 +62,7 @@ pub(super) async fn open_with(
         );
     }
     let log = wal::open_id(&*folder)?;
-    let table = Arc::new(Table::open(&config, log, Arc::clone(&clock)).await?);
+    let table = Arc::new(Table::open(place, &config, log, Arc::clone(&clock)).await?);
     let hot = Arc::new(Hot::new(table.state(), table.object_store(), config.flush_bytes));
     let status = Arc::new(Status::default());
     let locks = Arc::new(locks);
@@ -110,7 +113,7 @@ impl Opened {
     async fn flush(&self) -> Result<()> {
         let sealed = self.hot.seal();
         flush::flush(&self.table, &sealed.batches, &sealed.columns, sealed.through).await?;
-        self.hot.replace(sealed.batches.len(), self.table.state());
+        self.hot.replace(self.table.state());
         Ok(())
     }
 

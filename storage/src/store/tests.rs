@@ -1,9 +1,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+
 use super::*;
 use crate::config::Location;
-use crate::testing::{CountDecode, DAY, Fault, MemoryFolder, entry, ids};
+use crate::table::place::Place;
+use crate::testing::{CountDecode, DAY, FailingStore, Fault, MemoryFolder, entry, ids};
 use crate::time::ManualClock;
 
 fn config(root: &Path) -> Config {
@@ -22,9 +26,19 @@ async fn open(config: &Config) -> Result<Store> {
 
 /// With the log in a folder that can fail.
 async fn open_in(config: &Config, folder: &MemoryFolder) -> Result<Store> {
+    open_at(config, folder, Place::open(config)?).await
+}
+
+async fn open_at(config: &Config, folder: &MemoryFolder, place: Place) -> Result<Store> {
     let clock = Arc::new(ManualClock::at(DAY));
-    let folder = Arc::new(folder.clone());
-    open::open_with(config.clone(), Arc::new(CountDecode), clock, (folder, Vec::new())).await
+    let parts = (Arc::new(folder.clone()) as _, Vec::new());
+    open::open_with(config.clone(), Arc::new(CountDecode), clock, parts, place).await
+}
+
+/// A table in `store`.
+fn place(store: Arc<dyn ObjectStore>) -> Place {
+    let url = url::Url::parse("memory:///default/").unwrap();
+    Place::at(store, &object_store::path::Path::from("default"), &url).unwrap()
 }
 
 /// Ends the tasks as a kill would: without a flush.
@@ -235,6 +249,41 @@ async fn damage_in_the_log_is_counted_and_shown_and_the_rest_is_served() {
     let store = open_in(&config, &folder).await.unwrap();
     assert_eq!((store.ready(), file_rows(&store)), (Ok(()), 3));
     store.close().await.unwrap();
+}
+
+/// Scenario: a commit took effect, its answer was lost and could not be read again. Guarantees: each span once, in
+/// whichever order more spans and other commits come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flush_whose_answer_was_lost_is_found_and_the_next_one_goes_on() {
+    for other_commit_between in [false, true] {
+        let root = tempfile::tempdir().unwrap();
+        let config = config(root.path());
+        let folder = MemoryFolder::default();
+        let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let failing = FailingStore::over(&inner);
+        let store = open_at(&config, &folder, place(Arc::clone(&failing) as _)).await.unwrap();
+        store.append(entry("1 2")).await.unwrap();
+        failing.fail_change(2, true); // data file, sidecar, commit
+        failing.fail_reads(true);
+        store.flush().await.unwrap_err();
+        store.append(entry("3 4")).await.unwrap();
+        store.flush().await.unwrap_err();
+        assert_eq!((hot_ids(&store).len(), file_rows(&store)), (6, 0));
+
+        failing.fail_reads(false);
+        if other_commit_between {
+            store.set_ttl(None).await.unwrap();
+            assert_eq!((hot_ids(&store), file_rows(&store)), (vec![3, 4, 5, 6], 2));
+        }
+        store.flush().await.unwrap();
+        assert_eq!((hot_ids(&store).len(), file_rows(&store)), (0, 6));
+        assert_eq!((store.shared.wal.status().bytes_used(), store.ready()), (0, Ok(())));
+        kill(store).await;
+
+        let store = open_at(&config, &folder.after_kill(), place(inner)).await.unwrap();
+        assert_eq!((hot_ids(&store).len(), file_rows(&store)), (0, 6));
+        store.close().await.unwrap();
+    }
 }
 
 /// Scenario: each step of the log dies in turn, flushes into real files in between. Guarantees: every acknowledged request once.

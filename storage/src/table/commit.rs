@@ -115,13 +115,23 @@ impl Table {
     /// # Errors
     /// [`Error::Table`] where a lost flush turns out to hold a part of it: [`Table::state`] then says up to where.
     pub(crate) async fn has_committed(&self, through: WalSeq) -> Result<bool> {
+        let before = self.state().wal_through;
+        self.refresh().await?;
+        let now = self.state().wal_through;
+        covers(before, now, through)?;
+        Ok(through.0 > 0 && now >= through)
+    }
+
+    /// Reads the log again where the answer to a commit was lost: afterwards [`Table::state`] holds it, if it was made.
+    ///
+    /// # Errors
+    /// The log could not be read.
+    pub(crate) async fn refresh(&self) -> Result<()> {
         let mut ledger = self.ledger.lock().await;
         if ledger.behind {
-            let before = self.state().wal_through;
             self.catch_up(&mut ledger).await?;
-            covers(before, self.state().wal_through, through)?;
         }
-        Ok(through.0 > 0 && self.state().wal_through >= through)
+        Ok(())
     }
 
     /// Commits what a flush has written: files, new attribute columns, log position.

@@ -1,120 +1,15 @@
-use std::ops::Range;
-use std::sync::atomic::{AtomicI64, Ordering};
-
-use async_trait::async_trait;
-use bytes::Bytes;
 use chrono::NaiveDate;
 use futures::StreamExt;
-use futures::stream::BoxStream;
+use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult,
-};
 
 use super::*;
 use crate::flush::flush;
 use crate::flush::tests::{DAY, batch, span};
 use crate::id::TraceId;
+use crate::testing::FailingStore;
 use crate::time::{ManualClock, NANOS_PER_DAY, NANOS_PER_SECOND};
-
-/// Fails one write or deletion, before or after it took effect, as a network does.
-#[derive(Debug)]
-struct FailingStore {
-    inner: Arc<dyn ObjectStore>,
-    /// Changes that still succeed; below zero, all do.
-    left: AtomicI64,
-    after: bool,
-}
-
-impl FailingStore {
-    fn healthy(inner: &Arc<dyn ObjectStore>) -> Arc<Self> {
-        Arc::new(Self { inner: Arc::clone(inner), left: AtomicI64::new(-1), after: false })
-    }
-
-    fn is_now(&self) -> bool {
-        self.left.load(Ordering::Relaxed) >= 0 && self.left.fetch_sub(1, Ordering::Relaxed) == 0
-    }
-
-    fn error() -> object_store::Error {
-        object_store::Error::Generic { store: "FailingStore", source: "planted".into() }
-    }
-}
-
-impl std::fmt::Display for FailingStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FailingStore")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for FailingStore {
-    async fn put_opts(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> object_store::Result<PutResult> {
-        let fails = self.is_now();
-        if fails && !self.after {
-            return Err(Self::error());
-        }
-        let result = self.inner.put_opts(location, payload, options).await;
-        if fails { Err(Self::error()) } else { result }
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        options: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(location, options).await
-    }
-
-    async fn get_opts(
-        &self,
-        location: &Path,
-        options: GetOptions,
-    ) -> object_store::Result<GetResult> {
-        self.inner.get_opts(location, options).await
-    }
-
-    async fn get_ranges(
-        &self,
-        location: &Path,
-        ranges: &[Range<u64>],
-    ) -> object_store::Result<Vec<Bytes>> {
-        self.inner.get_ranges(location, ranges).await
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, object_store::Result<Path>>,
-    ) -> BoxStream<'static, object_store::Result<Path>> {
-        if self.is_now() && !self.after {
-            return futures::stream::once(async { Err(Self::error()) }).boxed();
-        }
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(
-        &self,
-        from: &Path,
-        to: &Path,
-        options: CopyOptions,
-    ) -> object_store::Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-}
 
 fn memory() -> Arc<dyn ObjectStore> {
     Arc::new(InMemory::new())
@@ -128,7 +23,7 @@ async fn open_as(store: Arc<dyn ObjectStore>, clock: &Arc<ManualClock>, log: Uui
     let url = url::Url::parse("memory:///default/").unwrap();
     let place = Place::at(store, &Path::from("default"), &url).unwrap();
     let config = Config::in_folder("unused");
-    Table::open_at(place, &config, log, Arc::clone(clock) as _).await.unwrap()
+    Table::open(place, &config, log, Arc::clone(clock) as _).await.unwrap()
 }
 
 fn clock() -> Arc<ManualClock> {
@@ -160,9 +55,9 @@ async fn a_write_that_fails_anywhere_in_a_flush_leaves_each_span_once() {
     for (change, after) in (0..6).flat_map(|change| [(change, false), (change, true)]) {
         let (inner, clock) = (memory(), clock());
         drop(open(Arc::clone(&inner), &clock).await);
-        let store = Arc::new(FailingStore { after, ..failing_later(&inner) });
+        let store = FailingStore::over(&inner);
         let table = open(Arc::clone(&store) as _, &clock).await;
-        store.left.store(change, Ordering::Relaxed);
+        store.fail_change(change, after);
         let first = flush_two(&table, 7, 3).await;
         // A commit whose answer was lost is found by reading it back.
         assert_eq!(first.is_ok(), change == 5 || (change == 4 && after), "{change} {after}");
@@ -176,10 +71,6 @@ async fn a_write_that_fails_anywhere_in_a_flush_leaves_each_span_once() {
         let reopened = open(inner, &clock).await;
         assert_eq!((rows(&reopened), reopened.state().wal_through), (2, WalSeq(3)));
     }
-}
-
-fn failing_later(inner: &Arc<dyn ObjectStore>) -> FailingStore {
-    FailingStore { inner: Arc::clone(inner), left: AtomicI64::new(-1), after: false }
 }
 
 #[tokio::test]
@@ -263,7 +154,10 @@ async fn a_checkpoint_holds_files_tags_position_and_columns() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::in_folder(folder.path());
     let clock = clock();
-    let table = Table::open(&config, Uuid::nil(), Arc::clone(&clock) as _).await.unwrap();
+    let table =
+        Table::open(Place::open(&config).unwrap(), &config, Uuid::nil(), Arc::clone(&clock) as _)
+            .await
+            .unwrap();
     for seq in 1..=50 {
         flush_two(&table, u128::from(seq), seq).await.unwrap();
     }
@@ -273,7 +167,8 @@ async fn a_checkpoint_holds_files_tags_position_and_columns() {
     for version in 0..50 {
         std::fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();
     }
-    let reopened = Table::open(&config, Uuid::nil(), clock as _).await.unwrap();
+    let reopened =
+        Table::open(Place::open(&config).unwrap(), &config, Uuid::nil(), clock as _).await.unwrap();
     let (before, after) = (table.state(), reopened.state());
     assert_eq!(after.wal_through, WalSeq(50));
     assert_eq!(after.columns.as_slice(), before.columns.as_slice());
@@ -288,9 +183,9 @@ async fn a_checkpoint_holds_files_tags_position_and_columns() {
 #[tokio::test]
 async fn a_file_of_a_flush_that_never_committed_is_deleted_when_it_is_old() {
     let (inner, clock) = (memory(), clock());
-    let store = FailingStore::healthy(&inner);
+    let store = FailingStore::over(&inner);
     let table = open(Arc::clone(&store) as _, &clock).await;
-    store.left.store(3, Ordering::Relaxed);
+    store.fail_change(3, false);
     flush_two(&table, 1, 1).await.unwrap_err();
     assert_eq!(objects(&inner, "date=2026-11-21").await, 1);
     let far = i64::MAX / 2; // objects in memory carry the machine's time

@@ -130,7 +130,7 @@ impl Rig {
         let sealed = self.hot.seal();
         self.disk.table.extend(sealed.batches.iter().flat_map(|batch| ids(batch)));
         self.disk.committed = sealed.through.0;
-        self.hot.replace(sealed.batches.len(), table_state(sealed.through.0));
+        self.hot.replace(table_state(sealed.through.0));
         sealed.through
     }
 
