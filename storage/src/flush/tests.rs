@@ -1,3 +1,5 @@
+mod round_trip;
+
 use std::sync::Arc;
 
 use arrow::array::{
