@@ -72,6 +72,8 @@ impl From<arrow::error::ArrowError> for Error {
 const DAMAGED: &str = "a stored file is damaged; its name is in the server's log. A query that leaves out its time range still works";
 const MEMORY: &str = "the query needs more memory than one query may use; narrow the time range, select fewer columns, \
                       or aggregate before joining";
+const DIVISION: &str = "division by zero; use nullif(divisor, 0)";
+const OVERFLOW: &str = "a number became too large; cast to DOUBLE first";
 const MISTAKE: &str =
     "this is a mistake in Spanlake, not in the query; please report it with the request id";
 
@@ -88,7 +90,7 @@ fn classify(root: &DataFusionError) -> (Kind, String) {
         E::Plan(text) | E::Configuration(text) | E::Execution(text) => (Kind::Invalid, short(text)),
         E::NotImplemented(text) => (Kind::Invalid, format!("not supported: {}", short(text))),
         E::ResourcesExhausted(_) => (Kind::Busy, MEMORY.into()),
-        E::ParquetError(_) => (Kind::Corrupt, DAMAGED.into()),
+        E::ParquetError(error) => parquet_error(error),
         E::ArrowError(error, _) => arrow_error(error),
         E::ObjectStore(error) => object_store_error(error),
         E::IoError(_) => (Kind::Unavailable, "stored spans cannot be read now; try again".into()),
@@ -97,18 +99,45 @@ fn classify(root: &DataFusionError) -> (Kind, String) {
     }
 }
 
+/// A condition that is checked while a file is read fails inside the reader, which keeps only its text.
+const IN_CONDITION: &str = "Error evaluating filter predicate: ";
+
+/// The statement's mistake in such a text (a debug text: `Execution("...")`), if it is one.
+fn in_condition(text: &str) -> Option<(Kind, String)> {
+    let (_, cause) = text.split_once(IN_CONDITION)?;
+    if cause.contains("ResourcesExhausted") {
+        return Some((Kind::Busy, MEMORY.into()));
+    }
+    if cause.contains("DivideByZero") {
+        return Some((Kind::Invalid, DIVISION.into()));
+    }
+    if cause.contains("ArithmeticOverflow") {
+        return Some((Kind::Invalid, OVERFLOW.into()));
+    }
+    let words = cause.split_once("(\"").map_or(cause, |(_, words)| words);
+    let words = words.split("\")").next().unwrap_or(words);
+    Some((Kind::Invalid, format!("a condition cannot be checked: {}", short(words))))
+}
+
+fn parquet_error(error: &parquet::errors::ParquetError) -> (Kind, String) {
+    in_condition(&error.to_string()).unwrap_or_else(|| (Kind::Corrupt, DAMAGED.into()))
+}
+
 fn arrow_error(error: &arrow::error::ArrowError) -> (Kind, String) {
     use arrow::error::ArrowError as E;
     match error {
-        E::ParquetError(_) => (Kind::Corrupt, DAMAGED.into()),
+        E::ParquetError(text) => {
+            in_condition(text).unwrap_or_else(|| (Kind::Corrupt, DAMAGED.into()))
+        }
         E::ExternalError(error) => external(error.as_ref()),
+        E::ComputeError(text) if text.starts_with(IN_CONDITION) => {
+            in_condition(text).unwrap_or_else(|| (Kind::Invalid, short(text)))
+        }
         E::CastError(_) | E::ComputeError(_) | E::ParseError(_) => {
             (Kind::Invalid, short(&error.to_string()))
         }
-        E::DivideByZero => (Kind::Invalid, "division by zero; use nullif(divisor, 0)".into()),
-        E::ArithmeticOverflow(_) => {
-            (Kind::Invalid, "a number became too large; cast to DOUBLE first".into())
-        }
+        E::DivideByZero => (Kind::Invalid, DIVISION.into()),
+        E::ArithmeticOverflow(_) => (Kind::Invalid, OVERFLOW.into()),
         E::InvalidArgumentError(text) => (Kind::Invalid, short(text)),
         _ => (Kind::Internal, MISTAKE.into()),
     }
@@ -134,8 +163,11 @@ fn external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> (Kind, S
     if let Some(error) = error.downcast_ref::<parquet::errors::ParquetError>() {
         return match error {
             parquet::errors::ParquetError::External(inner) => external(inner.as_ref()),
-            _ => (Kind::Corrupt, DAMAGED.into()),
+            other => parquet_error(other),
         };
+    }
+    if let Some(error) = error.downcast_ref::<arrow::error::ArrowError>() {
+        return arrow_error(error);
     }
     if let Some(error) = error.downcast_ref::<DataFusionError>() {
         return classify(error.find_root());

@@ -13,6 +13,8 @@ mod fixture;
 pub mod function;
 mod histogram;
 mod quantile;
+#[cfg(test)]
+mod slt;
 pub mod spans;
 mod sql;
 pub mod view;

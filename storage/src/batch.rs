@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use crate::schema::{AttributeScope, AttributeType};
 use crate::time::TimeRange;
 
-/// How often an attribute without a column of its own occurred in a batch.
+/// How often an attribute lay in the JSON of a batch: it has no column, or a column of another type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestCount {
     /// Span or resource.

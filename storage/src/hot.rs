@@ -216,10 +216,16 @@ impl State {
             return;
         }
         let mut columns = (*self.columns).clone();
+        let mut added = false;
         for attribute in frequent {
+            // One that has a column already came often with values of another type: they stay in the JSON.
             if columns.add(attribute.scope, &attribute.key, attribute.kind) {
                 tracing::info!(attribute = attribute.key, "attribute gets a column");
+                added = true;
             }
+        }
+        if !added {
+            return;
         }
         self.schema = read_schema(&columns);
         self.columns = Arc::new(columns);

@@ -254,6 +254,8 @@ impl<'c> Builder<'c> {
         let data = self.data[position].get_or_insert_with(|| Data::new(kind));
         if let Some(scalar) = data.scalar(value, limit) {
             self.resource.values.push((position, scalar));
+        } else if let Some(kind) = column_type(value) {
+            self.resource.rest.push((index, kind));
         }
     }
 

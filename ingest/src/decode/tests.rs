@@ -138,6 +138,8 @@ fn listed_attributes_go_to_columns_and_others_are_counted() {
     assert_eq!(
         batch.rest(),
         [
+            // A value of another type than its column: readers must look for it in the JSON.
+            count(AttributeScope::Span, "http.response.status_code", string, 1),
             count(AttributeScope::Span, "own.key", double, 1),
             // `service.name` has a fixed column, not an attribute column.
             count(AttributeScope::Resource, "own.resource", string, 3)

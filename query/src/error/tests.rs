@@ -52,3 +52,16 @@ fn errors_of_ours_come_through_unchanged() {
 fn long_texts_are_cut_between_characters() {
     assert!(short(&"ä".repeat(1_000)).len() <= MESSAGE_BYTES_MAX + 3);
 }
+
+#[test]
+fn a_condition_that_fails_inside_a_file_is_no_damage() {
+    let within = |cause: &str| {
+        let text = format!("{IN_CONDITION}{cause}");
+        let inner =
+            parquet::errors::ParquetError::External(Box::new(ArrowError::ComputeError(text)));
+        DataFusionError::ParquetError(Box::new(inner))
+    };
+    check(within("Execution(\"repeat makes too much\")"), Kind::Invalid, "repeat makes too much");
+    check(within("ArrowError(DivideByZero, None)"), Kind::Invalid, "division by zero");
+    check(within("ResourcesExhausted(\"/a\")"), Kind::Busy, "narrow");
+}

@@ -87,9 +87,9 @@ impl Keys {
         index
     }
 
-    /// Counts of the keys that have no column.
+    /// Counts of what lies in the JSON: keys without a column, and values that are not of their column's type.
     pub(super) fn rest(&self) -> impl Iterator<Item = RestCount> {
-        self.slots.iter().filter(|slot| slot.column.is_none()).flat_map(move |slot| {
+        self.slots.iter().flat_map(move |slot| {
             let counts = TYPES.iter().zip(slot.spans).filter(|(_, spans)| *spans > 0);
             counts.filter_map(move |(kind, spans)| {
                 let key = String::from_utf8_lossy(&slot.key).into_owned();
