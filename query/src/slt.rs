@@ -158,7 +158,6 @@ fn shown(cell: &str) -> String {
 
 #[tokio::test]
 async fn statements_give_the_same_rows_wherever_spans_lie() {
-    #[expect(clippy::disallowed_methods, reason = "tests are told by it to update their files")]
     let update = std::env::var_os("UPDATE_EXPECT").is_some();
     let paths = statements();
     assert!(paths.len() >= 10, "{paths:?}");
