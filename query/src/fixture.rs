@@ -189,6 +189,7 @@ impl Table {
         self.files.push(Arc::new(DataFile {
             path,
             bytes: size,
+            checksum: None,
             rows: batch.rows() as u64,
             date,
             start: batch.start(),

@@ -2,10 +2,13 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 use chrono::NaiveDate;
-use object_store::ObjectStore;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::batch::SpanBatch;
+use crate::error::{Error, Result};
 use crate::id::{TableVersion, TraceId};
 use crate::schema::{AttributeColumns, AttributeScope};
 use crate::time::TimeRange;
@@ -17,6 +20,8 @@ pub struct DataFile {
     pub path: String,
     /// Size on disk.
     pub bytes: u64,
+    /// XXH3-128 of its bytes, where the log says: other engines' files have none.
+    pub checksum: Option<u128>,
     /// Number of spans.
     pub rows: u64,
     /// Partition.
@@ -37,6 +42,31 @@ pub struct DataFile {
 }
 
 impl DataFile {
+    /// Reads the whole file from [`Snapshot::object_store`] and compares it with what the log says: size and checksum.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where it is not as it was written; otherwise it could not be read.
+    pub async fn read_checked(&self, store: &dyn ObjectStore) -> Result<Bytes> {
+        let failed = |source| {
+            let path = self.path.clone();
+            Error::ObjectStore { step: "read data file", path, source }
+        };
+        let path = Path::parse(&self.path).map_err(|error| failed(error.into()))?;
+        let bytes = store.get(&path).await.map_err(failed)?.bytes().await.map_err(failed)?;
+        let corrupt = |detail| Error::Corrupt { path: self.path.clone(), detail };
+        if bytes.len() as u64 != self.bytes {
+            let (found, expected) = (bytes.len(), self.bytes);
+            return Err(corrupt(format!("{found} bytes long where the table says {expected}")));
+        }
+        let found = xxhash_rust::xxh3::xxh3_128(&bytes);
+        match self.checksum {
+            Some(expected) if expected != found => {
+                Err(corrupt(format!("checksum {found:032x} where the table says {expected:032x}")))
+            }
+            _ => Ok(bytes),
+        }
+    }
+
     /// False only where the file certainly holds no span of this trace.
     pub fn may_hold_trace(&self, trace: &TraceId) -> bool {
         self.traces.as_ref().is_none_or(|filter| filter.may_contain(trace))

@@ -22,7 +22,7 @@ use crate::words;
   spanlake doctor
   spanlake doctor --scrub --data s3://bucket/traces --format json")]
 pub(crate) struct Doctor {
-    /// Read every file to its last row
+    /// Read every file to its last row, and compare it with its checksum
     #[arg(long)]
     scrub: bool,
     /// How to print
@@ -75,7 +75,11 @@ async fn examine(config: &Config, scrub: bool) -> anyhow::Result<Findings> {
         }
     }
     let files = snapshot.files.len();
-    let how = if scrub { "every row read" } else { "sizes compared; --scrub reads every row" };
+    let how = if scrub {
+        "every checksum compared, every row read"
+    } else {
+        "sizes compared; --scrub reads every row"
+    };
     let words =
         format!("{files} with {} spans, {} ({how})", words::count(rows), words::bytes(bytes));
     findings.facts.push(("files", words));
@@ -96,7 +100,11 @@ async fn check(store: &Arc<dyn ObjectStore>, file: &DataFile, scrub: bool) -> an
     if !scrub {
         return Ok(());
     }
-    let bytes = store.get(&path).await?.bytes().await.context("cannot be read")?;
+    let bytes = file.read_checked(store).await.map_err(|error| match error {
+        // Whoever prints it names the file.
+        storage::Error::Corrupt { detail, .. } => anyhow::anyhow!(detail),
+        other => anyhow::Error::from(other).context("cannot be read"),
+    })?;
     let expected = file.rows;
     let read = tokio::task::spawn_blocking(move || count_rows(bytes)).await??;
     anyhow::ensure!(read == expected, "{read} spans where the table says {expected}");

@@ -361,6 +361,7 @@ pub(super) fn data_file(add: &Add) -> Result<DataFile> {
     Ok(DataFile {
         path: add.path.clone(),
         bytes: u64::try_from(add.size).unwrap_or(0),
+        checksum: tag(TAG_CHECKSUM).and_then(|digits| u128::from_str_radix(&digits, 16).ok()),
         rows: stats.rows,
         date,
         start: stats.start.unwrap_or(whole_day),

@@ -195,3 +195,26 @@ async fn a_file_of_a_flush_that_never_committed_is_deleted_when_it_is_old() {
     assert_eq!(objects(&inner, "_sidecars").await, 0);
     assert_eq!(objects(&inner, "_delta_log").await, 1);
 }
+
+#[tokio::test]
+async fn a_file_that_changed_is_found_by_its_checksum() {
+    let (store, clock) = (memory(), clock());
+    flush_two(&open(Arc::clone(&store), &clock).await, 1, 1).await.unwrap();
+    let table = open(Arc::clone(&store), &clock).await;
+    let file = Arc::clone(&table.state().files[0]);
+    let place = table.object_store();
+    let whole = file.read_checked(&*place).await.unwrap();
+    assert!(file.checksum.is_some() && whole.len() as u64 == file.bytes);
+    let path = Path::from(file.path.as_str());
+    let mut flipped = whole.to_vec();
+    flipped[whole.len() / 2] ^= 1;
+    for (damaged, words) in [(flipped, "checksum"), (whole[1..].to_vec(), "bytes long")] {
+        place.put(&path, damaged.into()).await.unwrap();
+        let error = file.read_checked(&*place).await.unwrap_err();
+        assert_eq!(error.kind(), crate::Kind::Corrupt);
+        assert!(error.to_string().contains(&file.path) && error.to_string().contains(words));
+    }
+    place.delete(&path).await.unwrap();
+    let error = file.read_checked(&*place).await.unwrap_err();
+    assert_eq!(error.kind(), crate::Kind::NotFound);
+}
