@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -123,10 +123,12 @@ fn below(path: &Path, files: &mut Vec<Input>) -> std::io::Result<()> {
 /// The table cannot be opened (a server holds it: use `--server`) or stops taking spans.
 pub(crate) async fn store(plan: Plan, config: &Config) -> anyhow::Result<Summary> {
     // History is welcome; what the TTL says about it is told at the end.
-    let holding = Config {
-        storage: storage::Config { ttl: None, ..config.storage.clone() },
-        ..config.clone()
-    };
+    let mut storage = storage::Config { ttl: None, ..config.storage.clone() };
+    if !plan.again && !plan.shift_to_now {
+        // What a power cut took from the journal is recognised by the log, however late the import goes on.
+        storage.dedup_window = Duration::MAX;
+    }
+    let holding = Config { storage, ..config.clone() };
     let store = crate::running::open_store(&holding).await.map_err(|error| {
         match error.root_cause().downcast_ref::<storage::Error>() {
             Some(storage::Error::Locked { .. }) => error.context(

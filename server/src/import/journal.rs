@@ -1,10 +1,16 @@
 //! What was imported, by content: 16 bytes a piece, appended once the piece is durable.
+//!
+//! A power cut may take the last [`UNSYNCED_MAX`] entries, never a piece: those pieces come again, and the table's
+//! write-ahead log recognises them ([`super::store`] opens it with a window that never ends).
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::Context;
+
+/// Entries that a power cut may take. Pieces have a megabyte or so: a sync every few seconds.
+const UNSYNCED_MAX: usize = 256;
 
 /// xxh3-128 of a piece as it stood in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +27,7 @@ impl Fingerprint {
 pub(super) struct Journal {
     file: File,
     known: HashSet<Fingerprint>,
+    unsynced: usize,
 }
 
 impl Journal {
@@ -45,7 +52,7 @@ impl Journal {
             .collect();
         file.set_len(whole as u64)?;
         std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))?;
-        Ok(Self { file, known })
+        Ok(Self { file, known, unsynced: 0 })
     }
 
     pub(super) fn has(&self, fingerprint: Fingerprint) -> bool {
@@ -60,6 +67,10 @@ impl Journal {
         if self.known.insert(fingerprint) {
             let entry = fingerprint.0.to_le_bytes();
             self.file.write_all(&entry).context("note what was imported")?;
+            self.unsynced += 1;
+        }
+        if self.unsynced >= UNSYNCED_MAX {
+            self.sync()?;
         }
         Ok(())
     }
@@ -69,6 +80,8 @@ impl Journal {
     /// # Errors
     /// The disk refused.
     pub(super) fn sync(&mut self) -> anyhow::Result<()> {
-        self.file.sync_all().context("note what was imported")
+        self.file.sync_all().context("note what was imported")?;
+        self.unsynced = 0;
+        Ok(())
     }
 }

@@ -61,6 +61,22 @@ async fn a_file_is_stored_once_however_often_it_is_imported() {
     assert_eq!(rows(&config).await, SPANS);
 }
 
+/// Scenario: a power cut took the journal's entries. Guarantees: the import goes on and stores nothing twice, also
+/// where the table's own window for retries has passed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_lost_its_journal_stores_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("spans.jsonl");
+    std::fs::write(&file, lines()).unwrap();
+    let mut config = config(folder.path());
+    config.storage.dedup_window = Duration::ZERO;
+    store(plan(&file), &config).await.unwrap();
+    std::fs::remove_file(config.private_dir().join("imports.journal")).unwrap();
+    let summary = store(plan(&file), &config).await.unwrap();
+    assert_eq!((summary.known_pieces, summary.failed.len()), (0, 0));
+    assert_eq!(rows(&config).await, SPANS);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_none_fails_alone() {
     let folder = tempfile::tempdir().unwrap();
