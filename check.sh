@@ -29,7 +29,7 @@ say "tests"
 cargo test --workspace
 
 say "documents"
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
 say "page in a browser"
 (cd web/ui && npm run --silent test:browser -- --server-binary "$target/debug/spanlake")

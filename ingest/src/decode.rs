@@ -1,8 +1,8 @@
 //! Bytes -> [`SpanBatch`], straight into Arrow builders.
 //!
 //! Every format is walked once by the door (to count what it holds) and once by the store's group (to build columns),
-//! by the same function: the walk is generic over a [`sink::Sink`], and which spans are kept is decided in
-//! [`sink::admit`] alone. So the two never disagree.
+//! by the same function: the walk is generic over a `sink::Sink`, and which spans are kept is decided in
+//! `sink::admit` alone. So the two never disagree.
 pub(crate) mod builder;
 pub(crate) mod census;
 pub(crate) mod json;

@@ -1,4 +1,4 @@
-//! Builds one [`SpanBatch`] from the spans of many requests: no copy of a span, strings that repeat stored once.
+//! Builds one [`storage::SpanBatch`] from the spans of many requests: no copy of a span, strings that repeat stored once.
 //!
 //! What a whole resource or scope shares (service, resource JSON, scope name) is kept as ranges of rows; what few spans
 //! have as pairs of row and value. All becomes plain Arrow columns in [`Builder::finish`].

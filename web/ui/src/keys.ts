@@ -22,13 +22,13 @@ export interface KeyActions {
 export function useKeys(state: State, actions: KeyActions): void {
   const current = useRef({ state, actions });
   current.current = { state, actions };
-  const waiting = useRef(0);
+  const waiting = useRef(-Infinity);
   useEffect(() => {
     const pressed = (event: KeyboardEvent): void => {
       if (event.key === "Escape") current.current.actions.close();
       if (event.metaKey || event.ctrlKey || event.altKey || isTyping(event.target)) return;
       if (performance.now() - waiting.current < 1500) {
-        waiting.current = 0;
+        waiting.current = -Infinity;
         const page = PAGE_KEYS.find(([key]) => key === event.key)?.[1];
         if (page) {
           event.preventDefault();
