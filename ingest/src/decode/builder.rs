@@ -254,7 +254,7 @@ impl<'c> Builder<'c> {
         let data = self.data[position].get_or_insert_with(|| Data::new(kind));
         if let Some(scalar) = data.scalar(value, limit) {
             self.resource.values.push((position, scalar));
-        } else if let Some(kind) = column_type(value) {
+        } else if let Some(kind) = rest_type(Some(kind), value) {
             self.resource.rest.push((index, kind));
         }
     }
@@ -520,9 +520,19 @@ impl Data {
 }
 
 fn count_rest(slot: &mut Slot, value: Value<'_>) {
-    if let Some(kind) = column_type(value) {
+    if let Some(kind) = rest_type(slot.column.map(|(_, kind)| kind), value) {
         slot.spans[type_index(kind)] += 1;
     }
+}
+
+/// How a value in the JSON is counted. A list, map or bytes count only beside a column, where readers must know of
+/// them: as a type that is not the column's, so that nothing tries to move them there.
+#[inline]
+fn rest_type(column: Option<AttributeType>, value: Value<'_>) -> Option<AttributeType> {
+    column_type(value).or_else(|| match column? {
+        AttributeType::String => Some(AttributeType::Int),
+        _ => Some(AttributeType::String),
+    })
 }
 
 /// The column type that could hold the value.
