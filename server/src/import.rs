@@ -137,6 +137,7 @@ pub(crate) async fn store(plan: Plan, config: &Config) -> anyhow::Result<Summary
             _ => error,
         }
     })?;
+    let was_empty = store.snapshot().rows() == 0;
     let journal = Journal::open(&config.private_dir().join("imports.journal"))?;
     let target = Target::table(store.clone(), config.ingest.clone());
     let mut summary = run(plan, target, Some(journal)).await?;
@@ -144,18 +145,40 @@ pub(crate) async fn store(plan: Plan, config: &Config) -> anyhow::Result<Summary
     let ttl = if store.ttl().by_command { store.ttl().duration } else { config.storage.ttl };
     if let Some(ttl) = ttl {
         let loss = store.plan_ttl(Some(ttl)).await?;
-        summary.expiring = (loss.rows > 0).then(|| {
-            format!(
-                "{} spans in the table are older than the ttl of {}: the next server on this table removes them, \
-                 unless you run: spanlake retention set never --data {}",
-                words::count(loss.rows),
-                show_duration(ttl),
-                config.data
-            )
-        });
+        if loss.rows > 0 {
+            summary.expiring =
+                Some(keep_history(&store, was_empty, (ttl, loss.rows), config).await?);
+        }
     }
     store.close().await.context("close the table")?;
     Ok(summary)
+}
+
+/// A table that held nothing before was made for this history: it keeps everything from now on. One that others
+/// write to keeps its ttl. Returns what to tell the user.
+async fn keep_history(
+    store: &storage::Store,
+    was_empty: bool,
+    (ttl, rows): (Duration, u64),
+    config: &Config,
+) -> anyhow::Result<String> {
+    let old = format!(
+        "{} spans in the table are older than the ttl of {}",
+        words::count(rows),
+        show_duration(ttl)
+    );
+    if was_empty && !store.ttl().by_command {
+        store.set_ttl(None).await.context("keep the imported history")?;
+        return Ok(format!(
+            "{old}: this new table now keeps everything; to change that: spanlake retention set {} --data {}",
+            show_duration(ttl),
+            config.data
+        ));
+    }
+    Ok(format!(
+        "{old}: the next server on this table removes them, unless you run: spanlake retention set never --data {}",
+        config.data
+    ))
 }
 
 /// Sends to the door of a server.

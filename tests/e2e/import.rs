@@ -114,6 +114,22 @@ fn importing_twice_stores_once() {
     assert_eq!(rows[0]["n"], 379);
 }
 
+/// *Scenario*: a new table is made from traces of 2022, then a server with the default ttl of a week opens it.
+/// *Guarantees*: nothing is gone; the table says that it keeps everything.
+#[test]
+fn a_server_keeps_the_history_that_a_new_table_was_made_of() {
+    let Some(sets) = data_sets() else { return };
+    let file = sets.join("converted/opensearch_jaeger_hotrod.otlp.pb.gz");
+    let folder = tempfile::tempdir().expect("folder");
+    let data = folder.path().join("data");
+    run(&["import", "--data", path(&data), path(&file)]);
+    let server = crate::support::Server::start("serve", &data, &[]);
+    assert_eq!(server.get("/api/v1/retention")["ttl"], Value::Null);
+    let plan = server.get("/api/v1/retention/plan");
+    assert_eq!(plan["rows"].as_u64().unwrap_or(0), 0, "{plan}");
+    assert_eq!(server.sql("SELECT count(*) AS n FROM spans")[0]["n"], 379);
+}
+
 fn query(data: &str, sql: &str) -> Vec<Value> {
     serde_json::from_str(&run(&["query", "--data", data, "--format", "json", sql])).expect("rows")
 }
