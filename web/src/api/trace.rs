@@ -6,6 +6,7 @@ mod spans;
 
 use std::collections::BTreeSet;
 
+use arrow::array::RecordBatch;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
@@ -99,7 +100,8 @@ fn document(id: TraceId, spans: &Spans, limit: usize) -> Result<Vec<u8>> {
         text.extend_from_slice(members.as_bytes());
     }
     text.extend_from_slice(b",\"spans\":[");
-    let objects = Objects::new(&spans.batch)
+    let presented = presented(&spans.batch)?;
+    let objects = Objects::new(&presented)
         .map_err(|error| Error::Internal(format!("spans as JSON: {error}")))?;
     for (place, row) in tree.order.iter().take(limit).enumerate() {
         text.extend_from_slice(if place == 0 { b"\n" } else { b",\n" });
@@ -110,6 +112,14 @@ fn document(id: TraceId, spans: &Spans, limit: usize) -> Result<Vec<u8>> {
     }
     text.extend_from_slice(b"\n]}\n");
     Ok(text)
+}
+
+/// The columns of `spans` up to where the columns of single attributes begin: those values are in `attributes` and
+/// `resource` already, and most are null in most rows.
+fn presented(batch: &RecordBatch) -> Result<RecordBatch> {
+    let count = batch.schema_ref().index_of("attributes_rest").unwrap_or(batch.num_columns());
+    let columns: Vec<usize> = (0..count).collect();
+    batch.project(&columns).map_err(|error| Error::Internal(format!("spans as JSON: {error}")))
 }
 
 #[cfg(test)]
