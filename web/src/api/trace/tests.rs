@@ -28,6 +28,8 @@ fn spans() -> Spans {
         ("attributes", texts([Some(attributes), None])),
         ("resource", texts([Some(r#"{"service.name":"cart","z":1,"a":2}"#), Some("{}")])),
         ("scope", texts([Some(r#"{"name":"lib","version":"1","attributes":{"q":1}}"#), None])),
+        ("attributes_rest", texts([None, None])),
+        ("s", texts([Some("x\"y"), None])),
     ];
     Spans::of(&RecordBatch::try_from_iter(columns).unwrap()).unwrap()
 }
@@ -49,6 +51,11 @@ fn a_trace_has_its_facts_and_its_rows_in_tree_order() {
     assert_eq!(answer["services"], json!(["cart", "web"]));
     assert_eq!(answer["spans"][0]["name"], "root");
     assert_eq!(answer["spans"][1]["depth"], 1);
+    // What is in `attributes` is not sent again as a column.
+    assert!(
+        answer["spans"][1].get("s").is_none()
+            && answer["spans"][1].get("attributes_rest").is_none()
+    );
 }
 
 #[test]
