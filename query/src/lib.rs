@@ -25,3 +25,4 @@ pub use datafusion::common::ScalarValue;
 pub use engine::{Answer, Engine};
 pub use error::{Error, Result};
 pub use view::{View, ViewRequest};
+pub use views::{duration, moment};

@@ -20,6 +20,8 @@ mod range;
 mod rows;
 mod traces;
 
+pub use range::{duration, moment};
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;

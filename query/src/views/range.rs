@@ -20,7 +20,7 @@ pub(crate) fn range(from: Option<i64>, to: Option<i64>) -> Result<TimeRange, Str
 ///
 /// # Errors
 /// The text is no time; the message lists the forms.
-pub(crate) fn moment(text: &str, now: i64) -> Result<i64, String> {
+pub fn moment(text: &str, now: i64) -> Result<i64, String> {
     let trimmed = text.trim();
     relative(trimmed, now)
         .or_else(|| number(trimmed))
@@ -63,15 +63,16 @@ fn relative(text: &str, now: i64) -> Option<i64> {
     Some(now.saturating_add(duration(span.trim_start())?))
 }
 
-/// `90s`, `1h30m`, `1.5h`: at least one number with a unit.
-fn duration(text: &str) -> Option<i64> {
+/// Reads `250us`, `90s`, `1h30m`, `1.5h`, `7d` as nanoseconds: at least one number with a unit (ns, us, ms, s, m, h, d, w).
+/// `None` for anything else.
+pub fn duration(text: &str) -> Option<i64> {
     let mut rest = text;
     let mut total = 0i64;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let value: f64 = rest[..digits].parse().ok()?;
         let unit = &rest[digits..];
-        let length = unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit.len());
+        let length = unit.find(|c: char| !c.is_alphabetic()).unwrap_or(unit.len());
         total = total.saturating_add(scaled(value, unit_nanos(&unit[..length])?));
         rest = unit[length..].trim_start();
     }
@@ -81,7 +82,7 @@ fn duration(text: &str) -> Option<i64> {
 fn unit_nanos(unit: &str) -> Option<i64> {
     Some(match unit {
         "ns" => 1,
-        "us" => 1_000,
+        "us" | "µs" => 1_000,
         "ms" => 1_000_000,
         "s" | "sec" => NANOS_PER_SECOND,
         "m" | "min" => 60 * NANOS_PER_SECOND,

@@ -3,8 +3,6 @@ use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::{header, request::Parts};
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use storage::time::NANOS_PER_SECOND;
 
 use crate::encode::{Format, Options};
 use crate::routes::Route;
@@ -86,7 +84,7 @@ impl Parameters {
     /// A span of time in nanoseconds: `5ms`, `1.5s`, or a bare number of nanoseconds.
     pub(crate) fn duration(&self, name: &str) -> Result<Option<i64>> {
         let Some(text) = self.one(name)? else { return Ok(None) };
-        let nanos = text.parse().ok().or_else(|| nanos(text)).filter(|nanos| *nanos >= 0);
+        let nanos = text.parse().ok().or_else(|| query::duration(text)).filter(|nanos| *nanos >= 0);
         nanos.map(Some).ok_or_else(|| {
             Error::Invalid(format!(
                 "{name} is a duration such as 250us, 5ms, 1.5s or 2m (or nanoseconds), not {text:?}"
@@ -115,67 +113,16 @@ impl Parameters {
     }
 }
 
-/// `now`, `-15m`, RFC 3339, a date, or Unix seconds.
+/// As the views read it: `now`, `-1h30m`, RFC 3339, a date, or a Unix number. A '+' in a query string arrives as a space.
 fn parse_time(name: &str, text: &str, now: i64) -> Result<i64> {
-    let back = || Some(now.saturating_sub(nanos(text.strip_prefix('-')?)?));
-    let moment = match text {
-        "now" => Some(now),
-        _ => back().or_else(|| absolute(text)),
-    };
-    moment.ok_or_else(|| {
-        Error::Invalid(format!(
-            "{name} is a time such as -1h, now, 2026-11-21T10:00:00Z, 2026-11-21 or Unix seconds, \
-             not {text:?}"
-        ))
-    })
-}
-
-fn absolute(text: &str) -> Option<i64> {
-    if let Ok(seconds) = text.parse::<i64>() {
-        return seconds.checked_mul(NANOS_PER_SECOND);
-    }
-    if let Ok(seconds) = text.parse::<f64>() {
-        return rounded(seconds * 1e9);
-    }
-    // A '+' in a query string arrives as a space.
-    let text = text.replace(' ', "+");
-    if let Ok(time) = DateTime::parse_from_rfc3339(&text) {
-        return time.timestamp_nanos_opt();
-    }
-    let naive = NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").ok();
-    let midnight = || NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
-    naive.or_else(midnight)?.and_utc().timestamp_nanos_opt()
-}
-
-const UNITS: [(&str, f64); 9] = [
-    ("ns", 1.0),
-    ("us", 1e3),
-    ("µs", 1e3),
-    ("ms", 1e6),
-    ("s", 1e9),
-    ("m", 60e9),
-    ("h", 3_600e9),
-    ("d", 86_400e9),
-    ("w", 7.0 * 86_400e9),
-];
-
-/// Nanoseconds of `5ms`, `1.5h`, `7d`.
-fn nanos(text: &str) -> Option<i64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-    let (number, unit) = text.split_at(digits);
-    let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit)?;
-    rounded(number.parse::<f64>().ok()? * scale)
-}
-
-fn rounded(nanos: f64) -> Option<i64> {
-    let fits = nanos.is_finite() && nanos.abs() < 9.2e18;
-    #[expect(clippy::cast_possible_truncation, reason = "it fits")]
-    fits.then_some(nanos.round() as i64)
+    let read = query::moment(text, now)
+        .or_else(|error| query::moment(&text.replace(' ', "+"), now).map_err(|_| error));
+    read.map_err(|error| Error::Invalid(format!("{name}: {error}")))
 }
 
 /// A duration such as `7d`.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    let nanos = u64::try_from(nanos(text)?).ok()?;
+    let nanos = u64::try_from(query::duration(text)?).ok()?;
     (nanos > 0).then(|| Duration::from_nanos(nanos))
 }
 

@@ -12,6 +12,10 @@ fn times_are_read_as_people_write_them() {
     check("now", NOW);
     check("-15m", NOW - 900_000_000_000);
     check("-1.5h", NOW - 5_400_000_000_000);
+    check("-1h30m", NOW - 5_400_000_000_000);
+    check("now-90s", NOW - 90_000_000_000);
+    check(" 5m", NOW + 300_000_000_000);
+    check("1795255200000", NOW);
     check("2026-11-21T10:00:00Z", NOW);
     check("2026-11-21T11:00:00 01:00", NOW);
     check("2026-11-21T10:00:00.000000001Z", NOW + 1);
@@ -23,7 +27,9 @@ fn times_are_read_as_people_write_them() {
 
 #[test]
 fn other_times_are_refused_with_the_forms() {
-    for text in ["yesterday", "-1x", "-", "9999999999999999999", "1e300", "NaN", "2300-01-01"] {
+    for text in
+        ["yesterday", "-1x", "-", "9999999999999999999", "1e300", "NaN", "5 parsecs", "2300-01-01"]
+    {
         let error = Parameters::of(&[("from", text)]).time("from", NOW).unwrap_err();
         assert!(error.to_string().contains("Unix seconds"), "{text}: {error}");
     }
@@ -35,6 +41,8 @@ fn durations_have_units_or_are_nanoseconds() {
     assert_eq!(read("5ms"), Some(5_000_000));
     assert_eq!(read("250us"), Some(250_000));
     assert_eq!(read("1.5s"), Some(1_500_000_000));
+    assert_eq!(read("3µs"), Some(3_000));
+    assert_eq!(read("1m30s"), Some(90_000_000_000));
     assert_eq!(read("7"), Some(7));
     assert_eq!(read("-7"), None);
     assert_eq!(read("5 parsecs"), None);
