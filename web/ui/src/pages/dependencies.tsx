@@ -12,8 +12,8 @@ import { useApp, useAsk } from "../state.tsx";
 import { bytes, count, grouped } from "../units.ts";
 
 export function readEdge(row: Row): Edge {
-  // Without one size the sums are 0 because nothing was recorded, not because nothing was sent.
-  const sized = numberOf(row["coverage"]) !== 0;
+  // A sum of 0 means that no size of this kind was recorded, not that nothing was sent.
+  const size = (name: string): number | null => numberOf(row[name]) || null;
   return {
     caller: String(row["caller"] ?? ""),
     callee: String(row["callee"] ?? ""),
@@ -24,10 +24,15 @@ export function readEdge(row: Row): Edge {
     callerP99: numberOf(row["caller_p99_nano"]),
     calleeP50: numberOf(row["callee_p50_nano"]),
     calleeP99: numberOf(row["callee_p99_nano"]),
-    requestBytes: sized ? numberOf(row["request_bytes"]) : null,
-    responseBytes: sized ? numberOf(row["response_bytes"]) : null,
+    requestBytes: size("request_bytes"),
+    responseBytes: size("response_bytes"),
     weighted: numberOrZero(row["weighted_calls"]),
   };
+}
+
+function Bytes(props: { value: number | null }): preact.JSX.Element {
+  if (props.value === null) return <span class="quiet" title="No call recorded this size.">–</span>;
+  return <span title={`${grouped(props.value)} B`}>{bytes(props.value)}</span>;
 }
 
 function columns(): Column<Edge>[] {
@@ -47,8 +52,8 @@ function columns(): Column<Edge>[] {
     nanos("callerP99", "p99 caller", "99 % of the calls took at most this long, as the caller saw them."),
     nanos("calleeP50", "p50 callee", "Half of the calls took at most this long, as the callee saw them. The difference is network and queueing."),
     nanos("calleeP99", "p99 callee", "99 % of the calls took at most this long, as the callee saw them."),
-    { key: "request", label: "Request", help: "Bytes of request bodies, where a size was recorded.", number: true, value: (row) => row.requestBytes, cell: (row) => bytes(row.requestBytes) },
-    { key: "response", label: "Response", help: "Bytes of response bodies, where a size was recorded.", number: true, value: (row) => row.responseBytes, cell: (row) => bytes(row.responseBytes) },
+    { key: "request", label: "Request", help: "Bytes of request bodies, where a size was recorded.", number: true, value: (row) => row.requestBytes, cell: (row) => <Bytes value={row.requestBytes} /> },
+    { key: "response", label: "Response", help: "Bytes of response bodies, where a size was recorded.", number: true, value: (row) => row.responseBytes, cell: (row) => <Bytes value={row.responseBytes} /> },
   ];
 }
 

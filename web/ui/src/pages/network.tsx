@@ -24,7 +24,9 @@ interface Caused {
   service: string;
   name: string;
   traces: number;
+  calls: number;
   bytes: number | null;
+  coverage: number | null;
 }
 
 function readUsage(row: Row): Usage {
@@ -42,18 +44,31 @@ function readUsage(row: Row): Usage {
 }
 
 function readCaused(row: Row): Caused {
-  return { service: String(row["root_service"] ?? ""), name: String(row["root_name"] ?? ""), traces: numberOrZero(row["traces"]), bytes: numberOf(row["bytes"]) };
+  return { service: String(row["root_service"] ?? ""), name: String(row["root_name"] ?? ""), traces: numberOrZero(row["traces"]), calls: numberOrZero(row["calls"]), bytes: numberOf(row["bytes"]), coverage: numberOf(row["coverage"]) };
 }
 
-/** Bytes with all digits on hover; where no span carried a size, a dash that says so. */
-function Bytes(props: { value: number | null; known: boolean }): preact.JSX.Element {
-  if (props.value === null || !props.known) return <span class="quiet" title="No span of this service carried a body size.">–</span>;
-  return <span title={`${grouped(props.value)} B`}>{bytes(props.value)}</span>;
+/** Why a sum of nothing says nothing: what the dash in its place answers on hover. */
+export function whyMissing(coverage: number | null): string {
+  if (coverage === null) return "No span could have carried a body size.";
+  if (coverage === 0) return "No span carried a body size.";
+  return "No span recorded a size of this kind: nothing was sent, or nobody measured it.";
+}
+
+/** Bytes with all digits on hover; a dash that says why where no size was recorded: 0 would claim a measurement. */
+function Bytes(props: { value: number | null; coverage: number | null }): preact.JSX.Element {
+  const { value, coverage } = props;
+  if (!value || !coverage) return <span class="quiet" title={whyMissing(coverage)}>–</span>;
+  return <span title={`${grouped(value)} B`}>{bytes(value)}</span>;
+}
+
+/** For sorting: missing values come last. */
+function measured(value: number | null, coverage: number | null): number | null {
+  return value && coverage ? value : null;
 }
 
 function columns(): Column<Usage>[] {
   const part = (key: "serverIn" | "serverOut" | "clientOut" | "clientIn" | "bytesIn" | "bytesOut", label: string, help: string): Column<Usage> => ({
-    key, label, help, number: true, value: (row) => row[key], cell: (row) => <Bytes value={row[key]} known={(row.coverage ?? 0) > 0} />,
+    key, label, help, number: true, value: (row) => measured(row[key], row.coverage), cell: (row) => <Bytes value={row[key]} coverage={row.coverage} />,
   });
   return [
     { key: "service", label: "Service", value: (row) => row.service, cell: (row) => <Service name={row.service} link /> },
@@ -78,12 +93,19 @@ function Coverage(props: { share: number | null }): preact.JSX.Element {
   );
 }
 
+function each(row: Caused): number | null {
+  const whole = measured(row.bytes, row.coverage);
+  return whole === null ? null : whole / Math.max(1, row.traces);
+}
+
 const CAUSED_COLUMNS: Column<Caused>[] = [
   { key: "service", label: "Root service", value: (row) => row.service, cell: (row) => (row.service === "" ? <span class="quiet">No root yet</span> : <Service name={row.service} />) },
   { key: "name", label: "Root operation", value: (row) => row.name, cell: (row) => row.name, title: (row) => row.name },
   { key: "traces", label: "Traces", number: true, value: (row) => row.traces, cell: (row) => count(row.traces), title: (row) => grouped(row.traces) },
-  { key: "bytes", label: "Bytes caused", help: "All bytes moved between services in the traces that this operation started.", number: true, value: (row) => row.bytes, cell: (row) => <Bytes value={row.bytes} known /> },
-  { key: "each", label: "A trace", number: true, value: (row) => (row.bytes === null ? null : row.bytes / Math.max(1, row.traces)), cell: (row) => <Bytes value={row.bytes === null ? null : row.bytes / Math.max(1, row.traces)} known /> },
+  { key: "calls", label: "Calls", help: "Calls between services in those traces.", number: true, value: (row) => row.calls, cell: (row) => count(row.calls), title: (row) => grouped(row.calls) },
+  { key: "bytes", label: "Bytes caused", help: "All bytes moved between services in the traces that this operation started.", number: true, value: (row) => measured(row.bytes, row.coverage), cell: (row) => <Bytes value={row.bytes} coverage={row.coverage} /> },
+  { key: "each", label: "A trace", number: true, value: (row) => each(row), cell: (row) => <Bytes value={each(row)} coverage={row.coverage} /> },
+  { key: "coverage", label: "Coverage", help: "Share of those calls that carried a size.", number: true, value: (row) => row.coverage, cell: (row) => <Coverage share={row.coverage} /> },
   { key: "open", label: "", cell: (row) => <TracesLink row={row} /> },
 ];
 
@@ -124,26 +146,34 @@ function UsageTable(props: { answer: Answer }): preact.JSX.Element {
   return (
     <>
       <div class="figures">
-        <Figure label="Served" help="Request and response bodies as servers saw them, messages as consumers did.">{sized > 0 ? bytes(sum((row) => row.serverIn) + sum((row) => row.serverOut)) : "–"}</Figure>
-        <Figure label="Called" help="The same traffic as clients and producers saw it, and what went to external systems.">{sized > 0 ? bytes(sum((row) => row.clientIn) + sum((row) => row.clientOut)) : "–"}</Figure>
+        <Figure label="Served" help="Request and response bodies as servers saw them, messages as consumers did.">{<Bytes value={sum((row) => row.serverIn) + sum((row) => row.serverOut)} coverage={coverage} />}</Figure>
+        <Figure label="Called" help="The same traffic as clients and producers saw it, and what went to external systems.">{<Bytes value={sum((row) => row.clientIn) + sum((row) => row.clientOut)} coverage={coverage} />}</Figure>
         <Figure label="Coverage" name="coverage" help="Share of eligible spans that carried a size.">{percent(coverage)}</Figure>
         {coverage !== null && coverage < 0.9 && <Badge tone="warn" title="Spans without a size count no bytes: the true figures are higher.">lower bound</Badge>}
-        <Notes notes={props.answer.notes} />
+        <Notes notes={otherNotes(props.answer.notes)} />
       </div>
       <Table name="network" rows={rows} columns={columns()} sort="-bytesOut" rowKey={(row) => row.service} />
     </>
   );
 }
 
+/** The coverage is a figure of its own on this page. */
+function otherNotes(notes: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(notes).filter(([name]) => name !== "coverage"));
+}
+
 function CausedTable(props: { answer: Answer }): preact.JSX.Element {
   const rows = props.answer.rows.map(readCaused);
   const total = rows.reduce((sum, row) => sum + (row.bytes ?? 0), 0);
+  const calls = rows.reduce((sum, row) => sum + row.calls, 0);
+  const coverage = ratio(rows.reduce((sum, row) => sum + (row.coverage ?? 0) * row.calls, 0), calls);
   return (
     <>
       <div class="figures">
-        <Figure label="Bytes caused" name="bytes">{bytes(total)}</Figure>
+        <Figure label="Bytes caused" name="bytes"><Bytes value={total} coverage={coverage} /></Figure>
         <Figure label="Root operations">{rows.length}</Figure>
-        <Notes notes={props.answer.notes} />
+        <Figure label="Coverage" name="coverage" help="Share of calls between services that carried a size.">{percent(coverage)}</Figure>
+        <Notes notes={otherNotes(props.answer.notes)} />
       </div>
       <Table name="caused" rows={rows} columns={CAUSED_COLUMNS} sort="-bytes" rowKey={(row) => `${row.service}\n${row.name}`} />
     </>

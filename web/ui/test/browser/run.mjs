@@ -211,6 +211,14 @@ test("network shows bytes and coverage", { timeout: TIMEOUT * 3 }, () =>
     const line = shown.find((row) => row.service.text === "shop");
     assert.equal(digits(line.serverIn.title), shop.server_in);
     assert.equal(digits(line.serverOut.title), shop.server_out);
+    // Nobody measured what cart moved, nor what shop called: a dash that says so, never 0.
+    const cart = shown.find((row) => row.service.text === "cart");
+    for (const column of ["bytesIn", "bytesOut", "serverIn", "clientOut"]) assert.equal(cart[column].text, "–", column);
+    assert.match(cart.bytesIn.title, /No span carried a body size/);
+    assert.equal(line.clientOut.text, "–");
+    const { coverage } = JSON.parse((await fetch(`${server.page}/api/v1/network`)).headers.get("spanlake-notes"));
+    assert.equal(await figure(page, "coverage"), `${(coverage * 100).toFixed(1)} %`);
+    assert.equal(await page.locator(".figures .badge", { hasText: "coverage" }).count(), 0);
     await page.getByRole("button", { name: "Caused by" }).click();
     await table(page, "caused");
   }));
