@@ -13,6 +13,8 @@ use prost::Message;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::rounds::Request;
+
 const SERVICES: usize = 30;
 const INSTANCES: usize = 3;
 const SPANS_PER_TRACE: usize = 26;
@@ -22,9 +24,7 @@ const SPANS_PER_REQUEST: usize = 350;
 #[derive(Debug)]
 pub struct Corpus {
     /// Protobuf bodies.
-    pub requests: Vec<Vec<u8>>,
-    /// Spans in all of them, where known.
-    pub spans: Option<u64>,
+    pub requests: Vec<Request>,
 }
 
 impl Corpus {
@@ -42,20 +42,19 @@ impl Corpus {
                 bail!("{} ends inside a request", path.display());
             }
             let (body, tail) = tail.split_at(length);
-            requests.push(body.to_vec());
+            requests.push(Request::new(body.to_vec())?);
             rest = tail;
         }
-        Ok(Self { requests, spans: None })
+        Ok(Self { requests })
     }
 
     /// About `spans` spans of a synthetic shop, the last of them ending about `end_unix_nano`, over two hours.
     pub fn generate(seed: u64, spans: u64, end_unix_nano: u64) -> Self {
         let mut generator = Generator::new(seed, end_unix_nano);
         let mut requests = Vec::new();
-        let mut made = 0;
         let traces = spans.div_ceil(SPANS_PER_TRACE as u64);
         for number in 0..traces {
-            made += generator.trace(number * 1_000_000 / traces);
+            generator.trace(number * 1_000_000 / traces);
             while generator.waiting >= SPANS_PER_REQUEST * 4 {
                 requests.push(generator.request());
             }
@@ -63,12 +62,23 @@ impl Corpus {
         while generator.waiting > 0 {
             requests.push(generator.request());
         }
-        Self { requests, spans: Some(made) }
+        Self { requests }
     }
 
     /// Bytes of all bodies.
     pub fn bytes(&self) -> u64 {
-        self.requests.iter().map(|body| body.len() as u64).sum()
+        self.requests.iter().map(|request| request.body.len() as u64).sum()
+    }
+
+    /// Spans in all requests.
+    pub fn spans(&self) -> u64 {
+        self.requests.iter().map(|request| request.spans).sum()
+    }
+
+    /// First and last time, Unix nanoseconds; `None` where it is empty.
+    pub fn times(&self) -> Option<(u64, u64)> {
+        let times = || self.requests.iter().filter_map(Request::times);
+        Some((times().map(|(first, _)| first).min()?, times().map(|(_, last)| last).max()?))
     }
 }
 
@@ -93,8 +103,8 @@ impl Generator {
         }
     }
 
-    /// Makes one trace at `progress` millionths of the time; returns its number of spans.
-    fn trace(&mut self, progress: u64) -> u64 {
+    /// Makes one trace at `progress` millionths of the time.
+    fn trace(&mut self, progress: u64) {
         let trace_id: [u8; 16] = self.random.random();
         const WINDOW_NANO: u64 = 7_200_000_000_000;
         let start = self.end_unix_nano - WINDOW_NANO / 1_000_000 * (1_000_000 - progress);
@@ -116,7 +126,6 @@ impl Generator {
                 open.push((callee, span_id.to_vec(), start + share * child as u64, share));
             }
         }
-        made as u64
     }
 
     fn push(&mut self, service: usize, span: Span) {
@@ -125,7 +134,7 @@ impl Generator {
         self.waiting += 1;
     }
 
-    fn request(&mut self) -> Vec<u8> {
+    fn request(&mut self) -> Request {
         let mut resource_spans = Vec::new();
         let mut spans = 0;
         while spans < SPANS_PER_REQUEST && spans < self.waiting {
@@ -150,7 +159,8 @@ impl Generator {
             });
         }
         self.waiting -= spans;
-        ExportTraceServiceRequest { resource_spans }.encode_to_vec()
+        let body = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+        Request::new(body).expect("what prost wrote can be read")
     }
 }
 

@@ -1,11 +1,101 @@
 //! Questions and the table of figures.
+#![expect(clippy::print_stdout, reason = "a table for people")]
+
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::server::Server;
+use crate::send::Sent;
+use crate::server::{Disk, Server};
+
+/// What one mark measured. Counts and CPU are those since the mark before; memory is the largest so far; disk, stored
+/// spans and questions are of everything.
+#[derive(Debug, Default, Serialize)]
+pub struct Figures {
+    /// Spans sent and acknowledged.
+    pub spans_sent: u64,
+    /// Their OTLP bytes.
+    pub otlp_bytes: u64,
+    /// From the first byte to the last answer.
+    pub send_seconds: f64,
+    /// Half of the answers came within this many milliseconds.
+    pub answer_p50_milli: f64,
+    /// 99 in 100 did.
+    pub answer_p99_milli: f64,
+    /// Requests refused with 429 or 503 and sent again.
+    pub sent_again: usize,
+    /// CPU of the server, user and system, when the last answer had come.
+    pub cpu_seconds_end_of_send: f64,
+    /// And when everything was in files and committed.
+    pub cpu_seconds_to_commit: f64,
+    /// Largest resident memory until then.
+    pub peak_memory_bytes_ingest: u64,
+    /// Largest resident memory after the questions.
+    pub peak_memory_bytes: u64,
+    /// Spans in the table.
+    pub spans_stored: u64,
+    /// What lies on disk.
+    pub disk: Disk,
+    /// Latencies of the questions.
+    pub questions: Vec<Timing>,
+}
+
+impl Figures {
+    /// The part that the sender knows.
+    pub fn of_sending(sent: &Sent) -> Self {
+        let at = |percent: usize| {
+            let answers = &sent.answers_milli;
+            let index = (answers.len() * percent / 100).min(answers.len().saturating_sub(1));
+            answers.get(index).copied().unwrap_or_default()
+        };
+        Self {
+            spans_sent: sent.spans,
+            send_seconds: sent.elapsed.as_secs_f64(),
+            answer_p50_milli: at(50),
+            answer_p99_milli: at(99),
+            sent_again: sent.again,
+            ..Self::default()
+        }
+    }
+}
+
+/// Prints the table of one mark.
+pub fn print(figures: &Figures) {
+    let sent = figures.spans_sent as f64;
+    let stored = figures.spans_stored as f64;
+    let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
+    let disk = figures.disk;
+    println!("spans sent / stored         {:>12} / {}", figures.spans_sent, figures.spans_stored);
+    println!("OTLP bytes a span           {:>12.0}", figures.otlp_bytes as f64 / sent);
+    println!("spans/s while sending       {:>12.0}", sent / figures.send_seconds);
+    println!(
+        "answer p50 / p99, ms        {:>7.1} / {:.1}",
+        figures.answer_p50_milli, figures.answer_p99_milli
+    );
+    println!("refused and sent again      {:>12}", figures.sent_again);
+    println!("CPU s/M spans, end of send  {:>12.2}", figures.cpu_seconds_end_of_send / sent * 1e6);
+    println!("CPU s/M spans, to commit    {:>12.2}", figures.cpu_seconds_to_commit / sent * 1e6);
+    println!("peak memory, ingest         {:>8.0} MiB", mib(figures.peak_memory_bytes_ingest));
+    println!("peak memory, with questions {:>8.0} MiB", mib(figures.peak_memory_bytes));
+    println!("Parquet bytes a span        {:>12.1}", disk.parquet_bytes as f64 / stored);
+    println!(
+        "all bytes a span            {:>12.1}",
+        (disk.parquet_bytes + disk.other_bytes) as f64 / stored
+    );
+    println!("files                       {:>12}", disk.files);
+    for timing in &figures.questions {
+        match &timing.milli {
+            Ok([low, median, high]) => println!(
+                "{:<40} {:>7} rows {median:>8.1} ms  ({low:.1} to {high:.1})",
+                timing.question, timing.rows
+            ),
+            Err(error) => println!("{:<40} {error}", timing.question),
+        }
+    }
+    println!();
+}
 
 /// One question's latency as a whole HTTP request.
 #[derive(Debug, Serialize)]

@@ -1,76 +1,147 @@
 //! A lean sender: keep-alive HTTP/1.1 over plain sockets, so that it takes little from the machine it shares.
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// What sending a corpus took.
+use crate::rounds::{Request, Round};
+
+/// What sending took.
 #[derive(Debug, Default)]
 pub struct Sent {
     /// From the first byte to the last answer.
     pub elapsed: Duration,
-    /// Milliseconds of each answer, sorted.
+    /// Milliseconds of each answer, sorted; with a rate, counted from the moment at which the request was due.
     pub answers_milli: Vec<f64>,
     /// Requests answered 429 or 503 and sent again.
     pub again: usize,
+    /// Spans sent.
+    pub spans: u64,
 }
 
-/// Sends all `requests` to `127.0.0.1:port` over `connections` sockets. A refusal that may be retried is retried.
+/// What to send, and how fast.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// One round.
+    pub requests: &'a [Request],
+    /// Rounds to send: the corpus again and again, each time as other spans.
+    pub rounds: Range<u64>,
+    /// How much later each round is than the one before, and the shift of round 0.
+    pub shift_nano: (i64, i64),
+    /// Sockets.
+    pub connections: usize,
+    /// Spans a second to send; `None`: as fast as they are taken.
+    pub rate: Option<f64>,
+}
+
+impl Plan<'_> {
+    fn round(&self, number: u64) -> Round {
+        let (step, first) = self.shift_nano;
+        let steps = i64::try_from(number).unwrap_or(i64::MAX);
+        Round { number, shift_nano: first.saturating_add(step.saturating_mul(steps)) }
+    }
+}
+
+/// Sends to `127.0.0.1:port`. A refusal that may be retried is retried.
 ///
 /// # Errors
 /// A socket failed, or an answer was neither success nor 429 nor 503.
-pub fn send(port: u16, requests: &[Vec<u8>], connections: usize) -> Result<Sent> {
-    let next = AtomicUsize::new(0);
-    let started = Instant::now();
+pub fn send(port: u16, plan: &Plan<'_>) -> Result<Sent> {
+    let clock = Clock { next: AtomicUsize::new(0), due: due(plan), started: Instant::now() };
     let parts = thread::scope(|scope| {
         let workers: Vec<_> =
-            (0..connections).map(|_| scope.spawn(|| worker(port, requests, &next))).collect();
+            (0..plan.connections).map(|_| scope.spawn(|| worker(port, plan, &clock))).collect();
         workers.into_iter().map(|w| w.join().expect("no panic")).collect::<Result<Vec<_>>>()
     })?;
-    let mut sent = Sent { elapsed: started.elapsed(), ..Sent::default() };
+    let mut sent = Sent { elapsed: clock.started.elapsed(), ..Sent::default() };
     for part in parts {
         sent.answers_milli.extend(part.answers_milli);
         sent.again += part.again;
+        sent.spans += part.spans;
     }
     sent.answers_milli.sort_by(f64::total_cmp);
     Ok(sent)
 }
 
-fn worker(port: u16, requests: &[Vec<u8>], next: &AtomicUsize) -> Result<Sent> {
+/// Whose turn it is, and when.
+struct Clock {
+    next: AtomicUsize,
+    /// Seconds after the start at which each request of one round is due, and the length of a round; `None` without a rate.
+    due: Option<(Vec<f64>, f64)>,
+    started: Instant,
+}
+
+fn due(plan: &Plan<'_>) -> Option<(Vec<f64>, f64)> {
+    let rate = plan.rate?;
+    let mut seconds = 0.0;
+    let mut each = Vec::with_capacity(plan.requests.len());
+    for request in plan.requests {
+        each.push(seconds);
+        seconds += request.spans as f64 / rate;
+    }
+    Some((each, seconds))
+}
+
+impl Clock {
+    /// Waits until the request is due; returns the moment from which its answer is timed.
+    fn wait(&self, index: usize, round: u64) -> Instant {
+        let Some((due, length)) = &self.due else { return Instant::now() };
+        let at = Duration::from_secs_f64(due[index] + length * round as f64);
+        let due = self.started + at;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        due
+    }
+}
+
+fn worker(port: u16, plan: &Plan<'_>, clock: &Clock) -> Result<Sent> {
     let stream = TcpStream::connect(("127.0.0.1", port)).context("connect")?;
     stream.set_nodelay(true)?;
     let mut input = BufReader::new(stream.try_clone()?);
     let mut output = stream;
     let mut sent = Sent::default();
-    while let Some(body) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-        let mut message = format!(
-            "POST /v1/traces HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-protobuf\r\n\
-             content-length: {}\r\n\r\n",
-            body.len()
-        )
-        .into_bytes();
-        message.extend_from_slice(body);
-        loop {
-            let started = Instant::now();
-            output.write_all(&message)?;
-            let status = answer(&mut input)?;
-            match status {
-                200 => {
-                    sent.answers_milli.push(started.elapsed().as_secs_f64() * 1e3);
-                    break;
-                }
-                429 | 503 => {
-                    sent.again += 1;
-                    thread::sleep(Duration::from_millis(50));
-                }
-                other => bail!("the server answered {other}"),
-            }
+    let rounds = plan.rounds.end - plan.rounds.start;
+    loop {
+        let turn = clock.next.fetch_add(1, Ordering::Relaxed);
+        let (round, index) = (turn / plan.requests.len(), turn % plan.requests.len());
+        if round as u64 >= rounds {
+            return Ok(sent);
         }
+        let request = &plan.requests[index];
+        let changed = plan.round(plan.rounds.start + round as u64);
+        let changed =
+            (changed.number != 0 || changed.shift_nano != 0).then(|| request.of_round(changed));
+        let body = changed.as_deref().unwrap_or(&request.body);
+        let due = clock.wait(index, round as u64);
+        while !post(&mut output, &mut input, body)? {
+            sent.again += 1;
+            thread::sleep(Duration::from_millis(50));
+        }
+        sent.answers_milli.push(due.elapsed().as_secs_f64() * 1e3);
+        sent.spans += request.spans;
     }
-    Ok(sent)
+}
+
+/// Sends one request; false where it was refused for now.
+fn post(output: &mut TcpStream, input: &mut BufReader<TcpStream>, body: &[u8]) -> Result<bool> {
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-protobuf\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    let sent = output.write_vectored(&[IoSlice::new(head.as_bytes()), IoSlice::new(body)])?;
+    if sent < head.len() {
+        output.write_all(&head.as_bytes()[sent..])?;
+    }
+    output.write_all(&body[sent.saturating_sub(head.len())..])?;
+    match answer(input)? {
+        200 => Ok(true),
+        429 | 503 => Ok(false),
+        other => bail!("the server answered {other}"),
+    }
 }
 
 fn answer(input: &mut BufReader<TcpStream>) -> Result<u16> {

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 
 /// A running `spanlake serve`.
 #[derive(Debug)]
@@ -122,7 +123,7 @@ impl Drop for Server {
 }
 
 /// What lies in the table's folder.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, Serialize)]
 pub struct Disk {
     /// Parquet files of spans.
     pub files: u64,
