@@ -4,6 +4,7 @@
 //! twice or not at all.
 mod promote;
 mod publisher;
+pub(crate) mod tail;
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use object_store::ObjectStore;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::batch::SpanBatch;
 use crate::id::WalSeq;
@@ -22,9 +23,7 @@ use crate::table::TableState;
 
 use promote::Promotion;
 pub(crate) use publisher::Publisher;
-
-/// Batches that a slow tail may lag behind; each is one group commit, a few MiB at most.
-const TAIL_BATCHES: usize = 64;
+use tail::{Arrival, Kept, Tail};
 
 /// What a flush takes: everything visible at one moment.
 #[derive(Debug)]
@@ -42,7 +41,6 @@ pub(crate) struct Sealed {
 pub(crate) struct Hot {
     state: Mutex<State>,
     object_store: Arc<dyn ObjectStore>,
-    tail: broadcast::Sender<(WalSeq, Arc<SpanBatch>)>,
     changes: watch::Sender<u64>,
     flush_bytes: usize,
     full: Notify,
@@ -52,7 +50,10 @@ pub(crate) struct Hot {
 struct State {
     table: Arc<TableState>,
     /// Oldest first.
-    batches: Vec<HotBatch>,
+    batches: Vec<Arrival>,
+    kept: Kept,
+    /// Number of the next span to come.
+    next: u64,
     bytes: usize,
     rows: u64,
     through: WalSeq,
@@ -61,13 +62,6 @@ struct State {
     promotion: Promotion,
     /// The snapshot of this state, once somebody asked for it: hundreds of groups a second come in, few are read.
     snapshot: Option<Arc<Snapshot>>,
-}
-
-/// A batch and the position of the last entry of its group.
-#[derive(Debug)]
-struct HotBatch {
-    through: WalSeq,
-    batch: Arc<SpanBatch>,
 }
 
 impl Hot {
@@ -84,6 +78,8 @@ impl Hot {
             columns,
             table,
             batches: Vec::new(),
+            kept: Kept::default(),
+            next: 0,
             bytes: 0,
             rows: 0,
             promotion: Promotion::default(),
@@ -92,7 +88,6 @@ impl Hot {
         Self {
             state: Mutex::new(state),
             object_store,
-            tail: broadcast::channel(TAIL_BATCHES).0,
             changes: watch::channel(0).0,
             flush_bytes,
             full: Notify::new(),
@@ -109,10 +104,6 @@ impl Hot {
         }
         if bytes >= self.flush_bytes {
             self.full.notify_one();
-        }
-        for batch in batches {
-            // Without a listener nobody misses it.
-            let _ = self.tail.send((through, batch));
         }
         self.changed();
     }
@@ -164,9 +155,9 @@ impl Hot {
         state.through > state.table.wal_through
     }
 
-    /// Every batch from now on.
-    pub(crate) fn tail(&self) -> broadcast::Receiver<(WalSeq, Arc<SpanBatch>)> {
-        self.tail.subscribe()
+    /// A listener to what becomes visible.
+    pub(crate) fn tail(self: &Arc<Self>) -> Tail {
+        Tail::new(Arc::clone(self))
     }
 
     /// A new value at each change.
@@ -199,7 +190,8 @@ impl State {
         assert!(through >= self.through, "groups become visible in order");
         self.through = through;
         for batch in batches {
-            self.batches.push(HotBatch { through, batch: Arc::clone(batch) });
+            self.batches.push(Arrival { through, first: self.next, batch: Arc::clone(batch) });
+            self.next += batch.rows() as u64;
             self.bytes += batch.bytes();
             self.rows += batch.rows() as u64;
             let frequent = self.promotion.count(batch);
@@ -233,14 +225,14 @@ impl State {
     }
 
     /// Returns the batches that went.
-    fn replace(&mut self, table: Arc<TableState>) -> Vec<HotBatch> {
+    fn replace(&mut self, table: Arc<TableState>) -> Vec<Arrival> {
         let in_files = self.batches.partition_point(|hot| hot.through <= table.wal_through);
-        let gone: Vec<HotBatch> = self.batches.drain(..in_files).collect();
+        let gone: Vec<Arrival> = self.batches.drain(..in_files).collect();
         self.bytes -= gone.iter().map(|hot| hot.batch.bytes()).sum::<usize>();
         self.rows -= gone.iter().map(|hot| hot.batch.rows() as u64).sum::<u64>();
         self.table = table;
         self.snapshot = None;
-        gone
+        self.kept.take(gone)
     }
 
     fn batches(&self) -> Vec<Arc<SpanBatch>> {

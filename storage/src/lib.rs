@@ -33,6 +33,7 @@ pub use batch::SpanBatch;
 pub use config::Config;
 pub use entry::{Appended, Decode, Entry};
 pub use error::{Error, Kind, Result};
+pub use hot::tail::{Arrival, Arrivals, Tail};
 pub use id::{SpanId, TableVersion, TraceId, WalSeq};
 pub use snapshot::{DataFile, Snapshot};
 pub use store::Store;

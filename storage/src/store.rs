@@ -18,15 +18,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use tokio::sync::{Mutex, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::SpanBatch;
 use crate::config::Config;
 use crate::entry::{Appended, Decode, Entry};
 use crate::error::{Error, Result};
 use crate::hot::Hot;
-use crate::id::WalSeq;
+use crate::hot::tail::Tail;
 use crate::lock::Lock;
 use crate::metrics::{Metric, Shape};
 use crate::retain::{Loss, Partition, Receipt, Ttl};
@@ -116,9 +115,8 @@ impl Store {
         self.shared.hot.columns()
     }
 
-    /// Every batch that becomes visible from now on, with the position of its last entry (for live tail).
-    /// A slow receiver loses the oldest and is told how many.
-    pub fn tail(&self) -> broadcast::Receiver<(WalSeq, Arc<SpanBatch>)> {
+    /// A listener to the spans as they become visible (live tail). Wait with [`Store::changes`], then ask it.
+    pub fn tail(&self) -> Tail {
         self.shared.hot.tail()
     }
 

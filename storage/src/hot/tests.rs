@@ -1,5 +1,6 @@
 use object_store::memory::InMemory;
 
+use super::tail::Arrivals;
 use super::*;
 use crate::entry::Decode;
 use crate::id::TableVersion;
@@ -77,18 +78,52 @@ async fn a_full_buffer_asks_for_a_flush() {
     hot.flush_requested().await;
 }
 
-#[tokio::test]
-async fn the_tail_gets_every_batch_with_its_position() {
-    let hot = hot(usize::MAX);
-    let mut tail = hot.tail();
+#[test]
+fn the_tail_gives_every_batch_with_its_position_from_any_place_on() {
+    let hot = Arc::new(hot(usize::MAX));
+    push(&hot, 3, "7 2");
+    let tail = hot.tail();
     let mut changes = hot.changes();
+    assert_eq!(tail.next(), 2);
     push(&hot, 4, "9 1");
-    let (seq, batch) = tail.recv().await.unwrap();
-    assert_eq!((seq, ids(&batch)), (WalSeq(4), vec![9]));
     assert!(changes.has_changed().unwrap());
     changes.mark_unchanged();
+    assert_eq!(arrived(&tail, 0), (vec![(3, 0, vec![7, 8]), (4, 2, vec![9])], 0, 3));
+    assert_eq!(arrived(&tail, 1), (vec![(3, 0, vec![7, 8]), (4, 2, vec![9])], 0, 3));
+    assert_eq!(arrived(&tail, 2), (vec![(4, 2, vec![9])], 0, 3));
+    assert_eq!(arrived(&tail, 3), (vec![], 0, 3));
     hot.replace(table(4));
     assert!(changes.has_changed().unwrap());
+}
+
+#[test]
+fn flushed_batches_are_kept_while_somebody_listens_and_counted_otherwise() {
+    let hot = Arc::new(hot(usize::MAX));
+    push(&hot, 1, "1 2");
+    hot.replace(table(1));
+    let (first, second) = (hot.tail(), hot.tail());
+    push(&hot, 2, "7 1");
+    hot.replace(table(2));
+    push(&hot, 3, "9 1");
+    drop(second);
+    let expected = vec![(2, 2, vec![7]), (3, 3, vec![9])];
+    assert_eq!(arrived(&first, 0), (expected, 2, 4));
+    drop(first);
+    let late = hot.tail();
+    assert_eq!(arrived(&late, 2), (vec![(3, 3, vec![9])], 1, 4));
+    hot.replace(table(3));
+    assert_eq!(hot.bytes(), 0);
+    assert_eq!(arrived(&late, 3), (vec![(3, 3, vec![9])], 0, 4));
+}
+
+/// Position, number of the first span, ids.
+type Seen = (u64, u64, Vec<u64>);
+
+/// The batches, the spans missed, the next number.
+fn arrived(tail: &Tail, from: u64) -> (Vec<Seen>, u64, u64) {
+    let Arrivals { batches, missed, next } = tail.after(from);
+    let batches = batches.iter().map(|at| (at.through.0, at.first, ids(&at.batch))).collect();
+    (batches, missed, next)
 }
 
 #[test]

@@ -5,6 +5,7 @@ use object_store::ObjectStore;
 use object_store::memory::InMemory;
 
 use super::*;
+use crate::WalSeq;
 use crate::config::Location;
 use crate::table::place::Place;
 use crate::testing::{CountDecode, DAY, FailingStore, Fault, MemoryFolder, entry, ids};
