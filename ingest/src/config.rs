@@ -4,6 +4,8 @@ use std::time::Duration;
 /// Limits at the doors; every one has a metric that counts what it refused.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// Whose spans these doors take: a label of metrics. Default `default`.
+    pub tenant: String,
     /// OTLP body, decompressed. Default 64 MiB.
     pub otlp_body_bytes_max: usize,
     /// Zipkin body, decompressed. Default 8 MiB.
@@ -20,9 +22,11 @@ pub struct Config {
     pub attributes_max: usize,
     /// Attribute value text in bytes; longer ones are cut and marked. Default 64 KiB.
     pub value_bytes_max: usize,
-    /// Attribute key in bytes. Default 1 KiB.
+    /// All attributes, events and links of a span, in bytes; and those of a resource or scope. Default 1 MiB.
+    pub span_bytes_max: usize,
+    /// Attribute key in bytes; attributes with longer ones are left out. Default 1 KiB.
     pub key_bytes_max: usize,
-    /// Span name in bytes. Default 4 KiB.
+    /// Name of a span, event or scope in bytes; longer ones are cut and marked. Default 4 KiB.
     pub name_bytes_max: usize,
     /// Events (and, separately, links) a span may have. Default 1,000.
     pub events_max: usize,
@@ -33,6 +37,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            tenant: "default".to_owned(),
             otlp_body_bytes_max: 64 << 20,
             zipkin_body_bytes_max: 8 << 20,
             expansion_max: 200,
@@ -41,6 +46,7 @@ impl Default for Config {
             future_max: Duration::from_secs(86_400),
             attributes_max: 1_000,
             value_bytes_max: 64 << 10,
+            span_bytes_max: 1 << 20,
             key_bytes_max: 1 << 10,
             name_bytes_max: 4 << 10,
             events_max: 1_000,

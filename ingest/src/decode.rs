@@ -5,6 +5,7 @@
 //! `sink::admit` alone. So the two never disagree.
 pub(crate) mod builder;
 pub(crate) mod census;
+pub(crate) mod cut;
 pub(crate) mod json;
 pub(crate) mod protobuf;
 pub(crate) mod sink;
@@ -13,11 +14,15 @@ pub(crate) mod weight;
 pub(crate) mod wire;
 pub(crate) mod zipkin;
 
+use std::sync::Arc;
+
+use storage::metrics::Metric;
 use storage::schema::AttributeColumns;
 use storage::time::TimeRange;
 use storage::{Decode, Entry, SpanBatch};
 
 use self::builder::Builder;
+use self::cut::CutTotals;
 use self::sink::Sink;
 use self::wire::Malformed;
 use crate::Config;
@@ -71,12 +76,18 @@ impl Format {
 #[derive(Debug, Clone)]
 pub struct Decoder {
     config: Config,
+    cuts: Arc<CutTotals>,
 }
 
 impl Decoder {
     /// A decoder that cuts and refuses by `config`'s limits.
     pub fn new(config: Config) -> Self {
-        Self { config }
+        Self { config, cuts: Arc::default() }
+    }
+
+    /// Figures for `/metrics`: spans that lost something to a limit, by what.
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.cuts.metrics(&self.config.tenant)
     }
 
     /// Decodes all entries; `Err` is the position of the first that cannot be read.
@@ -90,6 +101,7 @@ impl Decoder {
                 .map_err(|_| position)?;
             builder.received_since(first, entry.received_unix_nano);
         }
+        self.cuts.add(builder.cut_counts());
         Ok(builder.finish())
     }
 }

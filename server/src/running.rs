@@ -48,9 +48,12 @@ pub(crate) fn tokens_file(config: &Config) -> PathBuf {
 /// # Errors
 /// As [`Store::open`]: above all, another process holds it.
 pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    open_with(config, Decoder::new(config.ingest.clone())).await
+}
+
+async fn open_with(config: &Config, decoder: Decoder) -> anyhow::Result<Store> {
     private_folder(&config.private_dir())?;
-    let decoder = Arc::new(Decoder::new(config.ingest.clone()));
-    let store = Store::open(config.table(), decoder, Arc::new(SystemClock)).await;
+    let store = Store::open(config.table(), Arc::new(decoder), Arc::new(SystemClock)).await;
     store.with_context(|| format!("open the table in {}", config.data))
 }
 
@@ -83,7 +86,8 @@ impl Running {
     /// The step that failed, in the order above.
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = open_store(config).await?;
+        let decoder = Decoder::new(config.ingest.clone());
+        let store = open_with(config, decoder.clone()).await?;
         let auth = Auth::open(tokens_file(config), config.tokens_required(), Arc::clone(&clock))?;
         let first_token = auth.first_token()?.map(|secret| secret.expose().to_owned());
         // A span that the table would drop at once is refused at the door.
@@ -100,7 +104,7 @@ impl Running {
             hosts: config.hosts.clone(),
             figures: {
                 let (ingest, listeners) = (ingest.clone(), listeners.figures());
-                Arc::new(move || [ingest.metrics(), listeners()].concat())
+                Arc::new(move || [ingest.metrics(), decoder.metrics(), listeners()].concat())
             },
         });
         let doors = Doors { ingest: &ingest, auth: &auth, web };

@@ -3,15 +3,20 @@
 //! What a whole resource or scope shares (service, resource JSON, scope name) is kept as ranges of rows; what few spans
 //! have as pairs of row and value. All becomes plain Arrow columns in [`Builder::finish`].
 mod column;
+mod data;
 mod finish;
 mod keys;
+mod mark;
 mod nested;
 
 use storage::schema::{AttributeColumns, AttributeScope, AttributeType};
 
 use self::column::{Interner, Objects, Sparse, SparseText};
+use self::data::{Data, Scalar, column_type, rest_type};
 use self::keys::{Keys, Role, Slot, type_index};
+use self::mark::Loss;
 use self::nested::{Events, Links};
+use super::cut::{Cut, CutCounts};
 use super::sink::{Admitted, Event, Head, Link, Place, Refusal, Sink, Value};
 use super::{text, weight};
 use crate::Config;
@@ -22,40 +27,12 @@ const BUFFER_BYTES_MAX: usize = 1 << 30;
 /// The service of a resource that names none.
 const SERVICE_UNKNOWN: &[u8] = b"unknown";
 
-/// Values of one attribute column.
-#[derive(Debug)]
-enum Data {
-    Text(SparseText),
-    Int(Sparse<i64>),
-    Double(Sparse<f64>),
-    Bool(Sparse<bool>),
-}
-
-impl Data {
-    fn new(kind: AttributeType) -> Self {
-        match kind {
-            AttributeType::String => Self::Text(SparseText::default()),
-            AttributeType::Int => Self::Int(Sparse::default()),
-            AttributeType::Double => Self::Double(Sparse::default()),
-            AttributeType::Bool => Self::Bool(Sparse::default()),
-        }
-    }
-}
-
-/// A resource attribute that waits for the number of the resource's spans.
-#[derive(Debug, Clone, Copy)]
-enum Scalar {
-    Key(i32),
-    Int(i64),
-    Double(f64),
-    Bool(bool),
-}
-
 /// The resource being read.
 #[derive(Debug, Default)]
 struct Resource {
     json: Vec<u8>,
     attributes: usize,
+    loss: Loss,
     service: i32,
     first_row: u32,
     /// Values of its attribute columns, by position in the list of columns.
@@ -69,6 +46,7 @@ struct Resource {
 struct Scope {
     json: Vec<u8>,
     attributes: usize,
+    loss: Loss,
     name: Option<i32>,
     version: Option<i32>,
     key: Option<i32>,
@@ -78,8 +56,11 @@ struct Scope {
 /// The span being read.
 #[derive(Debug, Default)]
 struct Current {
+    holder: u64,
     attributes: usize,
-    dropped_attributes: u32,
+    /// Of attributes, events and links, as far as they are kept.
+    bytes: usize,
+    loss: Loss,
     weight: f64,
     sampler_probabilistic: bool,
     sampler_param: f64,
@@ -91,6 +72,7 @@ pub(crate) struct Builder<'c> {
     config: &'c Config,
     columns: &'c AttributeColumns,
     rows: u32,
+    cut_counts: CutCounts,
     /// Counts spans, resources, events, ...: what [`Slot::holder`] compares.
     holder: u64,
     resource_holder: u64,
@@ -136,6 +118,7 @@ impl<'c> Builder<'c> {
             config,
             columns,
             rows: 0,
+            cut_counts: CutCounts::default(),
             holder: 0,
             resource_holder: 0,
             resource: Resource::default(),
@@ -189,18 +172,30 @@ impl<'c> Builder<'c> {
         self.holder
     }
 
-    fn too_long(&self, key: &[u8]) -> bool {
-        key.len() > self.config.key_bytes_max
+    /// Spans that lost something to a limit.
+    pub(crate) fn cut_counts(&self) -> &CutCounts {
+        &self.cut_counts
+    }
+
+    /// Why an attribute is left out whose holder has `attributes` already, and with it would have `bytes`.
+    #[inline]
+    fn excess(&self, key: &[u8], attributes: usize, bytes: usize) -> Option<Cut> {
+        if attributes >= self.config.attributes_max {
+            return Some(Cut::Attributes);
+        }
+        if key.len() > self.config.key_bytes_max {
+            return Some(Cut::Key);
+        }
+        (bytes > self.config.span_bytes_max).then_some(Cut::Bytes)
     }
 
     #[inline]
     fn span_attribute(&mut self, key: &[u8], value: Value<'_>) {
-        if self.span.attributes >= self.config.attributes_max
-            || self.too_long(key)
-            || self.attributes.json.len() > BUFFER_BYTES_MAX
-        {
-            self.span.dropped_attributes = self.span.dropped_attributes.saturating_add(1);
-            return;
+        let limit = self.config.value_bytes_max;
+        let bytes = self.span.bytes + key.len() + value.bytes_kept(limit);
+        let excess = self.excess(key, self.span.attributes, bytes);
+        if let Some(cut) = excess.or_else(|| overflow(&self.attributes.json)) {
+            return self.span.loss.left_out(cut);
         }
         let index = self.span_keys.find(key, self.columns);
         let slot = self.span_keys.slot(index);
@@ -209,10 +204,11 @@ impl<'c> Builder<'c> {
         }
         slot.holder = self.holder;
         self.span.attributes += 1;
+        self.span.bytes = bytes;
+        self.span.loss.note(slot, value, limit);
         if slot.role != Role::None {
             self.span.note_sampler(slot.role, value);
         }
-        let limit = self.config.value_bytes_max;
         if let Some((position, kind)) = slot.column {
             let data = self.data[position].get_or_insert_with(|| Data::new(kind));
             if data.push(self.rows, value, limit) {
@@ -226,8 +222,10 @@ impl<'c> Builder<'c> {
     }
 
     fn resource_attribute(&mut self, key: &[u8], value: Value<'_>) {
-        if self.resource.attributes >= self.config.attributes_max || self.too_long(key) {
-            return;
+        let limit = self.config.value_bytes_max;
+        let bytes = self.resource.json.len() + key.len() + value.bytes_kept(limit);
+        if let Some(cut) = self.excess(key, self.resource.attributes, bytes) {
+            return self.resource.loss.left_out(cut);
         }
         let index = self.resource_keys.find(key, self.columns);
         let slot = self.resource_keys.slot(index);
@@ -236,7 +234,7 @@ impl<'c> Builder<'c> {
         }
         slot.holder = self.resource_holder;
         self.resource.attributes += 1;
-        let limit = self.config.value_bytes_max;
+        self.resource.loss.note(slot, value, limit);
         write_pair(&mut self.resource.json, &slot.json, value, limit);
         if let (Role::Service, Value::Text(name)) = (slot.role, value) {
             // It has a fixed column, so it never asks for one among the attributes.
@@ -260,27 +258,31 @@ impl<'c> Builder<'c> {
     }
 
     fn scope_attribute(&mut self, key: &[u8], value: Value<'_>) {
-        if self.scope.attributes >= self.config.attributes_max || self.too_long(key) {
-            return;
+        let limit = self.config.value_bytes_max;
+        let bytes = self.scope.json.len() + key.len() + value.bytes_kept(limit);
+        if let Some(cut) = self.excess(key, self.scope.attributes, bytes) {
+            return self.scope.loss.left_out(cut);
         }
         let index = self.nested_keys.find(key, self.columns);
         let slot = self.nested_keys.slot(index);
         if slot.holder != self.holder {
             slot.holder = self.holder;
             self.scope.attributes += 1;
-            write_pair(&mut self.scope.json, &slot.json, value, self.config.value_bytes_max);
+            self.scope.loss.note(slot, value, limit);
+            write_pair(&mut self.scope.json, &slot.json, value, limit);
         }
     }
 
     /// An attribute of the event or link that began last.
     fn part_attribute(&mut self, place: Place, key: &[u8], value: Value<'_>) {
-        let too_long = self.too_long(key);
+        let limit = self.config.value_bytes_max;
+        let bytes = self.span.bytes + key.len() + value.bytes_kept(limit);
+        let part = if place == Place::Event { &self.events.part } else { &self.links.part };
+        let excess = self.excess(key, part.attributes, bytes);
         let part = if place == Place::Event { &mut self.events.part } else { &mut self.links.part };
-        if part.attributes >= self.config.attributes_max
-            || too_long
-            || part.objects.json.len() > BUFFER_BYTES_MAX
-        {
+        if let Some(cut) = excess.or_else(|| overflow(&part.objects.json)) {
             part.dropped = part.dropped.saturating_add(1);
+            self.span.loss.cuts.add(cut);
             return;
         }
         let index = self.nested_keys.find(key, self.columns);
@@ -288,15 +290,43 @@ impl<'c> Builder<'c> {
         if slot.holder != self.holder {
             slot.holder = self.holder;
             part.attributes += 1;
+            self.span.bytes = bytes;
+            if value.is_cut(limit) {
+                part.mark.key(&slot.json);
+                self.span.loss.cuts.add(Cut::Value);
+            }
             let json = part.objects.separated();
             json.extend_from_slice(&slot.json);
-            text::value(json, value, self.config.value_bytes_max);
+            text::value(json, value, limit);
+        }
+    }
+
+    /// Bytes that one more text of the current span's events and links may have, up to `limit`; takes `wanted` of them.
+    fn room(&mut self, wanted: usize, limit: usize) -> usize {
+        let room = self.config.span_bytes_max.saturating_sub(self.span.bytes).min(limit);
+        self.span.bytes += wanted.min(room);
+        room
+    }
+
+    #[cold]
+    fn mark_span(&mut self) {
+        let sent = self.span_keys.holds(mark::TRUNCATED, self.span.holder, self.columns);
+        if !sent && !self.span.loss.mark.is_empty() {
+            self.span.loss.mark.write(self.attributes.separated());
         }
     }
 
     fn push_optional_texts(&mut self, head: &Head<'_>) {
         let (row, next) = (self.rows, self.rows + 1);
         let limit = self.config.value_bytes_max;
+        for (name, text) in
+            [("span.status_message", head.status_message), ("span.trace_state", head.trace_state)]
+        {
+            if text.len() > limit {
+                self.span.loss.mark.field(name);
+                self.span.loss.cuts.add(Cut::Value);
+            }
+        }
         if !head.status_message.is_empty() {
             self.status_messages.push(row, next, &text::fit(head.status_message, limit));
         }
@@ -308,7 +338,7 @@ impl<'c> Builder<'c> {
     fn push_dropped(&mut self, head: &Head<'_>) {
         let row = self.rows;
         for (column, count) in [
-            (&mut self.dropped_attributes, self.span.dropped_attributes),
+            (&mut self.dropped_attributes, self.span.loss.dropped),
             (&mut self.dropped_events, head.dropped_events),
             (&mut self.dropped_links, head.dropped_links),
         ] {
@@ -327,11 +357,17 @@ impl Sink for Builder<'_> {
         resource.values.clear();
         resource.rest.clear();
         resource.attributes = 0;
+        resource.loss = Loss::default();
         resource.service = -1;
         resource.first_row = self.rows;
     }
 
     fn end_resource_attributes(&mut self) {
+        if !self.resource.loss.cuts.is_empty() {
+            let (keys, columns) = (&mut self.resource_keys, self.columns);
+            let sent = keys.holds(mark::TRUNCATED, self.resource_holder, columns);
+            self.resource.loss.write(&mut self.resource.json, sent);
+        }
         close_object(&mut self.resource.json);
         if self.resource.json.is_empty() {
             self.resource.json.extend_from_slice(b"{}");
@@ -345,6 +381,13 @@ impl Sink for Builder<'_> {
         scope.json.clear();
         scope.attributes = 0;
         scope.first_row = self.rows;
+        scope.loss = Loss::default();
+        for (field, text) in [("scope.name", name), ("scope.version", version)] {
+            if text.len() > limit {
+                scope.loss.mark.field(field);
+                scope.loss.cuts.add(Cut::Name);
+            }
+        }
         let intern = |column: &mut SparseText, text: &[u8]| {
             (!text.is_empty()).then(|| column.interner.intern(&text::fit(text, limit)))
         };
@@ -353,13 +396,26 @@ impl Sink for Builder<'_> {
     }
 
     fn end_scope_attributes(&mut self) {
+        if !self.scope.loss.cuts.is_empty() {
+            let sent = self.nested_keys.holds(mark::TRUNCATED, self.holder, self.columns);
+            self.scope.loss.write(&mut self.scope.json, sent);
+        }
         close_object(&mut self.scope.json);
         let json = &self.scope.json;
         self.scope.key = (!json.is_empty()).then(|| self.scope_attributes.interner.intern(json));
     }
 
     fn begin_span(&mut self, head: &Head<'_>, admitted: &Admitted) {
-        self.next_holder();
+        self.span = Current {
+            holder: self.next_holder(),
+            loss: Loss { dropped: head.dropped_attributes, ..Loss::default() },
+            weight: weight::from_trace_state(head.trace_state).unwrap_or(0.0),
+            ..Current::default()
+        };
+        if head.name.len() > self.config.name_bytes_max {
+            self.span.loss.mark.field("span.name");
+            self.span.loss.cuts.add(Cut::Name);
+        }
         self.trace_ids.extend_from_slice(&admitted.trace_id);
         self.span_ids.extend_from_slice(&admitted.span_id);
         self.parents.extend_from_slice(&admitted.parent_span_id.unwrap_or_default());
@@ -371,13 +427,6 @@ impl Sink for Builder<'_> {
         self.statuses.push(if (0..=2).contains(&head.status) { head.status } else { 0 });
         self.flags.push(head.flags.cast_signed());
         self.push_optional_texts(head);
-        self.span = Current {
-            attributes: 0,
-            dropped_attributes: head.dropped_attributes,
-            weight: weight::from_trace_state(head.trace_state).unwrap_or(0.0),
-            sampler_probabilistic: false,
-            sampler_param: 0.0,
-        };
     }
 
     #[inline]
@@ -392,23 +441,59 @@ impl Sink for Builder<'_> {
 
     fn begin_event(&mut self, event: &Event<'_>) {
         self.next_holder();
-        self.events.begin(event, self.config);
+        let limit = self.room(event.name.len(), self.config.name_bytes_max);
+        self.events.begin(event, limit);
+        if event.name.len() > limit {
+            self.events.part.mark.field("event.name");
+            self.span.loss.cuts.add(Cut::Name);
+        }
     }
 
     fn end_event(&mut self) {
-        self.events.part.end();
+        let part = &mut self.events.part;
+        if !part.mark.is_empty()
+            && !self.nested_keys.holds(mark::TRUNCATED, self.holder, self.columns)
+        {
+            part.mark.write(part.objects.separated());
+        }
+        part.end();
     }
 
     fn begin_link(&mut self, link: &Link<'_>, trace_id: [u8; 16], span_id: [u8; 8]) {
         self.next_holder();
-        self.links.begin(link, trace_id, span_id);
+        let limit = self.room(link.trace_state.len(), self.config.value_bytes_max);
+        self.links.begin(
+            &Link { trace_state: &text::fit(link.trace_state, limit), ..*link },
+            (trace_id, span_id),
+        );
+        if link.trace_state.len() > limit {
+            self.links.part.mark.field("link.trace_state");
+            self.span.loss.cuts.add(Cut::Value);
+        }
     }
 
     fn end_link(&mut self) {
-        self.links.part.end();
+        let part = &mut self.links.part;
+        if !part.mark.is_empty()
+            && !self.nested_keys.holds(mark::TRUNCATED, self.holder, self.columns)
+        {
+            part.mark.write(part.objects.separated());
+        }
+        part.end();
     }
 
     fn end_span(&mut self, head: &Head<'_>) {
+        let lost = self
+            .span
+            .loss
+            .cuts
+            .and(head.cuts)
+            .and(self.resource.loss.cuts)
+            .and(self.scope.loss.cuts);
+        if !lost.is_empty() {
+            self.cut_counts.span(lost);
+            self.mark_span();
+        }
         self.push_dropped(head);
         self.weights.push(self.span.final_weight());
         self.attributes.end();
@@ -480,70 +565,15 @@ impl Current {
     }
 }
 
-impl Data {
-    /// Stores a value of the column's type for one row; false where the type differs.
-    #[inline]
-    fn push(&mut self, row: u32, value: Value<'_>, limit: usize) -> bool {
-        match (self, value) {
-            (Self::Text(column), Value::Text(text)) => {
-                column.push(row, row + 1, &text::fit(text, limit));
-            }
-            (Self::Int(column), Value::Int(number)) => column.push(row, row + 1, number),
-            (Self::Double(column), Value::Double(number)) => column.push(row, row + 1, number),
-            (Self::Bool(column), Value::Bool(truth)) => column.push(row, row + 1, truth),
-            _ => return false,
-        }
-        true
-    }
-
-    fn scalar(&mut self, value: Value<'_>, limit: usize) -> Option<Scalar> {
-        match (self, value) {
-            (Self::Text(column), Value::Text(text)) => {
-                Some(Scalar::Key(column.interner.intern(&text::fit(text, limit))))
-            }
-            (Self::Int(_), Value::Int(number)) => Some(Scalar::Int(number)),
-            (Self::Double(_), Value::Double(number)) => Some(Scalar::Double(number)),
-            (Self::Bool(_), Value::Bool(truth)) => Some(Scalar::Bool(truth)),
-            _ => None,
-        }
-    }
-
-    fn push_scalar(&mut self, from: u32, until: u32, scalar: Scalar) {
-        match (self, scalar) {
-            (Self::Text(column), Scalar::Key(key)) => column.keys.push(from, until, key),
-            (Self::Int(column), Scalar::Int(number)) => column.push(from, until, number),
-            (Self::Double(column), Scalar::Double(number)) => column.push(from, until, number),
-            (Self::Bool(column), Scalar::Bool(truth)) => column.push(from, until, truth),
-            _ => {}
-        }
-    }
+/// Whether a text buffer is as large as its offsets allow.
+#[inline]
+fn overflow(json: &[u8]) -> Option<Cut> {
+    (json.len() > BUFFER_BYTES_MAX).then_some(Cut::Bytes)
 }
 
 fn count_rest(slot: &mut Slot, value: Value<'_>) {
     if let Some(kind) = rest_type(slot.column.map(|(_, kind)| kind), value) {
         slot.spans[type_index(kind)] += 1;
-    }
-}
-
-/// How a value in the JSON is counted. A list, map or bytes count only beside a column, where readers must know of
-/// them: as a type that is not the column's, so that nothing tries to move them there.
-#[inline]
-fn rest_type(column: Option<AttributeType>, value: Value<'_>) -> Option<AttributeType> {
-    column_type(value).or_else(|| match column? {
-        AttributeType::String => Some(AttributeType::Int),
-        _ => Some(AttributeType::String),
-    })
-}
-
-/// The column type that could hold the value.
-#[inline]
-fn column_type(value: Value<'_>) -> Option<AttributeType> {
-    match value {
-        Value::Text(_) => Some(AttributeType::String),
-        Value::Int(_) => Some(AttributeType::Int),
-        Value::Double(_) => Some(AttributeType::Double),
-        Value::Bool(_) => Some(AttributeType::Bool),
-        Value::Empty | Value::Bytes(_) | Value::Json(_) => None,
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use storage::time::TimeRange;
 
 use self::number::{Enum, Id, Number, Text, double, text};
+use super::cut::{Cut, Cuts};
 use super::sink::{Event, Head, Link, Place, Sink, Value, admit, link_target};
 use super::text as json_text;
 use super::wire::Malformed;
@@ -247,8 +248,11 @@ impl<S: Sink> Walk<'_, S> {
         for event in events.iter().take(self.config.events_max) {
             self.event(event)?;
         }
-        let kept = self.links(span.links.as_deref().unwrap_or_default())?;
-        head.dropped_events = beyond(head.dropped_events, events.len(), self.config.events_max);
+        if events.len() > self.config.events_max {
+            head.dropped_events = beyond(head.dropped_events, events.len(), self.config.events_max);
+            head.cuts.add(Cut::Events);
+        }
+        let kept = self.links(span.links.as_deref().unwrap_or_default(), &mut head.cuts)?;
         head.dropped_links =
             beyond(head.dropped_links, span.links.as_ref().map_or(0, Vec::len), kept);
         self.sink.end_span(&head);
@@ -267,7 +271,7 @@ impl<S: Sink> Walk<'_, S> {
     }
 
     /// Hands over the links that point somewhere; returns how many.
-    fn links(&mut self, links: &[SpanLink<'_>]) -> Result<usize, Malformed> {
+    fn links(&mut self, links: &[SpanLink<'_>], cuts: &mut Cuts) -> Result<usize, Malformed> {
         let mut kept = 0;
         for sent in links {
             let trace_id = Id::<16>::parse(text(&sent.trace_id));
@@ -281,6 +285,7 @@ impl<S: Sink> Walk<'_, S> {
             };
             let Some((trace_id, span_id)) = link_target(&link) else { continue };
             if kept == self.config.events_max {
+                cuts.add(Cut::Links);
                 break;
             }
             kept += 1;
@@ -299,8 +304,10 @@ impl<S: Sink> Walk<'_, S> {
                 Some(value) => value,
                 None => {
                     json.clear();
-                    render(&pair.value, self.config, self.config.depth_max, &mut json)?;
-                    Value::Json(&json)
+                    match render(&pair.value, self.config, self.config.depth_max, &mut json)? {
+                        true => Value::CutJson(&json),
+                        false => Value::Json(&json),
+                    }
                 }
             };
             self.sink.attribute(place, key, value);
@@ -359,17 +366,18 @@ fn plain<'v>(value: &'v Option<Any<'_>>, bytes: &'v [u8]) -> Result<Option<Value
     Ok(Some(value))
 }
 
-/// Writes a value in our JSON. What is nested deeper than `depth` becomes `null`.
+/// Writes a value in our JSON; true where something was cut. What is nested deeper than `depth` becomes `null`; what a
+/// list or map holds beyond `value_bytes_max` in all becomes one [`json_text::CUT_MARK`].
 fn render(
     value: &Option<Any<'_>>,
     config: &Config,
     depth: usize,
     json: &mut Vec<u8>,
-) -> Result<(), Malformed> {
+) -> Result<bool, Malformed> {
     let bytes = raw_bytes(value)?;
     if let Some(value) = plain(value, &bytes)? {
         json_text::value(json, value, config.value_bytes_max);
-        return Ok(());
+        return Ok(value.is_cut(config.value_bytes_max));
     }
     let nested = value.as_ref().map(|any| (any.array, any.map));
     match nested {
@@ -377,7 +385,7 @@ fn render(
         Some((_, Some(map))) if depth > 0 => render_map(map, config, depth - 1, json),
         _ => {
             json.extend_from_slice(b"null");
-            Ok(())
+            Ok(true)
         }
     }
 }
@@ -387,17 +395,23 @@ fn render_array(
     config: &Config,
     depth: usize,
     json: &mut Vec<u8>,
-) -> Result<(), Malformed> {
+) -> Result<bool, Malformed> {
     let array: ArrayValue<'_> = parse(array.get())?;
+    let mut cut = false;
     json.push(b'[');
     for (index, value) in no(array.values).into_iter().enumerate() {
         if index > 0 {
             json.push(b',');
         }
-        render(&Some(value), config, depth, json)?;
+        if json.len() > config.value_bytes_max {
+            json_text::string(json, json_text::CUT_MARK.as_bytes());
+            cut = true;
+            break;
+        }
+        cut |= render(&Some(value), config, depth, json)?;
     }
     json.push(b']');
-    Ok(())
+    Ok(cut)
 }
 
 fn render_map(
@@ -405,24 +419,30 @@ fn render_map(
     config: &Config,
     depth: usize,
     json: &mut Vec<u8>,
-) -> Result<(), Malformed> {
+) -> Result<bool, Malformed> {
     let map: MapValue<'_> = parse(map.get())?;
     let pairs = no(map.values);
     let mut keys: Vec<&[u8]> = Vec::new();
+    let mut cut = false;
     json.push(b'{');
     for pair in &pairs {
         let key = text(&pair.key);
-        if keys.len() >= config.attributes_max || keys.contains(&key) {
+        if keys.contains(&key) {
             continue;
         }
         if !keys.is_empty() {
             json.push(b',');
         }
+        if keys.len() >= config.attributes_max || json.len() > config.value_bytes_max {
+            json.extend_from_slice(json_text::CUT_ENTRY.as_bytes());
+            cut = true;
+            break;
+        }
         keys.push(key);
         json_text::string(json, key);
         json.push(b':');
-        render(&pair.value, config, depth, json)?;
+        cut |= render(&pair.value, config, depth, json)?;
     }
     json.push(b'}');
-    Ok(())
+    Ok(cut)
 }

@@ -5,6 +5,7 @@
 //! that is kept, so what the door accepted always decodes.
 use storage::time::TimeRange;
 
+use super::cut::Cut;
 use super::sink::{Event, Head, Link, Place, Sink, Value, admit, link_target};
 use super::text;
 use super::wire::{Field, Fields, Malformed, malformed};
@@ -154,9 +155,8 @@ impl<S: Sink> Walk<'_, S> {
                 return Ok(());
             }
         };
-        cut(&mut scratch.events, self.config.events_max, &mut head.dropped_events);
         drop_lost_links(&mut scratch.links, &mut head.dropped_links)?;
-        cut(&mut scratch.links, self.config.events_max, &mut head.dropped_links);
+        limit(scratch, self.config.events_max, &mut head);
         self.sink.begin_span(&head, &admitted);
         for &pair in &scratch.attributes {
             self.attribute(Place::Span, pair, &mut scratch.json)?;
@@ -228,8 +228,10 @@ impl<S: Sink> Walk<'_, S> {
             Any::Plain(value) => value,
             nested => {
                 json.clear();
-                render(nested, self.config, self.config.depth_max, json)?;
-                Value::Json(json)
+                match render(nested, self.config, self.config.depth_max, json)? {
+                    true => Value::CutJson(json),
+                    false => Value::Json(json),
+                }
             }
         };
         self.sink.attribute(place, key, value);
@@ -335,6 +337,18 @@ fn drop_lost_links(links: &mut Vec<&[u8]>, dropped: &mut u32) -> Result<(), Malf
     Ok(())
 }
 
+/// Leaves at most `events_max` events and as many links.
+fn limit(scratch: &mut Scratch<'_>, events_max: usize, head: &mut Head<'_>) {
+    if scratch.events.len() > events_max {
+        cut(&mut scratch.events, events_max, &mut head.dropped_events);
+        head.cuts.add(Cut::Events);
+    }
+    if scratch.links.len() > events_max {
+        cut(&mut scratch.links, events_max, &mut head.dropped_links);
+        head.cuts.add(Cut::Links);
+    }
+}
+
 /// Leaves at most `limit` parts and adds the others to the count of dropped ones.
 fn cut(parts: &mut Vec<&[u8]>, limit: usize, dropped: &mut u32) {
     let excess = parts.len().saturating_sub(limit);
@@ -385,20 +399,26 @@ fn read_any<'a>(message: &'a [u8], value: &mut Any<'a>) -> Result<(), Malformed>
     Ok(())
 }
 
-/// Writes a value as JSON. What is nested deeper than `depth` becomes `null`.
+/// Writes a value as JSON; true where something was cut. What is nested deeper than `depth` becomes `null`; what a list
+/// or map holds beyond `value_bytes_max` in all becomes one [`text::CUT_MARK`].
 fn render(
     any: Any<'_>,
     config: &Config,
     depth: usize,
     json: &mut Vec<u8>,
-) -> Result<(), Malformed> {
+) -> Result<bool, Malformed> {
     match any {
-        Any::Plain(value) => text::value(json, value, config.value_bytes_max),
-        _ if depth == 0 => json.extend_from_slice(b"null"),
-        Any::Array(message) => render_array(message, config, depth - 1, json)?,
-        Any::Map(message) => render_map(message, config, depth - 1, json)?,
+        Any::Plain(value) => {
+            text::value(json, value, config.value_bytes_max);
+            Ok(value.is_cut(config.value_bytes_max))
+        }
+        _ if depth == 0 => {
+            json.extend_from_slice(b"null");
+            Ok(true)
+        }
+        Any::Array(message) => render_array(message, config, depth - 1, json),
+        Any::Map(message) => render_map(message, config, depth - 1, json),
     }
-    Ok(())
 }
 
 fn render_array(
@@ -406,26 +426,33 @@ fn render_array(
     config: &Config,
     depth: usize,
     json: &mut Vec<u8>,
-) -> Result<(), Malformed> {
+) -> Result<bool, Malformed> {
     json.push(b'[');
     let start = json.len();
+    let (mut cut, mut full) = (false, false);
     let mut fields = Fields::new(message);
     while let Some((number, field)) = fields.next()? {
         match (number, field) {
+            (1, Field::Bytes(_)) if full => {}
             (1, Field::Bytes(any)) => {
                 if json.len() > start {
                     json.push(b',');
                 }
+                full = json.len() > config.value_bytes_max;
+                if full {
+                    text::string(json, text::CUT_MARK.as_bytes());
+                    continue;
+                }
                 let mut value = Any::Plain(Value::Empty);
                 read_any(any, &mut value)?;
-                render(value, config, depth, json)?;
+                cut |= render(value, config, depth, json)?;
             }
             (1, _) => return wrong_type("array_value"),
             _ => {}
         }
     }
     json.push(b']');
-    Ok(())
+    Ok(cut || full)
 }
 
 fn render_map(
@@ -433,29 +460,36 @@ fn render_map(
     config: &Config,
     depth: usize,
     json: &mut Vec<u8>,
-) -> Result<(), Malformed> {
+) -> Result<bool, Malformed> {
     let mut keys: Vec<&[u8]> = Vec::new();
     json.push(b'{');
+    let (mut cut, mut full) = (false, false);
     let mut fields = Fields::new(message);
     while let Some((number, field)) = fields.next()? {
         match (number, field) {
+            (1, Field::Bytes(_)) if full => {}
             (1, Field::Bytes(pair)) => {
                 let (key, value) = read_pair(pair)?;
-                if keys.len() >= config.attributes_max || keys.contains(&key) {
+                if keys.contains(&key) {
                     continue;
                 }
                 if !keys.is_empty() {
                     json.push(b',');
                 }
+                full = keys.len() >= config.attributes_max || json.len() > config.value_bytes_max;
+                if full {
+                    json.extend_from_slice(text::CUT_ENTRY.as_bytes());
+                    continue;
+                }
                 keys.push(key);
                 text::string(json, key);
                 json.push(b':');
-                render(value, config, depth, json)?;
+                cut |= render(value, config, depth, json)?;
             }
             (1, _) => return wrong_type("kvlist_value"),
             _ => {}
         }
     }
     json.push(b'}');
-    Ok(())
+    Ok(cut || full)
 }

@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use storage::time::TimeRange;
 
+use super::cut::Cuts;
+
 /// Value of an attribute, borrowed from the request. Texts may be invalid UTF-8: the receiver replaces what is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Value<'a> {
@@ -14,6 +16,30 @@ pub(crate) enum Value<'a> {
     Bytes(&'a [u8]),
     /// An array or a map, already rendered.
     Json(&'a [u8]),
+    /// The same, where something was left out of it.
+    CutJson(&'a [u8]),
+}
+
+impl Value<'_> {
+    /// Bytes that are stored where a text may have `bytes_max`.
+    #[inline]
+    pub(crate) fn bytes_kept(&self, bytes_max: usize) -> usize {
+        match self {
+            Self::Text(bytes) | Self::Bytes(bytes) => bytes.len().min(bytes_max),
+            Self::Json(json) | Self::CutJson(json) => json.len(),
+            Self::Empty | Self::Bool(_) | Self::Int(_) | Self::Double(_) => size_of::<u64>(),
+        }
+    }
+
+    /// Whether less than the whole value is stored where a text may have `bytes_max`.
+    #[inline]
+    pub(crate) fn is_cut(&self, bytes_max: usize) -> bool {
+        match self {
+            Self::Text(bytes) | Self::Bytes(bytes) => bytes.len() > bytes_max,
+            Self::CutJson(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// What an attribute is attached to.
@@ -43,6 +69,8 @@ pub(crate) struct Head<'a> {
     pub(crate) dropped_attributes: u32,
     pub(crate) dropped_events: u32,
     pub(crate) dropped_links: u32,
+    /// What our limits, not the sender, have taken so far.
+    pub(crate) cuts: Cuts,
 }
 
 /// An event without its attributes.

@@ -1,3 +1,5 @@
+mod caps;
+
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -249,7 +251,10 @@ fn limits_cut_and_count() {
     let batch = Decoder::new(config)
         .decode(&[entry(Format::OtlpProtobuf, body)], &AttributeColumns::from_start());
     assert_eq!(cell(&batch, "name", 0).as_deref(), Some("éé…"));
-    assert_eq!(cell(&batch, "attributes", 0).as_deref(), Some(r#"{"a":"éé…","b":[null,1]}"#));
+    assert_eq!(
+        cell(&batch, "attributes", 0).as_deref(),
+        Some(r#"{"a":"éé…","b":[null,"…"],"spanlake.truncated":["span.name","a","b"]}"#)
+    );
     let count = |name: &str| {
         batch.records().column_by_name(name).unwrap().as_primitive::<Int32Type>().value(0)
     };

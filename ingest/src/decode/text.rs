@@ -8,6 +8,8 @@ use super::sink::Value;
 
 /// Stands at the end of a text that was cut.
 pub(crate) const CUT_MARK: &str = "…";
+/// Stands at the end of a map that was cut.
+pub(crate) const CUT_ENTRY: &str = "\"…\":null";
 
 /// Writes `value`; texts longer than `bytes_max` are cut and marked.
 #[inline]
@@ -20,7 +22,7 @@ pub(crate) fn value(json: &mut Vec<u8>, value: Value<'_>, bytes_max: usize) {
         Value::Int(number) => json.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
         Value::Double(number) => double(json, number),
         Value::Bytes(bytes) => base64(json, &bytes[..bytes.len().min(bytes_max)]),
-        Value::Json(text) => json.extend_from_slice(text),
+        Value::Json(text) | Value::CutJson(text) => json.extend_from_slice(text),
     }
 }
 

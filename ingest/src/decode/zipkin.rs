@@ -9,6 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use storage::time::TimeRange;
 
+use super::cut::Cut;
 use super::json::number::{Id, Number, Text, text};
 use super::json::{parse, utf8};
 use super::sink::{Admitted, Event, Head, Place, Sink, Value, admit};
@@ -221,7 +222,10 @@ fn keep(
         sink.end_event();
     }
     let excess = annotations.len().saturating_sub(config.events_max);
-    head.dropped_events = u32::try_from(excess).unwrap_or(u32::MAX);
+    if excess > 0 {
+        head.dropped_events = u32::try_from(excess).unwrap_or(u32::MAX);
+        head.cuts.add(Cut::Events);
+    }
     sink.end_span(&head);
 }
 

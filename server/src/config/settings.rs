@@ -156,6 +156,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("ingest.value_bytes_max", "Text of an attribute; longer ones are cut.", |c| {
         &mut c.ingest.value_bytes_max
     }),
+    setting("ingest.span_bytes_max", "Attributes, events and links of a span in all.", |c| {
+        &mut c.ingest.span_bytes_max
+    }),
+    setting("ingest.key_bytes_max", "Key of an attribute; with longer ones it is left out.", |c| {
+        &mut c.ingest.key_bytes_max
+    }),
+    setting("ingest.name_bytes_max", "Name of a span, event or scope; longer ones are cut.", |c| {
+        &mut c.ingest.name_bytes_max
+    }),
+    setting("ingest.depth_max", "Nesting of attribute values; what is deeper is null.", |c| {
+        &mut c.ingest.depth_max
+    }),
     setting("ingest.events_max", "Events, and separately links, of a span.", |c| {
         &mut c.ingest.events_max
     }),

@@ -10,8 +10,9 @@ use arrow::datatypes::{Float64Type, Int32Type, Int64Type, Schema};
 use storage::SpanBatch;
 use storage::schema::fixed_fields;
 
+use super::Builder;
+use super::data::Data;
 use super::nested::fixed;
-use super::{Builder, Data};
 
 /// Span kinds by their OTLP number.
 const KINDS: [&str; 6] = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];

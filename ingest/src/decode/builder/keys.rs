@@ -61,6 +61,12 @@ impl Keys {
         }
     }
 
+    /// Whether `holder` had `key`.
+    pub(super) fn holds(&mut self, key: &[u8], holder: u64, columns: &AttributeColumns) -> bool {
+        let index = self.find(key, columns);
+        self.slots[index].holder == holder
+    }
+
     #[inline]
     pub(super) fn slot(&mut self, index: usize) -> &mut Slot {
         &mut self.slots[index]

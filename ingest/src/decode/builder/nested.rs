@@ -10,7 +10,7 @@ use storage::schema::{event_fields, link_fields};
 
 use super::column::{Objects, Sparse, length, strings};
 use super::count_i32;
-use crate::Config;
+use super::mark::Mark;
 use crate::decode::sink::{Event, Link};
 use crate::decode::text;
 
@@ -22,6 +22,8 @@ pub(super) struct Part {
     pub(super) attributes: usize,
     /// Dropped attributes of the current one.
     pub(super) dropped: u32,
+    /// What was cut from the current one.
+    pub(super) mark: Mark,
     dropped_counts: Sparse<i32>,
     count: u32,
     ends: Vec<i32>,
@@ -33,6 +35,7 @@ impl Default for Part {
             objects: Objects::default(),
             attributes: 0,
             dropped: 0,
+            mark: Mark::default(),
             dropped_counts: Sparse::default(),
             count: 0,
             ends: vec![0],
@@ -44,6 +47,7 @@ impl Part {
     fn begin(&mut self, dropped: u32) {
         self.attributes = 0;
         self.dropped = dropped;
+        self.mark.clear();
     }
 
     pub(super) fn end(&mut self) {
@@ -97,10 +101,10 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn begin(&mut self, event: &Event<'_>, config: &Config) {
+    pub(super) fn begin(&mut self, event: &Event<'_>, name_bytes_max: usize) {
         self.part.begin(event.dropped_attributes);
         self.times.push(i64::try_from(event.time).unwrap_or(i64::MAX));
-        self.names.extend_from_slice(&text::fit(event.name, config.name_bytes_max));
+        self.names.extend_from_slice(&text::fit(event.name, name_bytes_max));
         self.name_ends.push(length(self.names.len()));
     }
 
@@ -130,7 +134,7 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn begin(&mut self, link: &Link<'_>, trace_id: [u8; 16], span_id: [u8; 8]) {
+    pub(super) fn begin(&mut self, link: &Link<'_>, (trace_id, span_id): ([u8; 16], [u8; 8])) {
         let index = self.part.count;
         self.part.begin(link.dropped_attributes);
         self.trace_ids.extend_from_slice(&trace_id);
