@@ -1,6 +1,9 @@
 //! Files of spans: recognises the format and cuts them into requests.
+mod jaeger;
 mod json;
+mod otlp;
 mod recognise;
+mod scan;
 mod stream;
 
 use std::collections::VecDeque;
@@ -30,15 +33,17 @@ pub struct Piece {
 }
 
 /// Cuts a file into requests of bounded size: OTLP protobuf streams (4-byte length, big- or little-endian, then a
-/// request) or one bare request; OTLP JSON, one document or a line each; Zipkin v2 JSON arrays (or a line each).
+/// request) or one bare request; OTLP JSON, one document or a line each; Zipkin v2 JSON arrays (or a line each);
+/// Jaeger's JSON (an answer of its API, a download of its UI, single traces, spans), which becomes OTLP protobuf.
 /// gzip and zstd are recognised by their first bytes, and formats by theirs.
 ///
-/// The same file always gives the same pieces with ascending offsets, so an import can resume by skipping pieces.
-/// After an error there are no more pieces.
+/// The same file always gives the same pieces with offsets that never descend, so an import can resume by skipping
+/// pieces. After an error, which comes behind the pieces of what was read before it, there are no more.
 pub struct Pieces {
     source: Source,
     ready: VecDeque<Piece>,
     ended: bool,
+    failed: Option<crate::Error>,
 }
 
 enum Source {
@@ -67,7 +72,7 @@ impl Pieces {
             Layout::Json => Source::Json(json::Documents::new(input)),
             Layout::Protobuf(framing) => Source::Protobuf(Streams::new(input, framing)),
         };
-        Ok(Self { source, ready: VecDeque::new(), ended: false })
+        Ok(Self { source, ready: VecDeque::new(), ended: false, failed: None })
     }
 
     /// Adds pieces to `ready`; false at the end of the file.
@@ -89,11 +94,18 @@ impl Iterator for Pieces {
                 Ok(more) => self.ended = !more,
                 Err(error) => {
                     self.ended = true;
-                    return Some(Err(error));
+                    self.failed = Some(error);
+                    if let Source::Json(documents) = &mut self.source {
+                        // The first failure is the one to tell.
+                        let _ = documents.end(&mut self.ready);
+                    }
                 }
             }
         }
-        self.ready.pop_front().map(Ok)
+        match self.ready.pop_front() {
+            Some(piece) => Some(Ok(piece)),
+            None => self.failed.take().map(Err),
+        }
     }
 }
 

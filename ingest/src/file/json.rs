@@ -1,122 +1,206 @@
-//! JSON files: finds requests and spans in documents of any size without parsing what is inside them.
+//! JSON files: finds requests, spans and traces in documents of any size, and tells formats apart by what they hold.
 use std::collections::VecDeque;
 
+use super::jaeger::Trace;
+use super::otlp::Requests;
+use super::scan::Scanner;
 use super::stream::{Input, piece};
 use super::{PIECE_BYTES_MAX, PIECE_BYTES_MIN, Piece};
 use crate::decode::Format;
 use crate::{Error, Result};
 
-/// A file of JSON values, in a row or in arrays: OTLP requests and Zipkin spans.
+/// A file of JSON values, in a row or in arrays: OTLP requests, Zipkin spans, Jaeger traces.
 pub(super) struct Documents {
-    input: Input,
+    scanner: Scanner,
     /// Arrays around the current position (an array of requests, an array of arrays of spans).
     arrays: u32,
     /// Elements of the piece under construction, joined by commas.
     pending: Vec<u8>,
     format: Format,
     pending_offset: u64,
+    /// Spans of other formats, as OTLP.
+    requests: Requests,
+    /// The Jaeger trace that is being read.
+    trace: Trace,
 }
 
 /// Arrays around requests or spans; more is no format that anyone writes.
 const ARRAYS_MAX: u32 = 8;
+/// Objects around a trace: Jaeger's answer, or what a script wrapped around it.
+const OBJECTS_MAX: u32 = 4;
+
+/// What an object without members of ours is.
+#[derive(serde::Deserialize)]
+struct Marks {
+    #[serde(rename = "traceId")]
+    zipkin_trace_id: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "id")]
+    zipkin_id: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "traceID")]
+    jaeger_trace_id: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "spanID")]
+    jaeger_span_id: Option<serde::de::IgnoredAny>,
+}
 
 impl Documents {
     pub(super) fn new(input: Input) -> Self {
-        let format = Format::OtlpJson;
-        Self { input, arrays: 0, pending: Vec::new(), format, pending_offset: 0 }
+        Self {
+            scanner: Scanner::new(input),
+            arrays: 0,
+            pending: Vec::new(),
+            format: Format::OtlpJson,
+            pending_offset: 0,
+            requests: Requests::default(),
+            trace: Trace::default(),
+        }
     }
 
     /// Reads one value (an element of the outer arrays); false at the end of the file.
     pub(super) fn read(&mut self, ready: &mut VecDeque<Piece>) -> Result<bool> {
-        match self.next_byte()? {
+        match self.scanner.next_byte()? {
             Some(b'[') if self.arrays < ARRAYS_MAX => self.arrays += 1,
             Some(b']') if self.arrays > 0 => self.arrays -= 1,
             Some(b',') if self.arrays > 0 => {}
-            Some(b'{') => self.object(ready)?,
+            Some(b'{') => self.object(OBJECTS_MAX, ready)?,
             None if self.arrays == 0 => {
-                self.emit(ready);
+                self.end(ready)?;
                 return Ok(false);
             }
-            None => return Err(self.cut_off()),
-            Some(_) => return Err(self.unexpected()),
+            None => return Err(self.scanner.cut_off()),
+            Some(_) => return Err(self.scanner.unexpected()),
         }
         Ok(true)
     }
 
+    /// Hands over what was read so far, also where the file goes wrong later.
+    ///
+    /// # Errors
+    /// A span is larger than any piece.
+    pub(super) fn end(&mut self, ready: &mut VecDeque<Piece>) -> Result<()> {
+        self.end_trace(ready)?;
+        self.emit(ready);
+        self.requests.emit(self.scanner.offset(), ready);
+        Ok(())
+    }
+
     /// Reads an object whose opening brace has been taken.
-    fn object(&mut self, ready: &mut VecDeque<Piece>) -> Result<()> {
+    fn object(&mut self, depth: u32, ready: &mut VecDeque<Piece>) -> Result<()> {
         let mut members = vec![b'{'];
-        let mut requests = false;
+        let mut ours = false;
         loop {
-            match self.next_byte()? {
+            match self.scanner.next_byte()? {
                 Some(b'}') => break,
                 Some(b',') => {}
                 Some(b'"') => {
-                    let key = self.key(&members)?;
-                    if matches!(key.as_slice(), b"\"resourceSpans\"" | b"\"resource_spans\"") {
-                        requests = true;
-                        self.resource_spans(ready)?;
-                        continue;
+                    let key = self.scanner.key()?;
+                    if self.member(&key, depth, ready)? {
+                        ours = true;
+                    } else if ours {
+                        self.scanner.skip_value()?;
+                    } else {
+                        if members.len() > 1 {
+                            members.push(b',');
+                        }
+                        members.extend_from_slice(&key);
+                        members.push(b':');
+                        self.scanner.value(&mut members)?;
                     }
-                    if members.len() > 1 {
-                        members.push(b',');
-                    }
-                    members.extend_from_slice(&key);
-                    members.push(b':');
-                    self.value(&mut members)?;
                 }
-                Some(_) => return Err(self.unexpected()),
-                None => return Err(self.cut_off()),
+                Some(_) => return Err(self.scanner.unexpected()),
+                None => return Err(self.scanner.cut_off()),
             }
         }
         members.push(b'}');
-        if requests || members.len() == 2 {
-            return Ok(());
+        if ours || members.len() == 2 {
+            return self.end_trace(ready);
         }
         self.lone_object(&members, ready)
     }
 
-    /// An object without `resourceSpans`: a Zipkin span, or nothing of ours.
-    fn lone_object(&mut self, object: &[u8], ready: &mut VecDeque<Piece>) -> Result<()> {
-        if !is_zipkin_span(object) {
-            return Err(Error::Malformed(format!(
-                "the object that ends at byte {} of the file is neither an OTLP trace request (resourceSpans) \
-                 nor a Zipkin v2 span (traceId, id)",
-                self.input.offset()
-            )));
+    /// Reads the value of `key` where it holds spans; false (and nothing read) where it is another one.
+    fn member(&mut self, key: &[u8], depth: u32, ready: &mut VecDeque<Piece>) -> Result<bool> {
+        match key {
+            b"\"resourceSpans\"" | b"\"resource_spans\"" => {
+                self.elements(ready, &mut |documents, ready| {
+                    let element = documents.element()?;
+                    documents.add(Format::OtlpJson, &element, ready)
+                })?;
+            }
+            b"\"spans\"" => self.elements(ready, &mut |documents, ready| {
+                let element = documents.element()?;
+                documents.jaeger_span(&element, ready)
+            })?,
+            b"\"processes\"" => {
+                let mut processes = Vec::new();
+                self.scanner.value(&mut processes)?;
+                self.trace.processes(&processes, self.scanner.offset())?;
+            }
+            b"\"data\"" if depth > 0 => {
+                self.elements(ready, &mut |documents, ready| documents.object(depth - 1, ready))?
+            }
+            _ => return Ok(false),
         }
-        self.add(Format::ZipkinJson, object, ready)
+        Ok(true)
     }
 
-    /// Reads the array of `resourceSpans`, from the colon on.
-    fn resource_spans(&mut self, ready: &mut VecDeque<Piece>) -> Result<()> {
-        match self.next_byte()? {
+    /// Reads an array of objects, one object, or `null`: `read` is called behind each opening brace.
+    fn elements(
+        &mut self,
+        ready: &mut VecDeque<Piece>,
+        read: &mut dyn FnMut(&mut Self, &mut VecDeque<Piece>) -> Result<()>,
+    ) -> Result<()> {
+        match self.scanner.next_byte()? {
             Some(b'[') => {}
-            Some(b'n') => return self.literal(b"ull"),
-            _ => return Err(self.unexpected()),
+            Some(b'{') => return read(self, ready),
+            Some(b'n') => return self.scanner.literal(b"ull"),
+            Some(_) => return Err(self.scanner.unexpected()),
+            None => return Err(self.scanner.cut_off()),
         }
         loop {
-            match self.next_byte()? {
+            match self.scanner.next_byte()? {
                 Some(b']') => return Ok(()),
                 Some(b',') => {}
-                Some(b'{') => {
-                    let mut element = vec![b'{'];
-                    self.rest_of_nested(&mut element)?;
-                    self.add(Format::OtlpJson, &element, ready)?;
-                }
-                Some(_) => return Err(self.unexpected()),
-                None => return Err(self.cut_off()),
+                Some(b'{') => read(self, ready)?,
+                Some(_) => return Err(self.scanner.unexpected()),
+                None => return Err(self.scanner.cut_off()),
             }
         }
     }
 
-    fn literal(&mut self, rest: &[u8]) -> Result<()> {
-        for &expected in rest {
-            if self.input.byte()? != Some(expected) {
-                return Err(self.unexpected());
+    /// Copies an object whose opening brace has been taken.
+    fn element(&mut self) -> Result<Vec<u8>> {
+        let mut element = vec![b'{'];
+        self.scanner.rest_of_nested(&mut element)?;
+        Ok(element)
+    }
+
+    /// An object that holds no array of ours: a span by itself, or nothing of ours.
+    fn lone_object(&mut self, object: &[u8], ready: &mut VecDeque<Piece>) -> Result<()> {
+        let marks: Option<Marks> = serde_json::from_slice(object).ok();
+        match marks {
+            Some(Marks { zipkin_trace_id: Some(_), zipkin_id: Some(_), .. }) => {
+                self.add(Format::ZipkinJson, object, ready)
             }
+            Some(Marks { jaeger_trace_id: Some(_), jaeger_span_id: Some(_), .. }) => {
+                self.jaeger_span(object, ready)?;
+                self.end_trace(ready)
+            }
+            _ => Err(Error::Malformed(format!(
+                "the object that ends at byte {} of the file is neither an OTLP trace request (resourceSpans), \
+                 nor a Zipkin v2 span (traceId, id), nor a Jaeger trace (spans, processes)",
+                self.scanner.offset()
+            ))),
         }
-        Ok(())
+    }
+
+    fn jaeger_span(&mut self, span: &[u8], ready: &mut VecDeque<Piece>) -> Result<()> {
+        let offset = self.scanner.offset();
+        self.trace.span(span, &mut self.requests, (offset, ready))
+    }
+
+    fn end_trace(&mut self, ready: &mut VecDeque<Piece>) -> Result<()> {
+        let offset = self.scanner.offset();
+        std::mem::take(&mut self.trace).end(&mut self.requests, (offset, ready))
     }
 
     /// Adds an element to the piece under construction; pieces that are large enough become ready.
@@ -132,7 +216,7 @@ impl Documents {
             self.pending.push(b',');
         }
         self.pending.extend_from_slice(element);
-        self.pending_offset = self.input.offset();
+        self.pending_offset = self.scanner.offset();
         if self.pending.len() >= PIECE_BYTES_MIN {
             self.emit(ready);
         }
@@ -151,130 +235,4 @@ impl Documents {
         self.pending.clear();
         ready.push_back(piece(self.format, body, self.pending_offset));
     }
-
-    /// Takes the next byte that is not white space, a byte order mark or a record separator.
-    fn next_byte(&mut self) -> Result<Option<u8>> {
-        loop {
-            match self.input.byte()? {
-                Some(b' ' | b'\t' | b'\r' | b'\n' | 0x1e | 0xef | 0xbb | 0xbf) => {}
-                byte => return Ok(byte),
-            }
-        }
-    }
-
-    /// Takes a key (its quote has been taken) and the colon after it.
-    fn key(&mut self, members: &[u8]) -> Result<Vec<u8>> {
-        let mut key = vec![b'"'];
-        self.rest_of_string(&mut key)?;
-        if self.next_byte()? != Some(b':') || members.len() + key.len() > PIECE_BYTES_MAX {
-            return Err(self.unexpected());
-        }
-        Ok(key)
-    }
-
-    /// Copies one value of any kind.
-    fn value(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        match self.next_byte()? {
-            Some(b'"') => {
-                out.push(b'"');
-                self.rest_of_string(out)
-            }
-            Some(open @ (b'{' | b'[')) => {
-                out.push(open);
-                self.rest_of_nested(out)
-            }
-            Some(first) => {
-                out.push(first);
-                self.rest_of_word(out)
-            }
-            None => Err(self.cut_off()),
-        }
-    }
-
-    /// Copies to the end of an object or array whose opening byte is in `out`.
-    fn rest_of_nested(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        let (mut depth, mut in_string, mut escaped) = (1u32, false, false);
-        self.copy_until(out, |byte| {
-            if in_string {
-                (in_string, escaped) = match byte {
-                    _ if escaped => (true, false),
-                    b'\\' => (true, true),
-                    b'"' => (false, false),
-                    _ => (true, false),
-                };
-                return false;
-            }
-            match byte {
-                b'"' => in_string = true,
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
-            }
-            depth == 0
-        })
-    }
-
-    fn rest_of_string(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        let mut escaped = false;
-        self.copy_until(out, |byte| {
-            let end = byte == b'"' && !escaped;
-            escaped = byte == b'\\' && !escaped;
-            end
-        })
-    }
-
-    /// Copies a number, `true`, `false` or `null`, up to (not including) what follows it.
-    fn rest_of_word(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        while let Some(&byte) = self.input.peek()?.first() {
-            if !byte.is_ascii_alphanumeric() && !matches!(byte, b'+' | b'-' | b'.') {
-                break;
-            }
-            out.push(byte);
-            self.input.take(1);
-        }
-        Ok(())
-    }
-
-    /// Copies bytes up to and including the first for which `ends` says so.
-    fn copy_until(&mut self, out: &mut Vec<u8>, mut ends: impl FnMut(u8) -> bool) -> Result<()> {
-        loop {
-            let bytes = self.input.peek()?;
-            if bytes.is_empty() {
-                return Err(self.cut_off());
-            }
-            let end = bytes.iter().position(|&byte| ends(byte));
-            let length = end.map_or(bytes.len(), |index| index + 1);
-            out.extend_from_slice(&bytes[..length]);
-            self.input.take(length);
-            if end.is_some() {
-                return Ok(());
-            }
-            if out.len() > PIECE_BYTES_MAX {
-                return Err(Error::TooLarge { limit_bytes: PIECE_BYTES_MAX });
-            }
-        }
-    }
-
-    fn cut_off(&self) -> Error {
-        let at = self.input.offset();
-        Error::Malformed(format!(
-            "the file ends within a JSON value, at byte {at}; was it cut off?"
-        ))
-    }
-
-    fn unexpected(&self) -> Error {
-        let at = self.input.offset();
-        Error::Malformed(format!("the JSON goes wrong at byte {at} of the file"))
-    }
-}
-
-fn is_zipkin_span(object: &[u8]) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Ids {
-        #[serde(rename = "traceId")]
-        _trace_id: serde::de::IgnoredAny,
-        #[serde(rename = "id")]
-        _id: serde::de::IgnoredAny,
-    }
-    serde_json::from_slice::<Ids>(object).is_ok()
 }

@@ -10,12 +10,13 @@ use crate::config::{Config, Flags, environment};
 use crate::import::{self, Plan, Summary};
 use crate::words;
 
-/// Store files of spans: OTLP protobuf streams, OTLP JSON and JSON lines, Zipkin v2 JSON; gzip and zstd.
+/// Store files of spans: OTLP protobuf streams, OTLP JSON and JSON lines, Zipkin v2 JSON, Jaeger JSON; gzip and zstd.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   spanlake import traces.otlp.pb.gz more.jsonl.zst
   spanlake import ./dumps --data ./old
   zcat spans.json.gz | spanlake import -
+  curl 'http://jaeger:16686/api/traces?service=shop&limit=1000' | spanlake import -
   spanlake import traces.jsonl --shift-to-now --server http://127.0.0.1:4318
 
 What was imported is remembered by content: an interrupted import goes on where it was, and a file that
