@@ -16,19 +16,21 @@ pub(crate) mod zipkin;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use storage::metrics::Metric;
 use storage::schema::AttributeColumns;
 use storage::time::TimeRange;
-use storage::{Decode, Entry, SpanBatch};
+use storage::{Compressed, Decode, Entry, SpanBatch};
 
 use self::builder::Builder;
 use self::cut::CutTotals;
 use self::sink::Sink;
 use self::wire::Malformed;
 use crate::Config;
+use crate::door::inflate_again;
 
-/// What a WAL entry's body is: always uncompressed, so that it is inflated once, at the door (inflating costs more
-/// than decoding). The codes are persisted: see docs/format.md#formats.
+/// What a WAL entry's body is without its compression, which is undone once, at the door (inflating costs more than
+/// decoding). The codes are persisted: see docs/format.md#formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// OTLP `ExportTraceServiceRequest`, protobuf.
@@ -40,7 +42,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The persisted number of the format; the two highest bits stay free for compression.
+    /// The persisted number of the format, at most [`storage::entry::FORMAT_MAX`].
     pub fn code(self) -> u8 {
         match self {
             Self::OtlpProtobuf => 1,
@@ -119,6 +121,10 @@ impl Decode for Decoder {
                 }
             }
         }
+    }
+
+    fn inflate(&self, compressed: &Compressed, bytes: usize) -> Option<Bytes> {
+        inflate_again(compressed, bytes)
     }
 }
 

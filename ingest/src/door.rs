@@ -12,11 +12,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use storage::metrics::{Metric, Shape};
 use storage::time::TimeRange;
-use storage::{Appended, Clock, Entry, Store};
+use storage::{Appended, Clock, Compressed, Entry, Store};
 
+use self::body::Taken;
+pub(crate) use self::body::inflate_again;
 use self::count::Counts;
+use self::flight::Flight;
 pub(crate) use self::flight::retry_after;
-use self::flight::{Flight, Held};
 use crate::decode::Format;
 use crate::decode::census::Census;
 use crate::decode::sink::window;
@@ -94,7 +96,10 @@ impl Ingest {
             Ok(held)
         });
         let outcome = match held {
-            Ok(held) => self.store_checked(Door::Direct, format, body, (accept, held)).await,
+            Ok(held) => {
+                let taken = Taken { plain: body, sent: None, held };
+                self.store_checked(Door::Direct, format, taken, accept).await
+            }
             Err(error) => Err(error),
         };
         self.counted(Door::Direct, outcome)
@@ -130,14 +135,15 @@ impl Ingest {
         metrics
     }
 
-    /// The common path of all doors; `held` covers the body and is given back at the end.
-    pub(crate) async fn store_checked(
+    /// The common path of all doors; what covers the body is given back at the end.
+    async fn store_checked(
         &self,
         door: Door,
         format: Format,
-        body: Bytes,
-        (accept, held): (Option<TimeRange>, Held),
+        taken: Taken,
+        accept: Option<TimeRange>,
     ) -> Result<Outcome> {
+        let Taken { plain: body, sent, held } = taken;
         if body.len() > storage::config::BODY_BYTES_MAX {
             return Err(Error::TooLarge { limit_bytes: storage::config::BODY_BYTES_MAX });
         }
@@ -151,7 +157,7 @@ impl Ingest {
             Entry { format: format.code(), received_unix_nano, accept, body, deduplicate: true };
         // A request without a span to keep leaves nothing to remember.
         let duplicate =
-            census.accepted > 0 && matches!(self.store.append(entry).await?, Appended::Duplicate);
+            census.accepted > 0 && matches!(self.append(entry, sent).await?, Appended::Duplicate);
         drop(held);
         self.counts.stored(door, &census, bytes, duplicate);
         Ok(Outcome {
@@ -159,6 +165,13 @@ impl Ingest {
             rejected_spans: census.rejected(),
             message: census.message(),
             duplicate,
+        })
+    }
+
+    async fn append(&self, entry: Entry, sent: Option<Compressed>) -> Result<Appended> {
+        Ok(match sent {
+            Some(sent) => self.store.append_compressed(entry, sent).await?,
+            None => self.store.append(entry).await?,
         })
     }
 

@@ -6,19 +6,60 @@ use crate::id::WalSeq;
 use crate::schema::AttributeColumns;
 use crate::time::TimeRange;
 
+/// Largest number of a format: the two bits above say how the body in the log is compressed.
+pub const FORMAT_MAX: u8 = 63;
+
+/// How a body was compressed by its sender. The numbers are persisted: see docs/format.md#entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// RFC 1952, one or several members.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+    /// RFC 1950 (what HTTP calls `deflate`).
+    Deflate,
+}
+
+impl Codec {
+    /// The persisted number; 0 is no compression.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Gzip => 1,
+            Self::Zstd => 2,
+            Self::Deflate => 3,
+        }
+    }
+
+    /// The codec with this number.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        [Self::Gzip, Self::Zstd, Self::Deflate].into_iter().find(|codec| codec.code() == code)
+    }
+}
+
+/// A request body as its sender compressed it: what the log keeps.
+#[derive(Debug, Clone)]
+pub struct Compressed {
+    /// How.
+    pub codec: Codec,
+    /// The bytes as received.
+    pub body: Bytes,
+}
+
 /// One request as received. Storage never looks inside `body`.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// What the body is, in the words of the [`Decode`] implementation (protobuf, JSON, Zipkin, ...;
-    /// with or without compression). Persisted: a number keeps its meaning for ever.
+    /// What the body is, in the words of the [`Decode`] implementation (protobuf, JSON, Zipkin, ...). Persisted: a
+    /// number keeps its meaning for ever, and is at most [`FORMAT_MAX`].
     pub format: u8,
     /// When the server received it, Unix nanoseconds.
     pub received_unix_nano: i64,
     /// Spans that start outside are not stored. Persisted, so that replay decides as the door did.
     pub accept: TimeRange,
-    /// The request body, already checked by the door (it decodes), at most [`crate::config::BODY_BYTES_MAX`] bytes.
+    /// The request body without compression, already checked by the door (it decodes), at most
+    /// [`crate::config::BODY_BYTES_MAX`] bytes.
     pub body: Bytes,
-    /// Retry recognition: two entries with the same body and format within the window are one request.
+    /// Retry recognition: two entries with the same body and format within the window are one request, however each was
+    /// compressed on its way.
     /// False for sources which number their own entries.
     pub deduplicate: bool,
 }
@@ -40,6 +81,10 @@ pub trait Decode: Send + Sync + 'static {
     /// others into the JSON of `attributes`. A span that cannot be stored is left out (the door has
     /// already counted it and told the sender); an entry that cannot be read at all yields no rows.
     fn decode(&self, entries: &[Entry], columns: &AttributeColumns) -> SpanBatch;
+
+    /// Undoes the compression of a body that the door has inflated once before, to exactly `bytes` bytes. `None` where
+    /// that is not what comes out. Called by replay only.
+    fn inflate(&self, compressed: &Compressed, bytes: usize) -> Option<Bytes>;
 }
 
 /// What a group of entries became.

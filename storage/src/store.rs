@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::entry::{Appended, Decode, Entry};
+use crate::entry::{Appended, Compressed, Decode, Entry};
 use crate::error::{Error, Result};
 use crate::hot::Hot;
 use crate::hot::tail::Tail;
@@ -96,13 +96,16 @@ impl Store {
     /// [`crate::Kind::Busy`] when unflushed bytes exceed a limit, [`crate::Kind::Unavailable`] after a disk failure;
     /// the entry is then not stored.
     pub async fn append(&self, entry: Entry) -> Result<Appended> {
-        let shared = &*self.shared;
-        if shared.closed.load(Ordering::Acquire) {
-            return Err(Error::Closed);
-        }
-        shared.check_wal(entry.body.len())?;
-        shared.wait_for_hot().await?;
-        shared.wal.append(entry).await
+        self.shared.append(entry, None).await
+    }
+
+    /// As [`Store::append`], for an entry whose body came compressed: `sent` is what the log keeps in its place, so
+    /// nothing is inflated again unless the log is replayed.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub async fn append_compressed(&self, entry: Entry, sent: Compressed) -> Result<Appended> {
+        self.shared.append(entry, Some(sent)).await
     }
 
     /// The state of the table now. Never blocks, never waits for IO.
@@ -207,6 +210,15 @@ impl Store {
 }
 
 impl Shared {
+    async fn append(&self, entry: Entry, sent: Option<Compressed>) -> Result<Appended> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        self.check_wal(sent.as_ref().map_or(entry.body.len(), |sent| sent.body.len()))?;
+        self.wait_for_hot().await?;
+        self.wal.append(entry, sent).await
+    }
+
     async fn command<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command,

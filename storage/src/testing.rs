@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use bytes::Bytes;
 
 use crate::batch::{RestCount, SpanBatch};
-use crate::entry::{Decode, Entry};
+use crate::entry::{Codec, Compressed, Decode, Entry};
 use crate::schema::{AttributeColumns, AttributeScope, AttributeType, column, fixed_fields};
 use crate::time::TimeRange;
 
@@ -75,6 +75,21 @@ impl Decode for CountDecode {
             .collect();
         build(&spans, columns)
     }
+
+    /// The "compression" of tests: 100 bytes of the body are one byte, in front of it.
+    fn inflate(&self, compressed: &Compressed, bytes: usize) -> Option<Bytes> {
+        let (hundreds, rest) = compressed.body.split_first()?;
+        let body = [rest, &vec![b' '; usize::from(*hundreds) * 100]].concat();
+        (body.len() == bytes).then(|| body.into())
+    }
+}
+
+/// `body` and `hundreds` times 100 blanks, a request for [`CountDecode`] that came compressed.
+pub(crate) fn compressed(body: &str, hundreds: u8) -> (Entry, Compressed) {
+    let sent = [&[hundreds], body.as_bytes()].concat();
+    let sent = Compressed { codec: Codec::Zstd, body: sent.into() };
+    let plain = CountDecode.inflate(&sent, body.len() + usize::from(hundreds) * 100).unwrap();
+    (Entry { body: plain, ..entry("") }, sent)
 }
 
 fn build(spans: &[(u64, Option<(String, String)>)], columns: &AttributeColumns) -> SpanBatch {

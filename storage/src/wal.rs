@@ -25,20 +25,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
 use crate::config::BODY_BYTES_MAX;
-use crate::entry::{Appended, Decoded, Entry};
+use crate::entry::{Appended, Compressed, Decoded, Entry, FORMAT_MAX};
 use crate::error::{Error, Result};
 use crate::id::WalSeq;
 
 #[cfg(test)]
 pub(crate) use folder::Append;
 pub(crate) use folder::{Disk, Folder};
+pub(crate) use layout::Logged;
 pub(crate) use recent::{Fingerprint, Recent};
-pub(crate) use replay::{Recovery, Replay};
+pub(crate) use replay::{Recovery, Replay, ReplayGroup};
 pub(crate) use status::Status;
 pub(crate) use writer::{Parts, Settings, Writer};
 
 const ID_FILE: &str = "ID";
-/// Bodies on their way through the log at one time. Two of the largest fit; a hundred clients with requests of 1 MiB
+/// Bodies on their way through the log at one time. Two of the largest fit, or one beside its compressed form; a hundred clients with requests of 1 MiB
 /// do not wait for each other.
 const IN_FLIGHT_BYTES: usize = 2 * BODY_BYTES_MAX;
 /// What a request counts at least, so that the number of small ones is bounded too (32,768).
@@ -47,8 +48,7 @@ const REQUEST_BYTES_MIN: usize = 4096;
 /// One request on its way into the log.
 #[derive(Debug)]
 pub(crate) struct Request {
-    entry: Entry,
-    fingerprint: Option<Fingerprint>,
+    logged: Logged,
     /// Held until the answer is sent: bounds the bytes in flight.
     permit: OwnedSemaphorePermit,
     answer: oneshot::Sender<Result<Appended>>,
@@ -115,20 +115,26 @@ impl Wal {
         Ok((Self { messages: sender, room, status }, thread))
     }
 
-    /// Stores one request; returns once it is durable and visible.
-    pub(crate) async fn append(&self, entry: Entry) -> Result<Appended> {
-        if entry.body.len() > BODY_BYTES_MAX {
-            return Err(Error::BodyTooLarge {
-                bytes: entry.body.len(),
-                limit_bytes: BODY_BYTES_MAX,
-            });
+    /// Stores one request, as `sent` where it was compressed; returns once it is durable and visible.
+    pub(crate) async fn append(&self, entry: Entry, sent: Option<Compressed>) -> Result<Appended> {
+        let sent_bytes = sent.as_ref().map_or(0, |sent| sent.body.len());
+        let bytes = entry.body.len().max(sent_bytes);
+        if bytes > BODY_BYTES_MAX {
+            return Err(Error::BodyTooLarge { bytes, limit_bytes: BODY_BYTES_MAX });
+        }
+        if entry.format > FORMAT_MAX {
+            return Err(Error::Invalid(format!("there is no format {}", entry.format)));
         }
         let fingerprint = entry.deduplicate.then(|| Fingerprint::of(entry.format, &entry.body));
-        let bytes = u32::try_from(entry.body.len().max(REQUEST_BYTES_MIN)).unwrap_or(u32::MAX);
+        let held = (entry.body.len() + sent_bytes).max(REQUEST_BYTES_MIN);
         let room = Arc::clone(&self.room);
-        let permit = room.acquire_many_owned(bytes).await.map_err(|_| Error::Closed)?;
+        let permit = room.acquire_many_owned(u32::try_from(held).unwrap_or(u32::MAX));
+        let permit = permit.await.map_err(|_| Error::Closed)?;
         let (answer, answered) = oneshot::channel();
-        self.send(Message::Append(Request { entry, fingerprint, permit, answer }))?;
+        // What compression has not made smaller is better read without undoing it.
+        let sent = sent.filter(|sent| sent.body.len() < entry.body.len());
+        let logged = Logged { entry, sent, fingerprint };
+        self.send(Message::Append(Request { logged, permit, answer }))?;
         answered.await.map_err(|_| Error::Closed)?
     }
 

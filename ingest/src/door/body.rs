@@ -5,8 +5,9 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use storage::{Codec, Compressed};
 
-use super::flight::Held;
+use super::flight::{Flight, Held};
 use super::off_thread;
 use crate::{Error, Result};
 
@@ -37,6 +38,15 @@ impl Encoding {
             "zstd" => Ok(Self::Zstd),
             "deflate" => Ok(Self::Deflate),
             other => Err(Error::ContentEncoding(other.chars().take(64).collect())),
+        }
+    }
+
+    fn codec(self) -> Option<Codec> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some(Codec::Gzip),
+            Self::Zstd => Some(Codec::Zstd),
+            Self::Deflate => Some(Codec::Deflate),
         }
     }
 }
@@ -86,41 +96,60 @@ pub(super) async fn read(
     Ok(bytes)
 }
 
-/// Undoes the compression; `held` then covers the inflated body.
+/// A body on its way to the store, and what covers it.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// Without compression.
+    pub(super) plain: Bytes,
+    /// As it was sent, where it was compressed.
+    pub(super) sent: Option<Compressed>,
+    /// Covers both.
+    pub(super) held: Held,
+}
+
+/// Undoes the compression; what was sent is kept beside it, for the log.
 pub(super) async fn inflate(
     encoding: Encoding,
     body: Vec<u8>,
     limits: Limits,
     mut held: Held,
-) -> Result<(Bytes, Held)> {
-    if encoding == Encoding::Identity {
-        return Ok((body.into(), held));
-    }
+) -> Result<Taken> {
+    let Some(codec) = encoding.codec() else {
+        return Ok(Taken { plain: body.into(), sent: None, held });
+    };
     let at_once = body.len() <= INFLATED_AT_ONCE_BYTES;
     let work = move || {
-        let inflated = inflated(encoding, &body, limits, &mut held)?;
-        drop(body);
-        held.shrink_to(inflated.len());
-        Ok((inflated.into(), held))
+        let inflated = inflated(codec, &body, limits, &mut held)?;
+        held.shrink_to(inflated.len() + body.len());
+        let sent = Some(Compressed { codec, body: body.into() });
+        Ok(Taken { plain: inflated.into(), sent, held })
     };
     if at_once { work() } else { off_thread(work).await? }
 }
 
-fn inflated(encoding: Encoding, body: &[u8], limits: Limits, held: &mut Held) -> Result<Vec<u8>> {
+/// Inflates once more what the log kept of a body, which had `bytes` bytes when it was taken.
+pub(crate) fn inflate_again(compressed: &Compressed, bytes: usize) -> Option<Bytes> {
+    // Nothing else is in flight during replay; what was taken once is within the limits of then.
+    let mut held = Flight::new(usize::MAX).hold().ok()?;
+    let limits = Limits { bytes_max: bytes, expansion_max: usize::MAX };
+    let body = inflated(compressed.codec, &compressed.body, limits, &mut held).ok()?;
+    (body.len() == bytes).then(|| body.into())
+}
+
+fn inflated(codec: Codec, body: &[u8], limits: Limits, held: &mut Held) -> Result<Vec<u8>> {
     let by_ratio = body.len().saturating_mul(limits.expansion_max).max(INFLATED_FLOOR_BYTES);
     let limit_bytes = limits.bytes_max.min(by_ratio);
     if body.is_empty() {
         return Ok(Vec::new());
     }
-    match encoding {
-        Encoding::Identity => Ok(body.to_vec()),
-        Encoding::Gzip => read_all(flate2::bufread::MultiGzDecoder::new(body), limit_bytes, held),
-        Encoding::Zstd => {
+    match codec {
+        Codec::Gzip => read_all(flate2::bufread::MultiGzDecoder::new(body), limit_bytes, held),
+        Codec::Zstd => {
             let mut zstd = zstd::Decoder::with_buffer(body)?;
             zstd.window_log_max(WINDOW_LOG_MAX)?;
             read_all(zstd, limit_bytes, held)
         }
-        Encoding::Deflate => {
+        Codec::Deflate => {
             let mut zlib = flate2::bufread::ZlibDecoder::new(body);
             let bytes = read_all(&mut zlib, limit_bytes, held)?;
             match zlib.total_in() == body.len() as u64 {

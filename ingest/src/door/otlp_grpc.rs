@@ -66,8 +66,8 @@ async fn take(ingest: &Ingest, request: Request) -> Result<Outcome> {
     let bytes_max = limits.bytes_max.saturating_add(PREFIX_BYTES);
     let mut body = body::read(request.into_body(), announced, bytes_max, &mut held).await?;
     let encoding = if remove_prefix(&mut body)? { encoding } else { Encoding::Identity };
-    let (body, held) = body::inflate(encoding, body, limits, held).await?;
-    ingest.store_checked(Door::OtlpGrpc, Format::OtlpProtobuf, body, (None, held)).await
+    let taken = body::inflate(encoding, body, limits, held).await?;
+    ingest.store_checked(Door::OtlpGrpc, Format::OtlpProtobuf, taken, None).await
 }
 
 /// Takes the prefix off the one message that the body must hold; true where the message is compressed.

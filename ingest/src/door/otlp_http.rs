@@ -43,8 +43,8 @@ async fn take(ingest: &Ingest, format: Format, request: Request) -> Result<Outco
     };
     let mut held = ingest.flight.hold()?;
     let body = body::read(request.into_body(), announced, limits.bytes_max, &mut held).await?;
-    let (body, held) = body::inflate(encoding, body, limits, held).await?;
-    ingest.store_checked(Door::OtlpHttp, format, body, (None, held)).await
+    let taken = body::inflate(encoding, body, limits, held).await?;
+    ingest.store_checked(Door::OtlpHttp, format, taken, None).await
 }
 
 /// The length that the sender announced.

@@ -1,3 +1,5 @@
+mod kept;
+
 use std::io::Write;
 
 use axum::Router;
@@ -26,7 +28,10 @@ struct Doors {
 }
 
 async fn doors(config: Config) -> Doors {
-    let folder = tempfile::tempdir().unwrap();
+    doors_in(tempfile::tempdir().unwrap(), config).await
+}
+
+async fn doors_in(folder: TempDir, config: Config) -> Doors {
     let clock = Arc::new(ManualClock::at(NOW));
     let decoder = Arc::new(Decoder::new(config.clone()));
     let mut settings = storage::Config::in_folder(folder.path());

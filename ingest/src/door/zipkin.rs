@@ -43,6 +43,6 @@ async fn take(ingest: &Ingest, request: Request) -> Result<Outcome> {
     };
     let mut held = ingest.flight.hold()?;
     let body = body::read(request.into_body(), announced, limits.bytes_max, &mut held).await?;
-    let (body, held) = body::inflate(encoding, body, limits, held).await?;
-    ingest.store_checked(Door::Zipkin, Format::ZipkinJson, body, (None, held)).await
+    let taken = body::inflate(encoding, body, limits, held).await?;
+    ingest.store_checked(Door::Zipkin, Format::ZipkinJson, taken, None).await
 }

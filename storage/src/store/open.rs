@@ -1,8 +1,10 @@
 //! Opening: table, replay, then the owners. Nobody can append before everything acknowledged earlier is visible again.
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::flusher::Flusher;
@@ -10,15 +12,18 @@ use super::folders::Folders;
 use super::health::Health;
 use super::{Shared, Store, Tasks};
 use crate::config::{Config, Durability};
-use crate::entry::{Decode, decode_group};
+use crate::entry::{Decode, Decoded};
 use crate::error::{Error, Result};
 use crate::flush;
 use crate::hot::{Hot, Publisher};
+use crate::id::WalSeq;
 use crate::lock::Lock;
 use crate::table::Table;
 use crate::table::place::Place;
 use crate::time::Clock;
-use crate::wal::{self, Disk, Folder, Parts, Recent, Recovery, Replay, Settings, Status, Wal};
+use crate::wal::{
+    self, Disk, Folder, Parts, Recent, Recovery, Replay, ReplayGroup, Settings, Status, Wal,
+};
 
 /// Commands that wait while the flusher works: administration and the rare flush on demand.
 const COMMANDS_MAX: usize = 64;
@@ -80,14 +85,20 @@ impl Opened {
         })?;
         let committed = self.table.state().wal_through;
         let mut replay = Replay::open(folder, self.log, committed, recent)?;
+        // One group is read ahead while every core decodes one; each is a few MiB.
+        let decoding_max = cores() + 1;
+        let mut decoding = VecDeque::new();
         loop {
-            let (rest, more) = self.replay_group(replay).await?;
+            let (rest, group) = read_group(replay).await?;
             replay = rest;
-            if !more {
-                break;
+            let ended = group.is_none();
+            decoding.extend(group.map(|group| (group.through, self.decode(group))));
+            while decoding.len() >= if ended { 1 } else { decoding_max } {
+                let Some((through, decoded)) = decoding.pop_front() else { break };
+                self.show(through, decoded).await?;
             }
-            if self.hot.bytes() >= self.config.flush_bytes {
-                self.flush().await?;
+            if ended {
+                break;
             }
         }
         let recovery = replay.finish();
@@ -95,19 +106,21 @@ impl Opened {
         Ok(recovery)
     }
 
-    /// Reads, decodes and shows one group, off the async threads. Returns whether there was one.
-    async fn replay_group(&self, mut replay: Replay) -> Result<(Replay, bool)> {
-        let (decode, hot) = (Arc::clone(&self.decode), Arc::clone(&self.hot));
-        let status = Arc::clone(&self.status);
-        let read = move || -> Result<(Replay, bool)> {
-            let Some(group) = replay.next_group()? else { return Ok((replay, false)) };
-            let decoded = decode_group(&*decode, &group.entries, &hot.columns());
-            status.unreadable.add(decoded.unreadable.len() as u64);
-            hot.push(group.through, decoded.batches);
-            Ok((replay, true))
-        };
-        // Reading never panics; a runtime that is shutting down cancels it.
-        tokio::task::spawn_blocking(read).await.map_err(|_| Error::Closed)?
+    fn decode(&self, group: ReplayGroup) -> JoinHandle<(Decoded, u64)> {
+        let (decode, columns) = (Arc::clone(&self.decode), self.hot.columns());
+        tokio::task::spawn_blocking(move || group.decode(&*decode, &columns))
+    }
+
+    /// Waits for a group and makes it visible; groups come in order. Flushes where that was enough for a file.
+    async fn show(&self, through: WalSeq, decoded: JoinHandle<(Decoded, u64)>) -> Result<()> {
+        // Decoding catches its panics; a runtime that is shutting down cancels it.
+        let (decoded, unreadable) = decoded.await.map_err(|_| Error::Closed)?;
+        self.status.unreadable.add(unreadable);
+        self.hot.push(through, decoded.batches);
+        if self.hot.bytes() >= self.config.flush_bytes {
+            self.flush().await?;
+        }
+        Ok(())
     }
 
     async fn flush(&self) -> Result<()> {
@@ -132,8 +145,7 @@ impl Opened {
     fn start(self, recovery: Recovery) -> Result<Store> {
         let Self { config, hot, table, status, locks, .. } = self;
         // As many groups are decoded at one time as there are cores.
-        let decoding_max = std::thread::available_parallelism().map_or(2, usize::from);
-        let (groups, durable) = mpsc::channel(decoding_max);
+        let (groups, durable) = mpsc::channel(cores());
         let parts = Parts {
             settings: settings(&config),
             folder: self.folder,
@@ -178,6 +190,17 @@ impl Opened {
         };
         Ok(Store { shared: Arc::new(shared) })
     }
+}
+
+/// Reads on, off the async threads.
+async fn read_group(mut replay: Replay) -> Result<(Replay, Option<ReplayGroup>)> {
+    let read = move || replay.next_group().map(|group| (replay, group));
+    // Reading never panics; a runtime that is shutting down cancels it.
+    tokio::task::spawn_blocking(read).await.map_err(|_| Error::Closed)?
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 fn settings(config: &Config) -> Settings {

@@ -45,7 +45,6 @@ struct Memory {
 struct Content {
     written: Vec<u8>,
     durable: Vec<u8>,
-    end: usize,
     failed: bool,
 }
 
@@ -89,13 +88,17 @@ impl MemoryFolder {
     /// What a reader finds after a power cut: everything synced, and of the rest whatever `random` leaves.
     pub(crate) fn after_power_cut(&self, random: &mut impl Rng) -> Self {
         let memory = self.lock();
-        let mut names = memory.durable_names.clone();
-        for (name, file) in &memory.names {
-            if random.random() {
-                names.insert(name.clone(), *file);
-            }
+        let mut names = BTreeMap::new();
+        let mut files: Vec<u64> = memory.files.keys().copied().collect();
+        // A file that took another's name is newer than it.
+        files.sort_unstable();
+        for file in files {
+            // Each change of names is there or not, as a whole: a file has its old name or its new one.
+            let side = if random.random() { &memory.names } else { &memory.durable_names };
+            names.extend(
+                side.iter().filter(|(_, named)| **named == file).map(|(n, f)| (n.clone(), *f)),
+            );
         }
-        names.retain(|name, _| memory.names.contains_key(name) || random.random());
         let files = memory.files.iter();
         let files = files.map(|(file, content)| (*file, content.after_power_cut(random)));
         Self::of(&names, &files.collect(), memory.next_file)
@@ -105,7 +108,6 @@ impl MemoryFolder {
         let content = |bytes: &Vec<u8>| Content {
             written: bytes.clone(),
             durable: bytes.clone(),
-            end: bytes.len(),
             failed: false,
         };
         let memory = Memory {
@@ -126,7 +128,6 @@ impl MemoryFolder {
         let content = memory.files.get_mut(&file).unwrap();
         content.written = bytes.to_vec();
         content.durable = bytes.to_vec();
-        content.end = bytes.len();
     }
 
     /// Names of files that end so, sorted.
@@ -213,6 +214,19 @@ impl Folder for MemoryFolder {
         Ok(Box::new(MemoryFile { folder: self.clone(), file }))
     }
 
+    fn reuse(&self, name: &str, bytes: u64) -> io::Result<Box<dyn Append>> {
+        let mut memory = self.lock();
+        let verdict = memory.step(false);
+        if !verdict.carry_out {
+            return Err(verdict.answer.expect_err("a step that is not carried out fails"));
+        }
+        let file = memory.find(name)?;
+        let content = memory.files.get_mut(&file).unwrap();
+        content.written.resize(usize::try_from(bytes).unwrap(), 0);
+        verdict.answer?;
+        Ok(Box::new(MemoryFile { folder: self.clone(), file }))
+    }
+
     fn truncate(&self, name: &str, bytes: u64) -> io::Result<()> {
         let mut memory = self.lock();
         let verdict = memory.step(true);
@@ -271,7 +285,7 @@ struct MemoryFile {
 }
 
 impl Append for MemoryFile {
-    fn append(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+    fn write_at(&mut self, at: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
         let mut memory = self.folder.lock();
         let verdict = memory.step(true);
         let content = memory.files.get_mut(&self.file).unwrap();
@@ -281,11 +295,11 @@ impl Append for MemoryFile {
             content.failed = true;
             bytes.truncate(bytes.len() / 2);
         }
-        let end = content.end + bytes.len();
+        let at = usize::try_from(at).unwrap();
+        let end = at + bytes.len();
         let length = content.written.len().max(end);
         content.written.resize(length, 0);
-        content.written[content.end..end].copy_from_slice(&bytes);
-        content.end = end;
+        content.written[at..end].copy_from_slice(&bytes);
         verdict.answer
     }
 

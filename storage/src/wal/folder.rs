@@ -1,7 +1,7 @@
 //! The files of the log: the few steps it takes on a disk, behind a trait so that tests can make each of them fail.
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,8 @@ pub(crate) trait Folder: Send + Sync + fmt::Debug + 'static {
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
     /// Makes a new file that can take `bytes` without needing more of the disk.
     fn create(&self, name: &str, bytes: u64) -> io::Result<Box<dyn Append>>;
+    /// Opens a file to write over its content, with room for `bytes` as [`Folder::create`] gives it.
+    fn reuse(&self, name: &str, bytes: u64) -> io::Result<Box<dyn Append>>;
     /// Cuts a file to `bytes` and syncs it.
     fn truncate(&self, name: &str, bytes: u64) -> io::Result<()>;
     /// Gives a file another name, replacing what had it.
@@ -29,10 +31,10 @@ pub(crate) trait Folder: Send + Sync + fmt::Debug + 'static {
     fn path(&self, name: &str) -> PathBuf;
 }
 
-/// A file that is written from front to back.
+/// A file that is being written.
 pub(crate) trait Append: Send + fmt::Debug {
-    /// Writes all of `parts`, one after the other, behind what was written before.
-    fn append(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()>;
+    /// Writes all of `parts`, one after the other, from the offset `at` on.
+    fn write_at(&mut self, at: u64, parts: &[IoSlice<'_>]) -> io::Result<()>;
     /// Makes everything written durable. After an error the file is not to be trusted any more.
     fn sync(&mut self) -> io::Result<()>;
     /// Gives back what was reserved beyond `bytes`.
@@ -50,7 +52,7 @@ pub(crate) fn write_whole(folder: &dyn Folder, name: &str, content: &[u8]) -> io
         _ => {}
     }
     let mut file = folder.create(&unfinished, 0)?;
-    file.append(&[IoSlice::new(content)])?;
+    file.write_at(0, &[IoSlice::new(content)])?;
     file.sync()?;
     folder.rename(&unfinished, name)?;
     folder.sync()
@@ -96,6 +98,15 @@ impl Folder for Disk {
         Ok(Box::new(DiskFile { file }))
     }
 
+    fn reuse(&self, name: &str, bytes: u64) -> io::Result<Box<dyn Append>> {
+        let file = OpenOptions::new().write(true).open(self.path(name))?;
+        if file.metadata()?.len() != bytes {
+            file.set_len(bytes)?;
+            reserve(&file, bytes)?;
+        }
+        Ok(Box::new(DiskFile { file }))
+    }
+
     fn truncate(&self, name: &str, bytes: u64) -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(self.path(name))?;
         file.set_len(bytes)?;
@@ -133,22 +144,29 @@ fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
+/// Linux takes this many parts in one call (`IOV_MAX`).
+const PARTS_MAX: usize = 1024;
+
 #[derive(Debug)]
 struct DiskFile {
     file: File,
 }
 
 impl Append for DiskFile {
-    fn append(&mut self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+    fn write_at(&mut self, mut at: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
         let mut parts = parts.to_vec();
         let mut left: &mut [IoSlice<'_>] = &mut parts;
         IoSlice::advance_slices(&mut left, 0);
         while !left.is_empty() {
-            match self.file.write_vectored(left) {
+            let some = &left[..left.len().min(PARTS_MAX)];
+            match rustix::io::pwritev(&self.file, some, at) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut left, written),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Ok(written) => {
+                    at += written as u64;
+                    IoSlice::advance_slices(&mut left, written);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
             }
         }
         Ok(())

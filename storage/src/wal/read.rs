@@ -2,7 +2,7 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::layout::{self, ALIGN, SEGMENT_HEADER_LEN, SegmentHeader, Stored};
+use super::layout::{self, ALIGN, SEGMENT_HEADER_LEN, SegmentHeader, Stored, Version};
 use crate::id::WalSeq;
 
 /// Everything intact in a segment.
@@ -21,7 +21,7 @@ pub(crate) struct Content {
 /// What a segment holds besides its unbroken entries.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rest {
-    /// Nothing, or reserved zeros.
+    /// Nothing, reserved zeros, or what an earlier segment left in a file that was used again.
     #[default]
     Empty,
     /// Bytes that are no entry; intact entries may follow them.
@@ -52,11 +52,17 @@ pub(crate) fn read_segment(segment: &Bytes, log: Uuid, base: WalSeq) -> Content 
     let mut entries = read_unbroken(segment, &header);
     let unbroken = entries.len();
     let unbroken_end = entries.last().map_or(SEGMENT_HEADER_LEN, |entry| entry.end);
-    let rest = if is_zero(&segment[unbroken_end..]) { Rest::Empty } else { Rest::Damaged };
-    if rest == Rest::Damaged {
-        let next = WalSeq(base.0 + unbroken as u64);
-        entries.extend(find_entries(segment, unbroken_end, header.salt, next));
+    let next = WalSeq(base.0 + unbroken as u64);
+    let rest = &segment[unbroken_end..];
+    if is_zero(rest) {
+        return Content { entries, unbroken, unbroken_end, rest: Rest::Empty };
     }
+    entries.extend(find_entries(segment, unbroken_end, &header, next));
+    // Zeros end what was written; behind them a file of the second version holds what an earlier segment left in it.
+    let ended = header.version == Version::Two
+        && entries.len() == unbroken
+        && is_zero(&rest[..ALIGN.min(rest.len())]);
+    let rest = if ended { Rest::Empty } else { Rest::Damaged };
     Content { entries, unbroken, unbroken_end, rest }
 }
 
@@ -65,7 +71,7 @@ fn read_unbroken(segment: &Bytes, header: &SegmentHeader) -> Vec<Stored> {
     let mut at = SEGMENT_HEADER_LEN;
     let mut chain = header.chain();
     let mut seq = header.base;
-    while let Some(entry) = layout::decode_entry(segment, at, header.salt) {
+    while let Some(entry) = layout::decode_entry(segment, at, header) {
         if entry.place.seq != seq || entry.place.previous != chain {
             break;
         }
@@ -78,11 +84,16 @@ fn read_unbroken(segment: &Bytes, header: &SegmentHeader) -> Vec<Stored> {
 }
 
 /// Looks at every possible offset for intact entries at `next` or later, in ascending order.
-fn find_entries(segment: &Bytes, from: usize, salt: u64, mut next: WalSeq) -> Vec<Stored> {
+fn find_entries(
+    segment: &Bytes,
+    from: usize,
+    header: &SegmentHeader,
+    mut next: WalSeq,
+) -> Vec<Stored> {
     let mut entries = Vec::new();
     let mut at = from.next_multiple_of(ALIGN);
     while at < segment.len() {
-        match layout::decode_entry(segment, at, salt) {
+        match layout::decode_entry(segment, at, header) {
             Some(entry) if entry.place.seq >= next => {
                 at = entry.end.next_multiple_of(ALIGN);
                 next = WalSeq(entry.place.seq.0.saturating_add(1));

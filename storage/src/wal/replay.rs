@@ -6,23 +6,48 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::folder::Folder;
+use super::layout::Stored;
 use super::read::{Content, Rest, read_segment};
-use super::recent::{Fingerprint, Recent};
-use super::segment::{Sealed, SegmentName};
-use crate::entry::Entry;
+use super::recent::Recent;
+use super::segment::{Sealed, SegmentName, parse_spare};
+use crate::entry::{Compressed, Decode, Decoded, Entry, decode_group};
 use crate::error::{Error, Result};
 use crate::id::WalSeq;
+use crate::schema::AttributeColumns;
 
-/// Bodies handed out together: enough for a batch worth having, small beside the hot buffer.
+/// Bodies handed out together, without compression: enough for a batch worth having, small beside the hot buffer.
 const GROUP_BYTES: usize = 4 << 20;
 
 /// Entries to be decoded into one batch.
 #[derive(Debug)]
 pub(crate) struct ReplayGroup {
-    /// In order.
-    pub(crate) entries: Vec<Entry>,
+    /// In order; each with its codec and the length of its body without compression.
+    pub(super) entries: Vec<Stored>,
     /// Position of the last one.
     pub(crate) through: WalSeq,
+}
+
+impl ReplayGroup {
+    /// Inflates and decodes; also returns how many entries could not be read. Takes CPU.
+    pub(crate) fn decode(self, decode: &dyn Decode, columns: &AttributeColumns) -> (Decoded, u64) {
+        let stored = self.entries.len();
+        let entries: Vec<Entry> =
+            self.entries.into_iter().filter_map(|stored| inflate(decode, stored)).collect();
+        let decoded = decode_group(decode, &entries, columns);
+        let unreadable = stored - entries.len() + decoded.unreadable.len();
+        (decoded, unreadable as u64)
+    }
+}
+
+/// The entry with its body as the door had it.
+fn inflate(decode: &dyn Decode, stored: Stored) -> Option<Entry> {
+    let Some(codec) = stored.codec else { return Some(stored.entry) };
+    let compressed = Compressed { codec, body: stored.entry.body.clone() };
+    let body = decode.inflate(&compressed, stored.plain_len);
+    if body.is_none() {
+        tracing::error!(seq = stored.place.seq.0, ?codec, "an entry cannot be decompressed");
+    }
+    Some(Entry { body: body?, ..stored.entry })
 }
 
 /// What the writer needs to go on.
@@ -30,6 +55,8 @@ pub(crate) struct ReplayGroup {
 pub(crate) struct Recovery {
     /// Segments that are still there, oldest first.
     pub(crate) segments: Vec<Sealed>,
+    /// Files that may become segments.
+    pub(crate) spares: Vec<String>,
     /// Position of the next entry.
     pub(crate) next: WalSeq,
     /// Number of the next segment.
@@ -48,7 +75,7 @@ pub(crate) struct Replay {
     folder: Arc<dyn Folder>,
     log: Uuid,
     waiting: VecDeque<SegmentName>,
-    ready: VecDeque<(WalSeq, Entry)>,
+    ready: VecDeque<Stored>,
     recovery: Recovery,
 }
 
@@ -68,10 +95,16 @@ impl Replay {
         let mut waiting: Vec<SegmentName> =
             names.iter().filter_map(|name| SegmentName::parse(name)).collect();
         waiting.sort_unstable();
+        let mut spares: Vec<String> =
+            names.into_iter().filter(|name| parse_spare(name).is_some()).collect();
+        spares.sort_unstable();
+        let newest_spare = spares.last().and_then(|name| parse_spare(name));
+        let newest = waiting.last().map(|name| name.number).max(newest_spare);
         let recovery = Recovery {
             segments: Vec::new(),
+            spares,
             next: WalSeq(committed.0 + 1),
-            next_number: waiting.last().map_or(1, |name| name.number + 1),
+            next_number: newest.map_or(1, |number| number + 1),
             recent,
             lost: 0,
             quarantined: Vec::new(),
@@ -92,11 +125,11 @@ impl Replay {
         let mut through = WalSeq(0);
         let mut bytes = 0;
         while bytes < GROUP_BYTES
-            && let Some((seq, entry)) = self.ready.pop_front()
+            && let Some(stored) = self.ready.pop_front()
         {
-            bytes += entry.body.len();
-            through = seq;
-            entries.push(entry);
+            bytes += stored.plain_len;
+            through = stored.place.seq;
+            entries.push(stored);
         }
         Ok(Some(ReplayGroup { entries, through }))
     }
@@ -113,15 +146,17 @@ impl Replay {
             .folder
             .read(&file)
             .map_err(|source| failed(&*self.folder, "read WAL segment", &file, source))?;
+        let mut reserved = bytes.len() as u64;
         let mut content = read_segment(&Bytes::from(bytes), self.log, name.base);
         if self.waiting.is_empty() && !name.quarantined && is_torn(&content, name.base) {
             self.cut(&file, &mut content)?;
+            reserved = 0;
         }
         let lost_before = self.recovery.lost;
         self.skip_to(name.base);
         let lost_inside = self.take(&name, &content);
         tracing::debug!(segment = file, lost_before, lost_inside, "WAL segment read");
-        self.keep(name, &content, lost_inside)
+        self.keep(name, &content, (lost_inside, reserved))
     }
 
     /// Gives the segment's entries out, as far as no later segment outranks them. Returns how many positions are missing.
@@ -133,14 +168,13 @@ impl Replay {
             if limit.is_some_and(|limit| seq >= limit) || seq < name.base {
                 continue;
             }
-            let entry = &stored.entry;
-            if entry.deduplicate {
-                let fingerprint = Fingerprint::of(entry.format, &entry.body);
-                self.recovery.recent.insert(fingerprint, entry.received_unix_nano, seq);
+            if let Some(fingerprint) = stored.fingerprint {
+                let received = stored.entry.received_unix_nano;
+                self.recovery.recent.insert(fingerprint, received, seq);
             }
             if seq >= self.recovery.next {
                 self.skip_to(seq);
-                self.ready.push_back((seq, entry.clone()));
+                self.ready.push_back(stored.clone());
                 self.recovery.next = WalSeq(seq.0 + 1);
             }
         }
@@ -173,7 +207,12 @@ impl Replay {
             .map_err(|source| failed(&*self.folder, "cut WAL segment", file, source))
     }
 
-    fn keep(&mut self, mut name: SegmentName, content: &Content, lost: u64) -> Result<()> {
+    fn keep(
+        &mut self,
+        mut name: SegmentName,
+        content: &Content,
+        (lost, reserved): (u64, u64),
+    ) -> Result<()> {
         let damaged = lost > 0 || matches!(content.rest, Rest::NoHeader | Rest::Foreign);
         if damaged && !name.quarantined {
             self.quarantine(&mut name, lost)?;
@@ -181,7 +220,7 @@ impl Replay {
         let before_base = WalSeq(name.base.0.saturating_sub(1));
         let last = content.entries.last().map_or(before_base, |entry| entry.place.seq);
         let bytes = content.entries.last().map_or(0, |entry| entry.end as u64);
-        self.recovery.segments.push(Sealed { name, last, bytes });
+        self.recovery.segments.push(Sealed { name, last, bytes, reserved });
         Ok(())
     }
 

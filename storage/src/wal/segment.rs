@@ -1,15 +1,18 @@
 //! The segment that takes entries now.
 use std::io::{self, IoSlice};
 
-use uuid::Uuid;
-
 use super::folder::{Append, Folder};
-use super::layout::{self, ENTRY_HEADER_LEN, Place, SEGMENT_HEADER_LEN, SegmentHeader};
-use crate::entry::Entry;
+use super::layout::{
+    self, ALIGN, ENTRY_HEADER_LEN, Logged, Place, SEGMENT_HEADER_LEN, SegmentHeader,
+};
 use crate::id::WalSeq;
 
 const EXTENSION: &str = ".log";
 const QUARANTINED: &str = ".quarantined";
+const SPARE: &str = ".spare";
+/// Every group is followed by zeros up to a multiple of this: a page that is written only in part would have to be read
+/// first, and zeros tell the end from what an earlier segment left behind it.
+const PAGE: usize = 4096;
 
 /// A segment's file name: in which order it was made, the position of its first entry, and whether it was found damaged.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +43,11 @@ impl SegmentName {
     }
 }
 
+/// The number of a file that waits to become a segment; `None` for other files.
+pub(crate) fn parse_spare(name: &str) -> Option<u64> {
+    name.strip_suffix(SPARE)?.parse().ok()
+}
+
 /// A segment that no longer grows.
 #[derive(Debug, Clone)]
 pub(crate) struct Sealed {
@@ -49,6 +57,15 @@ pub(crate) struct Sealed {
     pub(crate) last: WalSeq,
     /// Bytes of header and entries.
     pub(crate) bytes: u64,
+    /// Size of the file, where it may be used again; 0 where it may not.
+    pub(crate) reserved: u64,
+}
+
+impl Sealed {
+    /// The name of its file while it waits to become another segment.
+    pub(crate) fn spare_file(&self) -> String {
+        format!("{:010}{SPARE}", self.name.number)
+    }
 }
 
 /// The growing segment.
@@ -58,51 +75,78 @@ pub(crate) struct Segment {
     file: Box<dyn Append>,
     salt: u64,
     chain: u32,
+    reserved: u64,
     bytes: u64,
     bytes_before_group: u64,
 }
 
 impl Segment {
-    /// Makes a segment that will start at `base`, durable before it returns.
+    /// Makes a segment in a new file of `reserved` bytes, durable before it returns.
     pub(crate) fn create(
         folder: &dyn Folder,
-        log: Uuid,
         name: SegmentName,
-        bytes: u64,
-        created_unix_nano: i64,
+        header: SegmentHeader,
+        reserved: u64,
     ) -> io::Result<Self> {
-        let salt = Uuid::new_v4().as_u64_pair().1;
-        let header = SegmentHeader { log, base: name.base, salt, created_unix_nano };
-        let mut file = folder.create(&name.file(), bytes)?;
-        file.append(&[IoSlice::new(&header.encode())])?;
-        file.sync()?;
+        let file = folder.create(&name.file(), reserved)?;
+        let segment = Self::begin(file, name, &header, reserved)?;
         folder.sync()?;
+        Ok(segment)
+    }
+
+    /// Makes a segment of the file `spare`, durable before it returns. The file gets its name only when its header is
+    /// durable, so no name ever stands for another segment's header.
+    pub(crate) fn recycle(
+        folder: &dyn Folder,
+        spare: &str,
+        name: SegmentName,
+        header: SegmentHeader,
+        reserved: u64,
+    ) -> io::Result<Self> {
+        let file = folder.reuse(spare, reserved)?;
+        let segment = Self::begin(file, name, &header, reserved)?;
+        folder.rename(spare, &segment.name.file())?;
+        folder.sync()?;
+        Ok(segment)
+    }
+
+    fn begin(
+        mut file: Box<dyn Append>,
+        name: SegmentName,
+        header: &SegmentHeader,
+        reserved: u64,
+    ) -> io::Result<Self> {
         let bytes = SEGMENT_HEADER_LEN as u64;
-        let chain = header.chain();
-        Ok(Self { name, file, salt, chain, bytes, bytes_before_group: bytes })
+        let end = zeros_behind(bytes, reserved);
+        file.write_at(0, &[IoSlice::new(&header.encode()), IoSlice::new(end)])?;
+        file.sync()?;
+        let (salt, chain) = (header.salt, header.chain());
+        Ok(Self { name, file, salt, chain, reserved, bytes, bytes_before_group: bytes })
     }
 
     /// Writes one group, whose first entry is at `first`. After an error the segment must not be used any more.
-    pub(crate) fn append(&mut self, first: WalSeq, group: &[Entry]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, first: WalSeq, group: &[Logged]) -> io::Result<()> {
         let mut headers: Vec<[u8; ENTRY_HEADER_LEN]> = Vec::with_capacity(group.len());
         let mut chain = self.chain;
         let mut bytes = 0;
-        for (index, entry) in (0u16..).zip(group) {
+        for (index, logged) in (0u16..).zip(group) {
             let seq = WalSeq(first.0 + u64::from(index));
             let place = Place { seq, index, previous: chain };
-            let (header, checksum) = layout::encode_entry(entry, place, self.salt);
+            let (header, checksum) = layout::encode_entry(logged, place, self.salt);
             headers.push(header);
             chain = checksum;
-            bytes += layout::entry_len(entry.body.len()) as u64;
+            bytes += logged.len() as u64;
         }
-        let mut parts = Vec::with_capacity(group.len() * 3);
-        for (header, entry) in headers.iter().zip(group) {
+        let mut parts = Vec::with_capacity(group.len() * 3 + 1);
+        for (header, logged) in headers.iter().zip(group) {
+            let stored = logged.stored();
             parts.push(IoSlice::new(header));
-            parts.push(IoSlice::new(&entry.body));
-            parts.push(IoSlice::new(layout::padding(entry.body.len())));
+            parts.push(IoSlice::new(stored));
+            parts.push(IoSlice::new(layout::padding(stored.len())));
         }
+        parts.push(IoSlice::new(zeros_behind(self.bytes + bytes, self.reserved)));
         self.bytes_before_group = self.bytes;
-        self.file.append(&parts)?;
+        self.file.write_at(self.bytes, &parts)?;
         self.chain = chain;
         self.bytes += bytes;
         Ok(())
@@ -118,23 +162,25 @@ impl Segment {
         self.bytes
     }
 
-    /// Ends the segment, whose last entry is at `last`.
+    /// Ends the segment, whose last entry is at `last`. What is reserved behind it stays, for the next use of the file.
     pub(crate) fn seal(self, last: WalSeq) -> Sealed {
-        let bytes = self.bytes;
-        self.cut(last, bytes)
+        Sealed { name: self.name, last, bytes: self.bytes, reserved: self.reserved }
     }
 
-    /// Ends a segment that failed: `last` is the last position before the group that failed.
-    pub(crate) fn seal_without_last_group(self, last: WalSeq) -> Sealed {
+    /// Ends a segment that failed: `last` is the last position before the group that failed. Its file is not used again.
+    pub(crate) fn seal_without_last_group(mut self, last: WalSeq) -> Sealed {
         let bytes = self.bytes_before_group;
-        self.cut(last, bytes)
-    }
-
-    fn cut(mut self, last: WalSeq, bytes: u64) -> Sealed {
         if let Err(error) = self.file.cut(bytes) {
-            // Only space is lost: readers stop at the zeros, and a later segment outranks what follows `last`.
+            // Only space is lost: a later segment outranks what follows `last`.
             tracing::warn!(segment = self.name.file(), %error, "could not cut a sealed WAL segment");
         }
-        Sealed { name: self.name, last, bytes }
+        Sealed { name: self.name, last, bytes, reserved: 0 }
     }
+}
+
+/// What is written behind `end`: at least as much as tells the end, where the file goes on.
+fn zeros_behind(end: u64, reserved: u64) -> &'static [u8] {
+    static ZEROS: [u8; 2 * PAGE] = [0; 2 * PAGE];
+    let until = (end + ALIGN as u64).next_multiple_of(PAGE as u64).min(reserved).max(end);
+    &ZEROS[..usize::try_from(until - end).unwrap_or(0)]
 }

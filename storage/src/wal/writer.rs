@@ -1,4 +1,5 @@
 //! The one thread that writes the log: gathers requests into a group, writes and syncs it, trims old segments.
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
 
 use super::folder::Folder;
-use super::layout::{GROUP_ENTRIES_MAX, entry_len};
+use super::layout::{GROUP_ENTRIES_MAX, Logged, SegmentHeader};
 use super::recent::Recent;
 use super::replay::{Recovery, failed};
 use super::segment::{Sealed, Segment, SegmentName};
@@ -22,6 +23,9 @@ use crate::time::Clock;
 
 /// A group takes waiting requests up to this many times `group_commit_bytes`.
 const GROUP_BYTES_FACTOR: usize = 4;
+/// Files of trimmed segments that wait to be used again: as many as a flush usually sets free. A file that was written
+/// before takes entries without a change to the file system's own records, and its pages are in memory already.
+const SPARES_MAX: usize = 8;
 const RETRY_AFTER_FULL: Duration = Duration::from_secs(5);
 
 /// The part of the configuration that concerns the writer.
@@ -62,6 +66,8 @@ pub(crate) struct Writer {
     messages: mpsc::Receiver<Message>,
     segment: Option<Segment>,
     sealed: Vec<Sealed>,
+    /// Names of files that may become segments.
+    spares: Vec<String>,
     next: WalSeq,
     next_number: u64,
     recent: Recent,
@@ -70,7 +76,7 @@ pub(crate) struct Writer {
 /// Requests that will be written together.
 #[derive(Default)]
 struct Gathered {
-    entries: Vec<Entry>,
+    requests: Vec<Logged>,
     bytes: usize,
     answers: Vec<(oneshot::Sender<Result<Appended>>, Appended)>,
     permits: Option<OwnedSemaphorePermit>,
@@ -97,8 +103,9 @@ impl Refusal {
 impl Writer {
     /// A writer that goes on where `recovery` ended.
     pub(crate) fn new(parts: Parts, recovery: Recovery, messages: mpsc::Receiver<Message>) -> Self {
-        let Recovery { segments: sealed, next, next_number, recent, .. } = recovery;
-        let writer = Self { parts, messages, segment: None, sealed, next, next_number, recent };
+        let Recovery { segments: sealed, spares, next, next_number, recent, .. } = recovery;
+        let segment = None;
+        let writer = Self { parts, messages, segment, sealed, spares, next, next_number, recent };
         writer.count_bytes();
         writer
     }
@@ -146,23 +153,24 @@ impl Writer {
     }
 
     fn admit(&mut self, gathered: &mut Gathered, request: Request) {
-        let Request { entry, fingerprint, permit, answer } = request;
+        let Request { logged, permit, answer } = request;
         if answer.is_closed() {
             return;
         }
-        let seq = WalSeq(self.next.0 + gathered.entries.len() as u64);
-        let received = entry.received_unix_nano;
-        let duplicate =
-            fingerprint.is_some_and(|fingerprint| self.recent.contains(fingerprint, received));
+        let seq = WalSeq(self.next.0 + gathered.requests.len() as u64);
+        let received = logged.entry.received_unix_nano;
+        let duplicate = logged
+            .fingerprint
+            .is_some_and(|fingerprint| self.recent.contains(fingerprint, received));
         if duplicate {
             self.parts.status.duplicates.add(1);
             gathered.answers.push((answer, Appended::Duplicate));
         } else {
-            if let Some(fingerprint) = fingerprint {
+            if let Some(fingerprint) = logged.fingerprint {
                 self.recent.insert(fingerprint, received, seq);
             }
-            gathered.bytes += entry.body.len();
-            gathered.entries.push(entry);
+            gathered.bytes += logged.stored().len();
+            gathered.requests.push(logged);
             gathered.answers.push((answer, Appended::Stored(seq)));
         }
         match &mut gathered.permits {
@@ -175,8 +183,8 @@ impl Writer {
         if gathered.answers.is_empty() {
             return;
         }
-        let entries: Arc<[Entry]> = std::mem::take(&mut gathered.entries).into();
-        if entries.is_empty() {
+        let requests = std::mem::take(&mut gathered.requests);
+        if requests.is_empty() {
             return self.pass_on(gathered, None, None);
         }
         let started = Instant::now();
@@ -184,20 +192,21 @@ impl Writer {
             return self.refuse(gathered, refusal);
         }
         // Decoding runs beside the write and the sync; its result is dropped where they fail.
-        let decoding = self.decode(Arc::clone(&entries));
-        if let Err(refusal) = self.write(&entries) {
+        let decoding = self.decode(&requests);
+        if let Err(refusal) = self.write(&requests) {
             return self.refuse(gathered, refusal);
         }
         let status = &self.parts.status;
         status.groups.add(1);
-        status.entries.add(entries.len() as u64);
+        status.entries.add(requests.len() as u64);
         status.bytes.add(gathered.bytes as u64);
         status.commit_nanos.add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
         self.count_bytes();
-        self.pass_on(gathered, Some((decoding, entries.len())), None);
+        self.pass_on(gathered, Some((decoding, requests.len())), None);
     }
 
-    fn decode(&self, entries: Arc<[Entry]>) -> tokio::task::JoinHandle<crate::entry::Decoded> {
+    fn decode(&self, requests: &[Logged]) -> tokio::task::JoinHandle<crate::entry::Decoded> {
+        let entries: Vec<Entry> = requests.iter().map(|request| request.entry.clone()).collect();
         let decode = Arc::clone(&self.parts.decode);
         let columns = self.parts.hot.columns();
         self.parts.runtime.spawn_blocking(move || decode_group(&*decode, &entries, &columns))
@@ -238,21 +247,37 @@ impl Writer {
         }
     }
 
-    fn check_disk(&self, bytes: usize) -> Result<(), Refusal> {
+    fn check_disk(&mut self, bytes: usize) -> Result<(), Refusal> {
         if self.parts.status.is_read_only() {
             return Err(Refusal::ReadOnly);
         }
-        // A disk that cannot say how full it is will say so when written to.
-        let free_bytes = self.parts.folder.free_bytes().unwrap_or(u64::MAX);
         let needed = self.parts.settings.disk_free_bytes_min.saturating_add(bytes as u64);
+        let mut free_bytes = self.free_bytes();
+        if free_bytes < needed && !self.spares.is_empty() {
+            self.delete_spares();
+            free_bytes = self.free_bytes();
+        }
         if free_bytes < needed { Err(Refusal::DiskFull { free_bytes }) } else { Ok(()) }
+    }
+
+    /// A disk that cannot say how full it is will say so when written to.
+    fn free_bytes(&self) -> u64 {
+        self.parts.folder.free_bytes().unwrap_or(u64::MAX)
+    }
+
+    fn delete_spares(&mut self) {
+        for spare in self.spares.drain(..) {
+            if let Err(error) = self.parts.folder.remove(&spare) {
+                tracing::warn!(file = spare, %error, "could not delete a spare WAL file");
+            }
+        }
     }
 
     /// Makes a group durable. A segment that failed once is never written or synced again: the group goes to a new one,
     /// whose base outranks whatever of it the failed one holds. A second failure ends all writing.
-    fn write(&mut self, entries: &[Entry]) -> Result<(), Refusal> {
+    fn write(&mut self, requests: &[Logged]) -> Result<(), Refusal> {
         for _ in 0..2 {
-            match self.write_once(entries) {
+            match self.write_once(requests) {
                 Ok(()) => return Ok(()),
                 Err(error) => {
                     self.parts.status.failures.add(1);
@@ -270,8 +295,8 @@ impl Writer {
         Err(Refusal::ReadOnly)
     }
 
-    fn write_once(&mut self, entries: &[Entry]) -> io::Result<()> {
-        let needed: usize = entries.iter().map(|entry| entry_len(entry.body.len())).sum();
+    fn write_once(&mut self, requests: &[Logged]) -> io::Result<()> {
+        let needed: usize = requests.iter().map(Logged::len).sum();
         let mut segment = match self.segment.take() {
             Some(segment) if self.fits(&segment, needed) => segment,
             full => {
@@ -281,7 +306,7 @@ impl Writer {
                 self.create_segment()?
             }
         };
-        let written = segment.append(self.next, entries);
+        let written = segment.append(self.next, requests);
         let segment = self.segment.insert(segment);
         written?;
         if self.parts.settings.sync { segment.sync() } else { Ok(()) }
@@ -295,16 +320,26 @@ impl Writer {
     fn create_segment(&mut self) -> io::Result<Segment> {
         let name = SegmentName { number: self.next_number, base: self.next, quarantined: false };
         self.next_number += 1;
-        let folder = &*self.parts.folder;
+        let folder = Arc::clone(&self.parts.folder);
         let now = self.parts.clock.now_unix_nano();
+        let header = SegmentHeader::new(self.parts.log, self.next, now);
+        let reserved = self.parts.settings.segment_bytes;
         let file = name.file();
-        let bytes = self.parts.settings.segment_bytes;
-        let created = Segment::create(folder, self.parts.log, name, bytes, now);
-        if created.is_err() {
-            // What is left of it holds no entry; replay passes over it, so this may fail.
+        let Some(spare) = self.spares.pop() else {
+            let created = Segment::create(&*folder, name, header, reserved);
+            if created.is_err() {
+                // What is left of it holds no entry; replay passes over it, so this may fail.
+                let _ = folder.remove(&file);
+            }
+            return created;
+        };
+        let recycled = Segment::recycle(&*folder, &spare, name, header, reserved);
+        if recycled.is_err() {
+            // It has one of these names, and no entry.
+            let _ = folder.remove(&spare);
             let _ = folder.remove(&file);
         }
-        created
+        recycled
     }
 
     fn seal(&mut self, segment: Segment) {
@@ -335,20 +370,37 @@ impl Writer {
     }
 
     fn delete_through(&mut self, through: WalSeq) -> Result<()> {
-        let folder = &*self.parts.folder;
-        let mut result = Ok(());
-        self.sealed.retain(|segment| {
-            if segment.last > through || segment.name.quarantined || result.is_err() {
-                return true;
-            }
+        let folder = Arc::clone(&self.parts.folder);
+        let (ended, kept) = std::mem::take(&mut self.sealed)
+            .into_iter()
+            .partition(|segment| segment.last <= through && !segment.name.quarantined);
+        self.sealed = kept;
+        let mut ended = VecDeque::<Sealed>::from(ended);
+        let mut spares = Vec::new();
+        while let Some(segment) = ended.front() {
             let file = segment.name.file();
-            result = folder
-                .remove(&file)
-                .map_err(|source| failed(folder, "delete WAL segment", &file, source));
-            result.is_err()
-        });
-        result?;
-        folder.sync().map_err(|source| failed(folder, "sync WAL folder", "", source))
+            let spare = self.is_reusable(segment, spares.len()).then(|| segment.spare_file());
+            let step = match &spare {
+                Some(spare) => folder.rename(&file, spare),
+                None => folder.remove(&file),
+            };
+            if let Err(source) = step {
+                self.sealed.extend(ended);
+                self.sealed.sort_unstable_by_key(|segment| segment.name.number);
+                return Err(failed(&*folder, "delete WAL segment", &file, source));
+            }
+            spares.extend(spare);
+            ended.pop_front();
+        }
+        folder.sync().map_err(|source| failed(&*folder, "sync WAL folder", "", source))?;
+        // Only now: a file is written over when nothing can bring its old name back.
+        self.spares.extend(spares);
+        Ok(())
+    }
+
+    fn is_reusable(&self, segment: &Sealed, more_spares: usize) -> bool {
+        segment.reserved == self.parts.settings.segment_bytes
+            && self.spares.len() + more_spares < SPARES_MAX
     }
 
     fn count_bytes(&self) {

@@ -5,8 +5,9 @@ use super::rig::replay;
 use crate::entry::Entry;
 use crate::id::WalSeq;
 use crate::testing::{MemoryFolder, entry};
-use crate::wal::Folder;
+use crate::wal::layout::SegmentHeader;
 use crate::wal::segment::{Segment, SegmentName};
+use crate::wal::{Fingerprint, Folder, Logged};
 
 const LOG: Uuid = Uuid::from_u128(1);
 
@@ -16,14 +17,21 @@ fn bodies(from: u64, count: u64) -> Vec<Entry> {
         .collect()
 }
 
+fn logged(entry: Entry) -> Logged {
+    let fingerprint = Some(Fingerprint::of(entry.format, &entry.body));
+    Logged { entry, sent: None, fingerprint }
+}
+
 /// Writes groups of these sizes into one segment; returns its file name.
 fn write(folder: &MemoryFolder, number: u64, base: u64, groups: &[u64]) -> String {
     let name = SegmentName { number, base: WalSeq(base), quarantined: false };
     let file = name.file();
-    let mut segment = Segment::create(folder, LOG, name, 640, 0).unwrap();
+    let header = SegmentHeader::new(LOG, name.base, 0);
+    let mut segment = Segment::create(folder, name, header, 640).unwrap();
     let mut seq = base;
     for count in groups {
-        segment.append(WalSeq(seq), &bodies(seq, *count)).unwrap();
+        let group: Vec<Logged> = bodies(seq, *count).into_iter().map(logged).collect();
+        segment.append(WalSeq(seq), &group).unwrap();
         segment.sync().unwrap();
         seq += count;
     }

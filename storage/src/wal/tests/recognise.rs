@@ -5,7 +5,7 @@ use super::rig::{Disk, Rig};
 use crate::entry::Appended;
 use crate::error::Error;
 use crate::id::WalSeq;
-use crate::testing::{DAY, Fault, MemoryFolder};
+use crate::testing::{DAY, Fault, MemoryFolder, compressed};
 use crate::wal::{Fingerprint, Recent};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,13 +33,84 @@ async fn concurrent_retries_are_stored_once_and_all_are_answered_when_it_is_visi
     rig.end().await;
 }
 
+/// Scenario: a client sends again what it sent before, compressed otherwise or not at all, before and after a restart.
+/// Guarantees: it is stored once, as it came first, and read back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_is_recognised_however_it_is_compressed() {
+    let mut rig = Rig::open(Disk::default()).unwrap();
+    let text = format!("1 2 a=b{}", " ".repeat(300));
+    let (plain, first) = compressed("1 2 a=b", 3);
+    let (_, second) = compressed(&format!("1 2 a=b{}", " ".repeat(100)), 2);
+    assert_eq!(plain.body, text);
+    let sends = |rig: &Rig| {
+        let wal = rig.wal.clone();
+        [Some(first.clone()), Some(second.clone()), None].map(|sent| {
+            let (wal, plain) = (wal.clone(), plain.clone());
+            async move { wal.append(plain, sent).await.unwrap() }
+        })
+    };
+    let [stored, again, uncompressed] = sends(&rig);
+    assert_eq!(stored.await, Appended::Stored(WalSeq(1)));
+    assert_eq!((again.await, uncompressed.await), (Appended::Duplicate, Appended::Duplicate));
+    for commit in [false, true] {
+        if commit {
+            rig.commit();
+        }
+        rig = Rig::open(rig.end().await).unwrap();
+        let name = rig.disk.folder.names(".log").remove(0);
+        let log = crate::wal::Folder::read(&rig.disk.folder, &name).unwrap();
+        assert!(log.windows(8).any(|bytes| bytes == b"\x031 2 a=b"), "the log has it as it came");
+        for answer in sends(&rig) {
+            assert_eq!(answer.await, Appended::Duplicate);
+        }
+        assert_eq!(rig.visible(), [1, 2]);
+    }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_compression_made_no_smaller_is_kept_without_it() {
+    let rig = Rig::open(Disk::default()).unwrap();
+    let (plain, sent) = compressed("1 2", 0);
+    rig.wal.append(plain, Some(sent)).await.unwrap();
+    let disk = rig.end().await;
+    let name = disk.folder.names(".log").remove(0);
+    let log = crate::wal::Folder::read(&disk.folder, &name).unwrap();
+    assert!(!log.windows(4).any(|bytes| bytes == b"\x001 2"));
+    let rig = Rig::open(disk).unwrap();
+    assert_eq!(rig.visible(), [1, 2]);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_cannot_be_inflated_at_replay_costs_only_itself() {
+    let rig = Rig::open(Disk::default()).unwrap();
+    let (plain, mut sent) = compressed("1 2", 3);
+    sent.body = b"\x021 2".as_slice().into();
+    rig.wal.append(plain, Some(sent)).await.unwrap();
+    rig.append("5 1").await.unwrap();
+    assert_eq!(rig.visible(), [1, 2, 5]);
+    let rig = Rig::open(rig.end().await).unwrap();
+    assert_eq!((rig.visible(), rig.status.unreadable.value(), rig.lost), (vec![5], 1, 0));
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_format_beyond_six_bits_is_refused() {
+    let rig = Rig::open(Disk::default()).unwrap();
+    let mut entry = crate::testing::entry("1 1");
+    entry.format = 64;
+    assert!(matches!(rig.wal.append(entry, None).await, Err(Error::Invalid(_))));
+    rig.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_without_recognition_is_stored_each_time() {
     let rig = Rig::open(Disk::default()).unwrap();
     for _ in 0..2 {
         let mut entry = crate::testing::entry("5 1");
         entry.deduplicate = false;
-        rig.wal.append(entry).await.unwrap();
+        rig.wal.append(entry, None).await.unwrap();
     }
     assert_eq!(rig.visible(), [5, 5]);
     rig.end().await;

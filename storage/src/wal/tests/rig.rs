@@ -5,7 +5,7 @@ use std::time::Duration;
 use object_store::memory::InMemory;
 use uuid::Uuid;
 
-use crate::entry::{Appended, decode_group};
+use crate::entry::Appended;
 use crate::error::Result;
 use crate::hot::{Hot, Publisher};
 use crate::id::{TableVersion, WalSeq};
@@ -68,10 +68,8 @@ pub(super) fn replay(
     let mut replay = Replay::open(shared, log, WalSeq(committed), recent)?;
     let mut entries = Vec::new();
     while let Some(group) = replay.next_group()? {
-        let count = group.entries.len() as u64;
-        assert!(count > 0);
-        let through = group.through.0;
-        entries.extend(group.entries.into_iter().map(|entry| (through, entry)));
+        assert_eq!(group.entries.last().map(|last| last.place.seq), Some(group.through));
+        entries.extend(group.entries.into_iter().map(|stored| (stored.place.seq.0, stored.entry)));
     }
     Ok((entries, replay.finish()))
 }
@@ -84,14 +82,16 @@ impl Rig {
             Arc::new(Hot::new(table_state(disk.committed), Arc::new(InMemory::new()), usize::MAX));
         let folder: Arc<dyn Folder> = Arc::new(disk.folder.clone());
         let recent = Recent::load(&*folder, Duration::from_secs(600)).unwrap();
+        let status = Arc::new(Status::default());
         let mut replay = Replay::open(Arc::clone(&folder), log, WalSeq(disk.committed), recent)?;
         while let Some(group) = replay.next_group()? {
-            let decoded = decode_group(&CountDecode, &group.entries, &hot.columns());
-            hot.push(group.through, decoded.batches);
+            let through = group.through;
+            let (decoded, unreadable) = group.decode(&CountDecode, &hot.columns());
+            status.unreadable.add(unreadable);
+            hot.push(through, decoded.batches);
         }
         let recovery = replay.finish();
         let (lost, quarantined) = (recovery.lost, recovery.quarantined.clone());
-        let status = Arc::new(Status::default());
         let (groups, durable) = tokio::sync::mpsc::channel(2);
         let parts = Parts {
             settings: settings(),
@@ -113,7 +113,7 @@ impl Rig {
     }
 
     pub(super) async fn append(&self, body: &str) -> Result<Appended> {
-        self.wal.append(entry(body)).await
+        self.wal.append(entry(body), None).await
     }
 
     /// All ids visible now, sorted.
