@@ -32,6 +32,8 @@ pub struct Config {
     pub events_max: usize,
     /// Nesting of attribute values. Default 32.
     pub depth_max: usize,
+    /// Which share of the spans is kept. Default all.
+    pub sampling: crate::sample::Config,
 }
 
 impl Default for Config {
@@ -51,6 +53,7 @@ impl Default for Config {
             name_bytes_max: 4 << 10,
             events_max: 1_000,
             depth_max: 32,
+            sampling: crate::sample::Config::default(),
         }
     }
 }

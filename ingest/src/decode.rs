@@ -17,7 +17,7 @@ pub(crate) mod zipkin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use storage::metrics::Metric;
+use storage::metrics::{Counter, Metric};
 use storage::schema::AttributeColumns;
 use storage::time::TimeRange;
 use storage::{Compressed, Decode, Entry, SpanBatch};
@@ -79,17 +79,25 @@ impl Format {
 pub struct Decoder {
     config: Config,
     cuts: Arc<CutTotals>,
+    invalid_weights: Arc<Counter>,
 }
 
 impl Decoder {
     /// A decoder that cuts and refuses by `config`'s limits.
     pub fn new(config: Config) -> Self {
-        Self { config, cuts: Arc::default() }
+        Self { config, cuts: Arc::default(), invalid_weights: Arc::default() }
     }
 
-    /// Figures for `/metrics`: spans that lost something to a limit, by what.
+    /// Figures for `/metrics`: spans that lost something to a limit, by what; weights that were none.
     pub fn metrics(&self) -> Vec<Metric> {
-        self.cuts.metrics(&self.config.tenant)
+        let help =
+            "Spans that named a sampling weight which is none; they count once. Replayed ones too.";
+        let mut invalid =
+            self.invalid_weights.metric("spanlake_ingest_invalid_weights_total", help);
+        invalid.labels.push(("tenant", self.config.tenant.clone()));
+        let mut metrics = self.cuts.metrics(&self.config.tenant);
+        metrics.push(invalid);
+        metrics
     }
 
     /// Decodes all entries; `Err` is the position of the first that cannot be read.
@@ -104,6 +112,7 @@ impl Decoder {
             builder.received_since(first, entry.received_unix_nano);
         }
         self.cuts.add(builder.cut_counts());
+        self.invalid_weights.add(builder.invalid_weights());
         Ok(builder.finish())
     }
 }

@@ -22,6 +22,7 @@ pub(crate) use self::flight::retry_after;
 use crate::decode::Format;
 use crate::decode::census::Census;
 use crate::decode::sink::window;
+use crate::sample::{self, Threshold};
 use crate::{Config, Error, Result};
 
 /// A body up to this size is checked on the async thread: less than half a millisecond of CPU.
@@ -30,7 +31,7 @@ const CHECKED_AT_ONCE_BYTES: usize = 256 << 10;
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// Spans stored (0 for a duplicate).
+    /// Spans accepted (0 for a duplicate); sampling may have left some of them out.
     pub accepted_spans: u64,
     /// Spans refused.
     pub rejected_spans: u64,
@@ -71,13 +72,17 @@ pub struct Ingest {
     clock: Arc<dyn Clock>,
     flight: Flight,
     counts: Arc<Counts>,
+    /// `None` where everything is kept.
+    threshold: Option<Threshold>,
 }
 
 impl Ingest {
     /// Doors into `store`.
     pub fn new(store: Store, config: Config, clock: Arc<dyn Clock>) -> Self {
         let flight = Flight::new(config.in_flight_bytes_max);
-        Self { store, config: Arc::new(config), clock, flight, counts: Arc::default() }
+        let threshold = sample::threshold(config.sampling.rate);
+        let counts = Arc::default();
+        Self { store, config: Arc::new(config), clock, flight, counts, threshold }
     }
 
     /// Checks one uncompressed request and stores its good spans; returns when they are durable and visible.
@@ -151,13 +156,17 @@ impl Ingest {
         let accept = accept.unwrap_or_else(|| {
             window(received_unix_nano, self.config.age_max, self.config.future_max)
         });
-        let census = self.check(format, body.clone(), accept).await?;
         let bytes = body.len();
+        // Imports bring what someone chose to bring: only what is sent live is sampled.
+        let threshold = self.threshold.filter(|_| door != Door::Direct);
+        let (census, body) = self.check(format, body, (accept, threshold)).await?;
+        // What was sent holds more than what is to be stored.
+        let sent = sent.filter(|_| threshold.is_none());
         let entry =
             Entry { format: format.code(), received_unix_nano, accept, body, deduplicate: true };
         // A request without a span to keep leaves nothing to remember.
         let duplicate =
-            census.accepted > 0 && matches!(self.append(entry, sent).await?, Appended::Duplicate);
+            census.stored() > 0 && matches!(self.append(entry, sent).await?, Appended::Duplicate);
         drop(held);
         self.counts.stored(door, &census, bytes, duplicate);
         Ok(Outcome {
@@ -186,10 +195,19 @@ impl Ingest {
         result
     }
 
-    async fn check(&self, format: Format, body: Bytes, accept: TimeRange) -> Result<Census> {
+    /// What the body holds, and what of it is to be stored.
+    async fn check(
+        &self,
+        format: Format,
+        body: Bytes,
+        (accept, threshold): (TimeRange, Option<Threshold>),
+    ) -> Result<(Census, Bytes)> {
         let config = Arc::clone(&self.config);
         let small = body.len() <= CHECKED_AT_ONCE_BYTES;
-        let check = move || Census::take(format, &body, &config, accept);
+        let check = move || match threshold {
+            Some(threshold) => sample::body((format, body), &config, accept, threshold),
+            None => Census::take(format, &body, &config, accept).map(|census| (census, body)),
+        };
         let checked = if small { check() } else { off_thread(check).await? };
         checked.map_err(|malformed| Error::Malformed(malformed.to_string()))
     }

@@ -10,6 +10,7 @@ pub mod decode;
 pub mod door;
 pub mod error;
 pub mod file;
+pub mod sample;
 
 pub use config::Config;
 pub use decode::{Decoder, Format};

@@ -269,8 +269,16 @@ impl Config {
         self.check(key)
     }
 
-    /// Values that are one of a few words.
+    /// Values that are one of a few words, and shares.
     fn check(&self, key: &str) -> Result<(), String> {
+        let sampling = &self.ingest.sampling;
+        let share = match key {
+            "sampling.rate" => Some(sampling.rate),
+            _ => None,
+        };
+        if let Some(share) = share.filter(|share| *share <= 0.0 || *share > 1.0) {
+            return Err(format!("{key}: {share} is no share; write more than 0, at most 1"));
+        }
         let (value, allowed) = match key {
             "log_format" => (&self.log_format, ["text", "json"]),
             "storage.durability" => (&self.durability, ["fsync", "os"]),
@@ -406,7 +414,9 @@ impl Config {
                 text.push_str(&format!("\n[{section}]\n"));
             }
             let shown = (setting.field)(self).show();
-            let bare = shown.parse::<u64>().is_ok() || shown.parse::<bool>().is_ok();
+            let bare = shown.parse::<u64>().is_ok()
+                || shown.parse::<bool>().is_ok()
+                || is_plain_fraction(&shown);
             let shown = if bare { shown } else { toml::Value::String(shown).to_string() };
             text.push_str(&format!("# {}\n{name} = {shown}\n", setting.about));
         }
@@ -423,9 +433,17 @@ fn plain(value: &toml::Value) -> anyhow::Result<String> {
     Ok(match value {
         toml::Value::String(text) => text.clone(),
         toml::Value::Integer(number) => number.to_string(),
+        toml::Value::Float(number) => number.to_string(),
         toml::Value::Boolean(yes) => yes.to_string(),
         other => bail!("a {} is not a value for a setting", other.type_str()),
     })
+}
+
+/// `0.25`, in the form in which TOML gives it back.
+fn is_plain_fraction(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && text.contains('.')
+        && text.parse::<f64>().is_ok_and(|number| number.to_string() == text)
 }
 
 /// True for the names that an object store's builder knows: `aws_endpoint`, not `aws_ca_bundle`, which other

@@ -18,7 +18,8 @@ use self::mark::Loss;
 use self::nested::{Events, Links};
 use super::cut::{Cut, CutCounts};
 use super::sink::{Admitted, Event, Head, Link, Place, Refusal, Sink, Value};
-use super::{text, weight};
+use super::text;
+use super::weight::Hints;
 use crate::Config;
 
 /// Beyond this size of one text buffer further attributes are dropped (and counted as dropped), so that no offset
@@ -61,9 +62,7 @@ struct Current {
     /// Of attributes, events and links, as far as they are kept.
     bytes: usize,
     loss: Loss,
-    weight: f64,
-    sampler_probabilistic: bool,
-    sampler_param: f64,
+    sampling: Hints,
 }
 
 /// Receives spans of any format (it is a [`Sink`]) and becomes one batch.
@@ -101,6 +100,7 @@ pub(crate) struct Builder<'c> {
     scope_attributes: SparseText,
     flags: Vec<i32>,
     weights: Vec<f64>,
+    invalid_weights: u64,
     received: Sparse<i64>,
     dropped_attributes: Sparse<i32>,
     dropped_events: Sparse<i32>,
@@ -146,6 +146,7 @@ impl<'c> Builder<'c> {
             scope_attributes: SparseText::default(),
             flags: Vec::new(),
             weights: Vec::new(),
+            invalid_weights: 0,
             received: Sparse::default(),
             dropped_attributes: Sparse::default(),
             dropped_events: Sparse::default(),
@@ -160,6 +161,11 @@ impl<'c> Builder<'c> {
     /// Number of spans so far.
     pub(crate) fn rows(&self) -> u32 {
         self.rows
+    }
+
+    /// Spans so far that named a weight which is none.
+    pub(crate) fn invalid_weights(&self) -> u64 {
+        self.invalid_weights
     }
 
     /// Says when the spans from row `first` on were received.
@@ -206,8 +212,8 @@ impl<'c> Builder<'c> {
         self.span.attributes += 1;
         self.span.bytes = bytes;
         self.span.loss.note(slot, value, limit);
-        if slot.role != Role::None {
-            self.span.note_sampler(slot.role, value);
+        if let Role::Weight(hint) = slot.role {
+            self.span.sampling.add(hint, value);
         }
         if let Some((position, kind)) = slot.column {
             let data = self.data[position].get_or_insert_with(|| Data::new(kind));
@@ -409,7 +415,7 @@ impl Sink for Builder<'_> {
         self.span = Current {
             holder: self.next_holder(),
             loss: Loss { dropped: head.dropped_attributes, ..Loss::default() },
-            weight: weight::from_trace_state(head.trace_state).unwrap_or(0.0),
+            sampling: Hints::of_trace_state(head.trace_state),
             ..Current::default()
         };
         if head.name.len() > self.config.name_bytes_max {
@@ -495,7 +501,8 @@ impl Sink for Builder<'_> {
             self.mark_span();
         }
         self.push_dropped(head);
-        self.weights.push(self.span.final_weight());
+        self.weights.push(self.span.sampling.weight());
+        self.invalid_weights += u64::from(self.span.sampling.are_invalid());
         self.attributes.end();
         self.events.part.end_row();
         self.links.part.end_row();
@@ -540,29 +547,6 @@ impl Sink for Builder<'_> {
     }
 
     fn refuse(&mut self, _refusal: Refusal) {}
-}
-
-impl Current {
-    fn note_sampler(&mut self, role: Role, value: Value<'_>) {
-        match (role, value) {
-            (Role::SamplerType, Value::Text(b"probabilistic")) => self.sampler_probabilistic = true,
-            (Role::SamplerParam, Value::Double(probability)) => self.sampler_param = probability,
-            (Role::SamplerParam, Value::Text(text)) => {
-                let text = std::str::from_utf8(text).unwrap_or_default();
-                self.sampler_param = text.parse().unwrap_or(0.0);
-            }
-            _ => {}
-        }
-    }
-
-    /// The trace state outranks Jaeger's attributes; neither means not sampled.
-    fn final_weight(&self) -> f64 {
-        if self.weight > 0.0 {
-            return self.weight;
-        }
-        let sampled = self.sampler_probabilistic.then_some(self.sampler_param);
-        sampled.and_then(weight::from_probability).unwrap_or(1.0)
-    }
 }
 
 /// Whether a text buffer is as large as its offsets allow.

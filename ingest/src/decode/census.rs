@@ -9,8 +9,10 @@ use crate::Config;
 /// What a request holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Census {
-    /// Spans that will be stored.
+    /// Spans that are as they must be.
     pub(crate) accepted: u64,
+    /// Those of them that sampling leaves out.
+    pub(crate) sampled_out: u64,
     /// Refused spans by reason: how many, and the position in the request of the first (from 1).
     refused: Vec<(Refusal, u64, u64)>,
 }
@@ -28,7 +30,12 @@ impl Census {
         Ok(census)
     }
 
-    /// Spans that will not be stored.
+    /// Spans that will be stored.
+    pub(crate) fn stored(&self) -> u64 {
+        self.accepted - self.sampled_out
+    }
+
+    /// Spans that are refused.
     pub(crate) fn rejected(&self) -> u64 {
         self.refused.iter().map(|(_, count, _)| count).sum()
     }

@@ -167,12 +167,12 @@ struct MapValue<'a> {
 }
 
 /// Parses `text`; the words name the place in it.
-pub(in crate::decode) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
     serde_json::from_str(text).map_err(|error| Malformed(format!("JSON: {error}")))
 }
 
 /// The body as text, or what is wrong with it.
-pub(in crate::decode) fn utf8(body: &[u8]) -> Result<&str, Malformed> {
+pub(crate) fn utf8(body: &[u8]) -> Result<&str, Malformed> {
     simdutf8::basic::from_utf8(body).map_err(|_| Malformed("JSON: not UTF-8".to_owned()))
 }
 

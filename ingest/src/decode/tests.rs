@@ -189,6 +189,46 @@ fn weights_follow_the_threshold_or_jaegers_sampler() {
 }
 
 #[test]
+fn an_attribute_can_raise_a_weight() {
+    let weight = |value| vec![pair("spanlake.weight", value)];
+    check_weight("", weight(AnyKind::DoubleValue(2.5)), 2.5);
+    check_weight("", weight(AnyKind::IntValue(10)), 10.0);
+    check_weight("", weight(text("4")), 4.0);
+    check_weight("ot=th:8", weight(AnyKind::IntValue(10)), 10.0);
+    check_weight("ot=th:e", weight(AnyKind::IntValue(2)), 8.0);
+    let twice = [weight(AnyKind::IntValue(3)), weight(AnyKind::IntValue(5))].concat();
+    check_weight("", twice, 3.0);
+}
+
+#[test]
+fn weights_that_are_none_count_once_and_are_counted() {
+    let decoder = Decoder::new(Config::default());
+    let columns = AttributeColumns::from_start();
+    let decode = |trace_state: &str, attributes| {
+        let sampled = Span { trace_state: trace_state.into(), attributes, ..span() };
+        let body = request_of(vec![], vec![sampled]).encode_to_vec();
+        let batch = decoder.decode(&[entry(Format::OtlpProtobuf, body)], &columns);
+        let weights = batch.records().column_by_name("weight").unwrap();
+        assert_eq!(weights.as_primitive::<Float64Type>().value(0), 1.0);
+        let metrics = decoder.metrics();
+        let name = "spanlake_ingest_invalid_weights_total";
+        metrics.iter().find(|metric| metric.name == name).unwrap().value
+    };
+    let sampler =
+        |value| vec![pair("sampler.type", text("probabilistic")), pair("sampler.param", value)];
+    let weight = |value| vec![pair("spanlake.weight", value)];
+    assert_eq!(decode("ot=th:0", sampler(AnyKind::DoubleValue(1.0))), 0.0);
+    assert_eq!(decode("ot=th:xyz", vec![]), 1.0);
+    assert_eq!(decode("", sampler(AnyKind::DoubleValue(0.0))), 2.0);
+    assert_eq!(decode("", sampler(text("often"))), 3.0);
+    assert_eq!(decode("", vec![pair("sampler.type", text("probabilistic"))]), 4.0);
+    assert_eq!(decode("", weight(AnyKind::DoubleValue(0.5))), 5.0);
+    assert_eq!(decode("", weight(AnyKind::DoubleValue(f64::NAN))), 6.0);
+    assert_eq!(decode("", weight(AnyKind::BoolValue(true))), 7.0);
+    assert_eq!(decode("vendor=th:xyz", vec![pair("sampler.type", text("const"))]), 7.0);
+}
+
+#[test]
 fn refusals_are_counted_by_reason_with_the_first_position() {
     let spans = vec![
         span(),

@@ -41,6 +41,9 @@ struct Span<'a> {
     annotations: Option<Vec<Annotation<'a>>>,
     #[serde(borrow)]
     tags: Option<Tags<'a>>,
+    /// Not Zipkin's: where sampling at the door leaves its threshold.
+    #[serde(borrow)]
+    trace_state: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -183,6 +186,7 @@ fn head<'s>(span: &'s Span<'_>) -> Head<'s> {
     let words = error.map_or("", |(_, value)| value.as_str());
     Head {
         name: text(&span.name),
+        trace_state: text(&span.trace_state),
         kind: match text(&span.kind) {
             b"SERVER" => 2,
             b"CLIENT" => 3,

@@ -22,6 +22,7 @@ struct DoorCounts {
     requests: Counter,
     duplicates: Counter,
     spans: Counter,
+    sampled_out: Counter,
     bytes: Counter,
     refused: [Counter; REASONS.len()],
     refused_spans: [AtomicU64; Refusal::ALL.len()],
@@ -42,7 +43,8 @@ impl Counts {
         if duplicate {
             counts.duplicates.add(1);
         } else {
-            counts.spans.add(census.accepted);
+            counts.spans.add(census.stored());
+            counts.sampled_out.add(census.sampled_out);
         }
         for (refusal, spans) in census.refusals() {
             counts.refused_spans[refusal as usize].fetch_add(spans, Ordering::Relaxed);
@@ -70,6 +72,7 @@ impl Counts {
             push(REQUESTS.0, REQUESTS.1, &counts.requests, None);
             push(DUPLICATES.0, DUPLICATES.1, &counts.duplicates, None);
             push(SPANS.0, SPANS.1, &counts.spans, None);
+            push(SAMPLED_OUT.0, SAMPLED_OUT.1, &counts.sampled_out, None);
             push(BYTES.0, BYTES.1, &counts.bytes, None);
             for ((reason, _), counter) in REASONS.iter().zip(&counts.refused) {
                 push(REFUSED.0, REFUSED.1, counter, Some(reason));
@@ -98,6 +101,10 @@ const REQUESTS: (&str, &str) =
 const DUPLICATES: (&str, &str) =
     ("spanlake_ingest_duplicate_requests_total", "Retried requests recognised, not stored again.");
 const SPANS: (&str, &str) = ("spanlake_ingest_spans_total", "Spans stored.");
+const SAMPLED_OUT: (&str, &str) = (
+    "spanlake_ingest_sampled_out_spans_total",
+    "Spans accepted and left out by sampling.rate; those that stay carry their weight.",
+);
 const BYTES: (&str, &str) =
     ("spanlake_ingest_bytes_total", "Bytes of request bodies, decompressed.");
 const REFUSED: (&str, &str) =

@@ -296,3 +296,34 @@ async fn zipkin_takes_spans() {
     assert_eq!(send(doors.ingest.zipkin(), thrift).await.status, 415);
     doors.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_sampling_leaves_out_is_accepted_counted_and_never_logged() {
+    let mut config = Config::default();
+    config.sampling.rate = 0.5;
+    let doors = doors(config).await;
+    // Ids are repeated bytes: 0x90 and 0xff are above half of the randomness, 1 and 2 below; 0 is refused.
+    let answer = http(&doors, &[PROTOBUF], spans(&[1, 0x90, 0, 0xff])).await;
+    assert_eq!(answer.status, 200);
+    let response = ExportTraceServiceResponse::decode(answer.body.as_slice()).unwrap();
+    assert_eq!(response.partial_success.unwrap().rejected_spans, 1);
+    assert_eq!(doors.rows(), 2);
+    let logged = || {
+        let metrics = doors.ingest.store.metrics();
+        metrics.iter().find(|metric| metric.name == "spanlake_wal_bytes_total").unwrap().value
+    };
+    let before = logged();
+    let answer = http(&doors, &[PROTOBUF], spans(&[1, 2])).await;
+    assert_eq!((answer.status, answer.body.len()), (200, 0));
+    assert_eq!(logged(), before, "nothing was logged");
+    let again = http(&doors, &[PROTOBUF], spans(&[1, 0x90, 0, 0xff])).await;
+    assert_eq!(again.status, 200);
+    assert_eq!(doors.rows(), 2, "a retry is recognised");
+    // An import is not sampled.
+    doors.ingest.accept(Format::OtlpProtobuf, spans(&[1, 2, 3]).into(), None).await.unwrap();
+    assert_eq!(doors.rows(), 5);
+    assert_eq!(doors.metric("spanlake_ingest_spans_total"), 5.0);
+    assert_eq!(doors.metric("spanlake_ingest_sampled_out_spans_total"), 3.0);
+    assert_eq!(doors.metric("spanlake_ingest_refused_spans_total"), 2.0);
+    doors.end().await;
+}

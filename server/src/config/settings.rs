@@ -171,6 +171,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("ingest.events_max", "Events, and separately links, of a span.", |c| {
         &mut c.ingest.events_max
     }),
+    setting("sampling.rate", "Share of all traces that the doors keep; 1 keeps everything.", |c| {
+        &mut c.ingest.sampling.rate
+    }),
     setting("storage.durability", "fsync, or os: a power cut may lose the last seconds.", |c| {
         &mut c.durability
     }),

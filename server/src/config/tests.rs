@@ -124,3 +124,17 @@ fn a_remote_table_keeps_its_log_in_a_local_folder() {
     assert_eq!(url, "s3://bucket/spans");
     assert_eq!(options, [("aws_endpoint".to_owned(), "http://127.0.0.1:9000".to_owned())]);
 }
+
+#[test]
+fn a_share_is_more_than_nothing_and_at_most_all() {
+    let mut config = Config::default();
+    config.read_toml("[sampling]\nrate = 0.25\n").unwrap();
+    assert_eq!(config.ingest.sampling.rate, 0.25);
+    assert!(config.annotated().contains("\nrate = 0.25\n"));
+    for wrong in ["rate = 0", "rate = 1.5", "rate = -0.5", "rate = \"often\"", "rate = nan"] {
+        let error = config.read_toml(&format!("[sampling]\n{wrong}\n")).unwrap_err().to_string();
+        assert!(error.contains("sampling.rate"), "{error}");
+    }
+    let error = config.read_toml("[sampling]\nrat = 0.25\n").unwrap_err().to_string();
+    assert!(error.contains("did you mean \"sampling.rate\"?"), "{error}");
+}

@@ -91,6 +91,21 @@ impl Value for usize {
     }
 }
 
+/// A finite number, 0 or more.
+impl Value for f64 {
+    fn assign(&mut self, text: &str) -> Result<(), String> {
+        let number: Result<Self, _> = text.trim().replace('_', "").parse();
+        *self = number
+            .ok()
+            .filter(|number| number.is_finite() && *number >= 0.0)
+            .ok_or_else(|| format!("{text:?} is not a number; write 0.1, 1 or 2.5"))?;
+        Ok(())
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Value for Duration {
     fn assign(&mut self, text: &str) -> Result<(), String> {
         *self = parse_duration(text)?;

@@ -7,14 +7,14 @@ use storage::batch::RestCount;
 use storage::schema::{AttributeColumns, AttributeScope, AttributeType};
 
 use crate::decode::text;
+use crate::decode::weight::Hint;
 
 /// What a key means beyond its own value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     None,
     Service,
-    SamplerType,
-    SamplerParam,
+    Weight(Hint),
 }
 
 /// One key.
@@ -108,8 +108,7 @@ impl Keys {
 fn role(scope: Option<AttributeScope>, key: &[u8]) -> Role {
     match (scope, key) {
         (Some(AttributeScope::Resource), b"service.name") => Role::Service,
-        (Some(AttributeScope::Span), b"sampler.type") => Role::SamplerType,
-        (Some(AttributeScope::Span), b"sampler.param") => Role::SamplerParam,
+        (Some(AttributeScope::Span), key) => Hint::of_key(key).map_or(Role::None, Role::Weight),
         _ => Role::None,
     }
 }
