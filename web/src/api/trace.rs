@@ -1,5 +1,6 @@
-//! `GET /api/v1/traces/{trace_id}`: one trace, as our JSON, OTLP JSON or Jaeger's JSON.
+//! `GET /api/v1/traces/{trace_id}`: one trace, as our JSON, as its columns, as OTLP JSON or as Jaeger's JSON.
 mod attributes;
+mod columns;
 mod jaeger;
 mod otlp;
 mod spans;
@@ -23,10 +24,13 @@ use crate::routes::Parameter;
 use crate::{Error, Result};
 
 pub(crate) const PARAMETERS: &[Parameter] = &[
-    Parameter { name: "format", help: "json (default), otlp or jaeger" },
+    Parameter {
+        name: "format",
+        help: "json (default), columns (json without attributes, an array a column), otlp or jaeger",
+    },
     Parameter {
         name: "limit",
-        help: "spans at most: 1 to 100000, 20000 by default; `spans_total` says how many there are (json only)",
+        help: "spans at most: 1 to 100000, 20000 by default; `spans_total` says how many there are (json and columns)",
     },
 ];
 
@@ -40,14 +44,21 @@ pub(crate) async fn show(
     parameters: Parameters,
 ) -> Result<Response> {
     let format = parameters.one("format")?.unwrap_or("json");
-    if !matches!(format, "json" | "otlp" | "jaeger") {
-        return Err(Error::Invalid(format!("format is json, otlp or jaeger, not {format:?}")));
+    if !matches!(format, "json" | "columns" | "otlp" | "jaeger") {
+        return Err(Error::Invalid(format!(
+            "format is json, columns, otlp or jaeger, not {format:?}"
+        )));
     }
     let limit = parameters.count("limit", SPANS_DEFAULT, SPANS_MAX)?;
     let id: TraceId = id
         .parse()
         .map_err(|_| Error::Invalid("a trace id has 32 hexadecimal digits".to_owned()))?;
-    let batch = collect(shared.web.engine.trace(id).await?).await?;
+    let engine = &shared.web.engine;
+    let (answer, total) = match format {
+        "columns" => columns::read(engine, id).await?,
+        _ => (engine.trace(id).await?, None),
+    };
+    let batch = collect(answer).await?;
     if batch.num_rows() == 0 {
         return Err(Error::NotFound(format!("there is no span of the trace {id}")));
     }
@@ -58,6 +69,7 @@ pub(crate) async fn show(
         match format.as_str() {
             "otlp" => otlp::document(&spans),
             "jaeger" => jaeger::document(&spans),
+            "columns" => columns_document(id, &spans, limit, total),
             _ => document(id, &spans, limit),
         }
     });
@@ -69,29 +81,64 @@ pub(crate) async fn show(
     Ok(response)
 }
 
+/// What is known of the trace as a whole, and how its rows hang together.
+struct Whole {
+    tree: Tree,
+    start: i64,
+    facts: serde_json::Value,
+}
+
+impl Whole {
+    fn of(spans: &Spans, limit: usize) -> Self {
+        let nodes: Vec<Node<'_>> = (0..spans.len()).map(|row| spans.node(row)).collect();
+        let tree = Tree::of(&nodes);
+        let head = tree.head(&nodes).unwrap_or(0);
+        let start = nodes.iter().map(|node| node.start).min().unwrap_or(0);
+        let end =
+            nodes.iter().map(|node| node.start.saturating_add(node.duration)).max().unwrap_or(0);
+        let services: BTreeSet<&str> = (0..spans.len()).map(|row| spans.service.get(row)).collect();
+        let errors = (0..spans.len()).filter(|row| spans.status.get(*row) == "ERROR").count();
+        let facts = serde_json::json!({
+            "complete": tree.root.is_some() && tree.missing.is_empty(),
+            "root_service": spans.service.get(head),
+            "root_name": spans.name.get(head),
+            "start_time": crate::encode::timestamp(start),
+            "duration_nano": nodes[head].duration,
+            "extent_nano": end.saturating_sub(start),
+            "spans_total": spans.len(),
+            "truncated": spans.len() > limit,
+            "errors": errors,
+            "services": services,
+            "depth": tree.depths.iter().max().map_or(0, |depth| depth + 1),
+            "missing_parents": tree.missing,
+        });
+        Self { tree, start, facts }
+    }
+}
+
+/// `{trace_id, complete, root_service, ..., missing_parents, columns}`; `total` where more spans are stored than are
+/// in `spans`.
+fn columns_document(
+    id: TraceId,
+    spans: &Spans,
+    limit: usize,
+    total: Option<usize>,
+) -> Result<Vec<u8>> {
+    let Whole { tree, start, mut facts } = Whole::of(spans, limit);
+    let order = &tree.order[..tree.order.len().min(limit)];
+    if let Some(total) = total {
+        facts["spans_total"] = total.into();
+        facts["truncated"] = (total > order.len()).into();
+    }
+    facts["trace_id"] = id.to_string().into();
+    facts["columns"] = columns::members(spans, order, start).into();
+    serde_json::to_vec(&facts)
+        .map_err(|error| Error::Internal(format!("columns of a trace as JSON: {error}")))
+}
+
 /// `{trace_id, complete, root_service, ..., missing_parents, spans}`.
 fn document(id: TraceId, spans: &Spans, limit: usize) -> Result<Vec<u8>> {
-    let nodes: Vec<Node<'_>> = (0..spans.len()).map(|row| spans.node(row)).collect();
-    let tree = Tree::of(&nodes);
-    let head = tree.head(&nodes).unwrap_or(0);
-    let start = nodes.iter().map(|node| node.start).min().unwrap_or(0);
-    let end = nodes.iter().map(|node| node.start.saturating_add(node.duration)).max().unwrap_or(0);
-    let services: BTreeSet<&str> = (0..spans.len()).map(|row| spans.service.get(row)).collect();
-    let errors = (0..spans.len()).filter(|row| spans.status.get(*row) == "ERROR").count();
-    let facts = serde_json::json!({
-        "complete": tree.root.is_some() && tree.missing.is_empty(),
-        "root_service": spans.service.get(head),
-        "root_name": spans.name.get(head),
-        "start_time": crate::encode::timestamp(start),
-        "duration_nano": nodes[head].duration,
-        "extent_nano": end.saturating_sub(start),
-        "spans_total": spans.len(),
-        "truncated": spans.len() > limit,
-        "errors": errors,
-        "services": services,
-        "depth": tree.depths.iter().max().map_or(0, |depth| depth + 1),
-        "missing_parents": tree.missing,
-    });
+    let Whole { tree, facts, .. } = Whole::of(spans, limit);
     let mut text = Vec::with_capacity(1 << 10);
     text.extend_from_slice(b"{\"trace_id\":");
     write_string(&id.to_string(), &mut text);

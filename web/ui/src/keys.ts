@@ -50,7 +50,7 @@ function act(event: KeyboardEvent, state: State, actions: KeyActions): void {
     if (next) state.setRange(next);
   };
   const keys: Record<string, () => void> = {
-    "/": () => document.querySelector<HTMLInputElement>(".page-trace .row-search, .bar .search input")?.focus(),
+    "/": () => (document.querySelector<HTMLInputElement>(".page-trace .row-search") ?? document.querySelector<HTMLInputElement>(".bar .search input"))?.focus(),
     "?": actions.help,
     ".": () => state.set({ live: state.live ? null : "1" }, true),
     "[": () => range(shiftRange(state.range, -0.5)),

@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 import { rows, startServer } from "./server.mjs";
-import { HOSTILE, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
+import { HOSTILE, LARGE, LARGE_SPANS, largeBody, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
 
 const { values } = parseArgs({ options: { "server-binary": { type: "string" }, page: { type: "string" } } });
 if (!values["server-binary"]) {
@@ -27,9 +27,7 @@ const complaints = [];
 
 before(async () => {
   server = await startServer(values["server-binary"]);
-  const body = requestBody(Date.now());
-  const answer = await fetch(server.otlp, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-  assert.equal(answer.status, 200, await answer.text());
+  await send(requestBody(Date.now()));
   browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: FLAGS });
 });
 
@@ -37,6 +35,11 @@ after(async () => {
   await browser?.close();
   await server?.stop();
 });
+
+async function send(body) {
+  const answer = await fetch(server.otlp, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  assert.equal(answer.status, 200, await answer.text());
+}
 
 /** Opens a path in a fresh window and hands it over; then nothing may have gone wrong on it. */
 async function visit(path, act, options = {}) {
@@ -292,3 +295,49 @@ test("keys go to pages and open the help", { timeout: TIMEOUT * 3 }, () =>
     await page.keyboard.press("Enter");
     await page.waitForURL(new RegExp(`/trace/${TRACE}`));
   }));
+
+/** Milliseconds of CPU that the page's main thread takes for one frame, over `count` frames. */
+async function frameCost(page, count, act) {
+  const client = await page.context().newCDPSession(page);
+  await client.send("Performance.enable", { timeDomain: "threadTicks" });
+  const task = async () => (await client.send("Performance.getMetrics")).metrics.find((metric) => metric.name === "TaskDuration").value * 1000;
+  const from = await task();
+  await page.evaluate(act, count);
+  return ((await task()) - from) / count;
+}
+
+// Last: its many spans are in nobody else's figures.
+test("a trace of 20,001 spans opens, scrolls, folds and is searched", { timeout: TIMEOUT * 3 }, async () => {
+  await send(largeBody(Date.now()));
+  await visit(`/trace/${LARGE}`, async (page) => {
+    await page.waitForFunction(() => performance.getEntriesByName("trace-first-paint").length === 1);
+    assert.equal(await page.locator(".waterfall").getAttribute("data-rows"), String(LARGE_SPANS));
+    assert.ok((await page.locator(".wf-row").count()) < 60, "rows out of sight are in the page");
+    const size = await page.evaluate(() => performance.getEntriesByType("resource").find((entry) => entry.name.includes("/traces/")).decodedBodySize);
+    assert.ok(size < LARGE_SPANS * 100, `${size} bytes`);
+    const cost = await frameCost(page, 60, (count) => new Promise((resolve) => {
+      const element = document.querySelector(".wf-scroll");
+      const step = (left) => {
+        element.scrollTop += 120;
+        if (left > 0) requestAnimationFrame(() => step(left - 1));
+        else resolve();
+      };
+      step(count);
+    }));
+    assert.ok(cost < 16, `a frame takes ${cost.toFixed(1)} ms of CPU`);
+    await page.keyboard.press("e");
+    await page.waitForURL(/span=/);
+    await page.locator(".wf-row.selected .mark-error").waitFor();
+    await page.keyboard.press("/");
+    await page.keyboard.type("haystack-17");
+    await page.locator(".wf-corner", { hasText: "1 match" }).waitFor();
+    await page.locator(".wf-scroll").focus();
+    await page.keyboard.press("n");
+    await page.locator('[data-part="attributes"]', { hasText: "needle" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Fold", exact: true }).click();
+    await page.waitForFunction(() => /^1 match|^201 rows/.test(document.querySelector(".wf-corner").textContent));
+    await page.locator(".row-search").fill("");
+    await page.locator(".wf-corner", { hasText: "201 rows" }).waitFor();
+  });
+});

@@ -58,3 +58,21 @@ export function requestBody(now) {
   const called = [span(HOSTILE, 32, 31, { name: "GET /cart", kind: 2, at: after(2003), millis: 3 })];
   return { resourceSpans: [resource("shop", [...shop, ...called]), resource("cart", cart), resource(PAYLOADS.service, hostile)] };
 }
+
+export const LARGE = id(32, 0xabc004);
+export const LARGE_SPANS = 20_001;
+
+/** One trace of many spans: a root, 200 calls, 99 steps below each; one of them failed, one has an attribute to find. */
+export function largeBody(now) {
+  const start = BigInt(now - 110_000) * 1_000_000n;
+  const spans = [span(LARGE, 1, 0, { name: "batch", kind: 2, at: start, millis: 20_000 })];
+  for (let call = 0; call < 200; call += 1) {
+    const at = start + BigInt(call) * 90_000_000n;
+    spans.push(span(LARGE, 100_000 + call, 1, { name: `call ${call}`, kind: 3, at, millis: 80 }));
+    for (let step = 0; step < 99; step += 1) {
+      const own = call === 150 && step === 50 ? { attributes: [text("needle", "haystack-17")] } : call === 180 && step === 3 ? { status: { code: 2 } } : {};
+      spans.push(span(LARGE, 200_000 + call * 100 + step, 100_000 + call, { name: "step", kind: 1, at: at + BigInt(step) * 800_000n, millis: 0, ...own }));
+    }
+  }
+  return { resourceSpans: [resource("worker", spans)] };
+}

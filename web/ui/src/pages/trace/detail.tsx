@@ -3,10 +3,11 @@ import { useEffect, useState } from "preact/hooks";
 import { exactText, numberOrZero, objectOf, plainText, typeName } from "../../exact.ts";
 import { Badge, Copy, Duration, Link, Service } from "../../parts/bits.tsx";
 import { Icon } from "../../parts/icons.tsx";
-import { useApp } from "../../state.tsx";
+import { ErrorBox, Waiting } from "../../parts/states.tsx";
+import { useApp, useAsk } from "../../state.tsx";
 import { selfTime } from "../../tree.ts";
 import { duration, exactDuration } from "../../units.ts";
-import type { Fields, Span, Trace } from "./model.ts";
+import { askSpan, eventTime, type Fields, type Span, type Trace } from "./model.ts";
 
 interface DetailProps {
   trace: Trace;
@@ -69,8 +70,30 @@ function MissingDetail(props: { id: string; children_: number }): preact.JSX.Ele
 
 function SpanDetail(props: { trace: Trace; index: number; span: Span }): preact.JSX.Element {
   const { trace, span, index } = props;
-  const { row } = span;
   const own = selfTime(trace.rows, index).reduce((sum, [from, to]) => sum + to - from, 0);
+  const asked = useAsk(`span ${trace.id} ${index}`, (signal) => askSpan(trace, span, signal));
+  return (
+    <>
+      <div class="figures">
+        <div class="figure"><span class="label">Service</span><span><Service name={span.service} /></span></div>
+        <div class="figure"><span class="label">Duration</span><span title={exactDuration(span.duration)}><Duration nanos={span.duration} /></span></div>
+        <div class="figure"><span class="label" title="Time in which none of its children ran.">Self time</span><span><Duration nanos={own} /></span></div>
+        <div class="figure">
+          <span class="label">Status</span>
+          <span class={span.status === "ERROR" ? "error-text" : ""}>{span.status === "ERROR" && <span class="mark-error" aria-hidden="true" />}{span.status || "UNSET"}</span>
+        </div>
+      </div>
+      {asked.error && <ErrorBox error={asked.error} what="The span" />}
+      {!asked.data && asked.loading && <Waiting rows={9} />}
+      {!asked.data && !asked.loading && !asked.error && <p class="quiet">This span has been removed meanwhile.</p>}
+      {asked.data && <RowDetail trace={trace} span={span} row={asked.data} />}
+    </>
+  );
+}
+
+/** What the stored row says; asked for when a span is looked at. */
+function RowDetail(props: { trace: Trace; span: Span; row: Fields }): preact.JSX.Element {
+  const { trace, span, row } = props;
   const facts: [string, unknown][] = [
     ["Start", `+${duration(span.start)}`],
     ["Start, UTC", row["start_time"]],
@@ -84,23 +107,14 @@ function SpanDetail(props: { trace: Trace; index: number; span: Span }): preact.
   ];
   return (
     <>
-      <div class="figures">
-        <div class="figure"><span class="label">Service</span><span><Service name={span.service} /></span></div>
-        <div class="figure"><span class="label">Duration</span><span title={exactDuration(span.duration)}><Duration nanos={span.duration} /></span></div>
-        <div class="figure"><span class="label" title="Time in which none of its children ran.">Self time</span><span><Duration nanos={own} /></span></div>
-        <div class="figure">
-          <span class="label">Status</span>
-          <span class={span.status === "ERROR" ? "error-text" : ""}>{span.status === "ERROR" && <span class="mark-error" aria-hidden="true" />}{span.status || "UNSET"}</span>
-        </div>
-      </div>
       <dl class="pairs" data-part="facts">
         {facts.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => (
           <Pair key={name} name={name} value={value} plain />
         ))}
       </dl>
       <Pairs title="Attributes" part="attributes" value={row["attributes"]} dropped={row["dropped_attributes_count"]} />
-      <Events span={span} dropped={row["dropped_events_count"]} />
-      <Links span={span} dropped={row["dropped_links_count"]} />
+      <Events trace={trace} span={span} events={listOf(row["events"])} dropped={row["dropped_events_count"]} />
+      <Links links={listOf(row["links"])} dropped={row["dropped_links_count"]} />
       <Pairs title="Resource" part="resource" value={row["resource"]} />
       <details class="same">
         <summary>The stored row as JSON</summary>
@@ -109,6 +123,10 @@ function SpanDetail(props: { trace: Trace; index: number; span: Span }): preact.
       </details>
     </>
   );
+}
+
+function listOf(value: unknown): Fields[] {
+  return Array.isArray(value) ? (value as Fields[]) : [];
 }
 
 function scopeText(value: unknown): string | null {
@@ -154,26 +172,29 @@ function Dropped(props: { count: number }): preact.JSX.Element | null {
   return props.count > 0 ? <Badge tone="warn" title="The sender left these out before sending: its limits were reached.">{props.count} dropped by the sender</Badge> : null;
 }
 
-function Events(props: { span: Span; dropped: unknown }): preact.JSX.Element | null {
-  const { span } = props;
+function Events(props: { trace: Trace; span: Span; events: Fields[]; dropped: unknown }): preact.JSX.Element | null {
+  const { trace, span, events } = props;
   const dropped = numberOrZero(props.dropped);
-  if (span.events.length === 0 && dropped === 0) return null;
+  if (events.length === 0 && dropped === 0) return null;
   return (
     <section data-part="events">
-      <h3>Events <span class="quiet">{span.events.length}</span> <Dropped count={dropped} /></h3>
-      {span.events.map((event, index) => (
-        <div class="event" key={index}>
-          <p><b>{event.name}</b><span class="quiet" title={`${exactDuration(event.at - span.start)} after the span's start`}>+{duration(event.at - span.start)}</span></p>
-          <Attributes value={event.fields["attributes"]} />
-        </div>
-      ))}
+      <h3>Events <span class="quiet">{events.length}</span> <Dropped count={dropped} /></h3>
+      {events.map((event, index) => {
+        const after = eventTime(event, trace.origin) - span.start;
+        return (
+          <div class="event" key={index}>
+            <p><b>{String(event["name"] ?? "")}</b><span class="quiet" title={`${exactDuration(after)} after the span's start`}>+{duration(after)}</span></p>
+            <Attributes value={event["attributes"]} />
+          </div>
+        );
+      })}
     </section>
   );
 }
 
-function Links(props: { span: Span; dropped: unknown }): preact.JSX.Element | null {
+function Links(props: { links: Fields[]; dropped: unknown }): preact.JSX.Element | null {
   const { href } = useApp();
-  const { links } = props.span;
+  const { links } = props;
   const dropped = numberOrZero(props.dropped);
   if (links.length === 0 && dropped === 0) return null;
   return (

@@ -4,16 +4,11 @@ import { niceStep } from "../../parts/chart.tsx";
 import { selfTime, type Row } from "../../tree.ts";
 import { duration, tickDuration } from "../../units.ts";
 import type { Span, Trace } from "./model.ts";
+import { pixels, type View } from "./view.ts";
 
 export const ROW_HEIGHT = 24;
 export const MAP_HEIGHT = 42;
 export const HEAD_HEIGHT = 64;
-
-/** Stretch of time in sight, nanoseconds from the start of the trace. */
-export interface View {
-  from: number;
-  to: number;
-}
 
 export interface Palette {
   text: string;
@@ -117,16 +112,25 @@ function drawRow(context: CanvasRenderingContext2D, place: Place): void {
   } else {
     const { service } = row.span;
     bar(context, left, right, y + 5, serviceColour(service, "deep", scene.dark), scene.width);
-    const own = scene.collapsed.has(index) ? [[row.start, row.end] as [number, number]] : selfTime(scene.trace.rows, index);
-    for (const [from, to] of own) bar(context, toX(scene, from), Math.max(toX(scene, from) + 1, toX(scene, to)), y + 5, serviceColour(service, "self", scene.dark), scene.width);
+    const own = scene.collapsed.has(index) ? [[row.start, row.end] as [number, number]] : ownTime(scene.trace, index);
+    context.fillStyle = serviceColour(service, "self", scene.dark);
+    for (const [from, to] of pixels(own, scene.view, scene.width)) context.fillRect(from, y + 5, to - from, 14);
     drawMarks(context, place, row.span, left);
   }
   context.fillStyle = scene.palette.text;
-  for (const [from, to] of scene.critical.get(index) ?? []) {
-    const start = Math.max(0, toX(scene, from));
-    context.fillRect(start, y + 19, Math.max(1, Math.min(scene.width, toX(scene, to)) - start), 2);
-  }
+  for (const [from, to] of pixels(scene.critical.get(index) ?? [], scene.view, scene.width)) context.fillRect(from, y + 19, to - from, 2);
   label(context, place, left, right);
+}
+
+const known = new WeakMap<Trace, Map<number, [number, number][]>>();
+
+/** Self time, worked out once a row: a row may have ten thousands of children. */
+function ownTime(trace: Trace, index: number): [number, number][] {
+  let ofTrace = known.get(trace);
+  if (!ofTrace) known.set(trace, (ofTrace = new Map()));
+  let own = ofTrace.get(index);
+  if (!own) ofTrace.set(index, (own = selfTime(trace.rows, index)));
+  return own;
 }
 
 function bar(context: CanvasRenderingContext2D, left: number, right: number, y: number, colour: string, width: number): void {
@@ -169,9 +173,11 @@ function drawMarks(context: CanvasRenderingContext2D, place: Place, span: Span, 
     if (left > -20 && left < scene.width + 20) diamond(context, x, y + 12, scene.palette);
   }
   context.fillStyle = scene.palette.text;
-  for (const event of span.events) {
-    const x = toX(scene, event.at);
-    if (x < -2 || x > scene.width + 2) continue;
+  let last = -Infinity;
+  for (const at of span.events) {
+    const x = toX(scene, at);
+    if (x < -2 || x > scene.width + 2 || Math.abs(x - last) < 0.5) continue;
+    last = x;
     context.fillRect(Math.round(x) - 0.5, y + 3, 1, 18);
     context.fillRect(Math.round(x) - 1.5, y + 2, 3, 3);
   }
@@ -194,7 +200,7 @@ function diamond(context: CanvasRenderingContext2D, x: number, y: number, palett
 /** The duration where there is room: after the bar, before it, or in it. */
 function label(context: CanvasRenderingContext2D, place: Place, left: number, right: number): void {
   const { scene, row, y } = place;
-  const links = row.span && row.span.links.length > 0 ? `  ↗ ${row.span.links.length}` : "";
+  const links = row.span && row.span.links > 0 ? `  ↗ ${row.span.links}` : "";
   const text = row.span === null ? "parent not received" : duration(row.end - row.start) + links;
   const wide = context.measureText(text).width;
   const middle = y + ROW_HEIGHT / 2;
@@ -214,34 +220,80 @@ function label(context: CanvasRenderingContext2D, place: Place, left: number, ri
   }
 }
 
-/** All spans as thin lines: the shape of the whole trace, whatever is in sight below. */
-export function drawMap(context: CanvasRenderingContext2D, scene: Scene): void {
+/** The shape of the whole trace with the part in sight marked; `shape` is drawn once and kept. */
+export function drawMap(context: CanvasRenderingContext2D, scene: Scene, shape: HTMLCanvasElement): void {
   const { trace, width, palette, view } = scene;
-  const scale = Math.min(4, (MAP_HEIGHT - 4) / Math.max(1, trace.rows.length));
-  const thick = Math.max(0.75, scale - (scale > 2 ? 1 : 0));
+  context.drawImage(shape, 0, 0, width, MAP_HEIGHT);
+  if (view.from <= 0 && view.to >= trace.length) return;
   const whole = { view: { from: 0, to: trace.length }, width };
-  let drawn = -1;
+  const left = toX(whole, view.from);
+  const right = toX(whole, view.to);
+  context.globalAlpha = 0.7;
+  context.fillStyle = palette.background;
+  context.fillRect(0, 0, left, MAP_HEIGHT);
+  context.fillRect(right, 0, width - right, MAP_HEIGHT);
+  context.globalAlpha = 1;
+  context.fillStyle = palette.accent;
+  context.fillRect(left - 1, 0, 2, MAP_HEIGHT);
+  context.fillRect(right - 1, 0, 2, MAP_HEIGHT);
+}
+
+/** All spans as thin lines: the shape of the whole trace, whatever is in sight below. */
+export function drawShape(scene: Scene): HTMLCanvasElement {
+  const canvas = document.createElement("canvas");
+  const context = prepare(canvas, scene.width, MAP_HEIGHT);
+  if (context) drawLines(context, scene);
+  return canvas;
+}
+
+function drawLines(context: CanvasRenderingContext2D, scene: Scene): void {
+  const { trace, width } = scene;
+  const scale = Math.min(4, (MAP_HEIGHT - 4) / Math.max(1, trace.rows.length));
+  if (scale < 1) return drawCrowd(context, scene);
+  const thick = Math.max(1, scale - (scale > 2 ? 1 : 0));
+  const whole = { view: { from: 0, to: trace.length }, width };
   trace.rows.forEach((row, index) => {
-    const y = 2 + index * scale;
-    const isError = row.span?.status === "ERROR";
-    // Rows that fall on one line of pixels are drawn once in four, failed ones always.
-    if (scale < 0.25 && !isError && y - drawn < 0.25) return;
-    drawn = y;
     const left = toX(whole, row.start);
-    context.fillStyle = isError ? palette.error : row.span ? serviceColour(row.span.service, "self", scene.dark) : palette.quiet;
-    context.fillRect(left, y, Math.max(1, toX(whole, row.end) - left), isError ? Math.max(1.5, thick) : thick);
+    context.fillStyle = lineColour(row, scene);
+    context.fillRect(left, 2 + index * scale, Math.max(1, toX(whole, row.end) - left), row.span?.status === "ERROR" ? Math.max(1.5, thick) : thick);
   });
-  if (view.from > 0 || view.to < trace.length) {
-    const left = toX(whole, view.from);
-    const right = toX(whole, view.to);
-    context.globalAlpha = 0.7;
-    context.fillStyle = palette.background;
-    context.fillRect(0, 0, left, MAP_HEIGHT);
-    context.fillRect(right, 0, width - right, MAP_HEIGHT);
-    context.globalAlpha = 1;
-    context.fillStyle = palette.accent;
-    context.fillRect(left - 1, 0, 2, MAP_HEIGHT);
-    context.fillRect(right - 1, 0, 2, MAP_HEIGHT);
+}
+
+function lineColour(row: Row<Span>, scene: Scene): string {
+  if (row.span === null) return scene.palette.quiet;
+  return row.span.status === "ERROR" ? scene.palette.error : serviceColour(row.span.service, "self", scene.dark);
+}
+
+/** More rows than lines of pixels: each pixel takes the colour of the last row that covers it, failed ones before all. */
+function drawCrowd(context: CanvasRenderingContext2D, scene: Scene): void {
+  const { trace } = scene;
+  const wide = Math.ceil(scene.width);
+  const high = MAP_HEIGHT - 4;
+  const cells = new Uint16Array(wide * high);
+  const colours: string[] = [""];
+  const places = new Map<string, number>();
+  const failed = scene.palette.error;
+  trace.rows.forEach((row, index) => {
+    const colour = lineColour(row, scene);
+    let place = places.get(colour);
+    if (place === undefined) places.set(colour, (place = colours.push(colour) - 1));
+    const line = Math.floor((index / trace.rows.length) * high) * wide;
+    const last = Math.min(wide - 1, Math.floor((row.end / trace.length) * wide));
+    for (let x = Math.max(0, Math.floor((row.start / trace.length) * wide)); x <= last; x += 1) if (colours[cells[line + x] ?? 0] !== failed) cells[line + x] = place;
+  });
+  for (let line = 0; line < high; line += 1) drawRuns(context, cells.subarray(line * wide, (line + 1) * wide), line + 2, colours);
+}
+
+function drawRuns(context: CanvasRenderingContext2D, cells: Uint16Array, y: number, colours: readonly string[]): void {
+  for (let from = 0; from < cells.length; ) {
+    let to = from + 1;
+    while (to < cells.length && cells[to] === cells[from]) to += 1;
+    const colour = colours[cells[from] ?? 0];
+    if (colour) {
+      context.fillStyle = colour;
+      context.fillRect(from, y, to - from, 1);
+    }
+    from = to;
   }
 }
 

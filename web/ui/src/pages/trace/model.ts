@@ -1,4 +1,5 @@
-// One trace as the waterfall needs it, read from the answer of `/api/v1/traces/ID`.
+// One trace as the waterfall needs it, read from the answer of `/api/v1/traces/ID?format=columns`.
+import { apiPath, literal, request, sql } from "../../api.ts";
 import { numberOf, numberOrZero, objectOf, plainText } from "../../exact.ts";
 import { nanosBetween, parseInstant, type Instant } from "../../instant.ts";
 import { layoutTree, type Node, type Row } from "../../tree.ts";
@@ -10,11 +11,9 @@ export interface Span extends Node {
   name: string;
   kind: string;
   status: string;
-  /** The row as it came: for the panel. */
-  row: Fields;
-  /** Nanoseconds from the start of the trace. */
-  events: { at: number; name: string; fields: Fields }[];
-  links: Fields[];
+  /** When its events happened: nanoseconds from the start of the trace. */
+  events: number[];
+  links: number;
 }
 
 export interface Trace {
@@ -35,63 +34,126 @@ export interface Trace {
   root: Span | null;
 }
 
+/** The server gives no more spans than this in one answer. */
+const MOST_SPANS = 100_000;
+
+/** Asks for one trace: its shape, without attributes. */
+export async function askTrace(id: string, signal: AbortSignal): Promise<Trace> {
+  const response = await request(apiPath(`traces/${encodeURIComponent(id)}`, { format: "columns", limit: MOST_SPANS }), { signal });
+  // Plain numbers will do for a picture: times count from the start of the trace.
+  const answer = (await response.json()) as Fields;
+  performance.mark("trace-data");
+  return readTraceAnswer(answer);
+}
+
 export function readTraceAnswer(answer: Fields): Trace {
-  const raw = Array.isArray(answer["spans"]) ? (answer["spans"] as Fields[]) : [];
-  const starts = raw.map((row) => parseInstant(row["start_time"]) ?? { seconds: 0, nanos: 0 });
-  const origin = starts.reduce((first, one) => (nanosBetween(one, first) < 0 ? one : first), starts[0] ?? { seconds: 0, nanos: 0 });
-  const spans = raw.map((row, index) => readSpan(row, nanosBetween(starts[index] ?? origin, origin), origin));
+  const spans = readColumns((objectOf(answer["columns"]) ?? {}) as Columns);
   const rows = layoutTree(spans);
   const services = new Map<string, number>();
-  for (const span of spans) services.set(span.service, (services.get(span.service) ?? 0) + 1);
-  const missing = rows.filter((row) => row.span === null).length;
-  const root = spans.find((span) => span.parent === null) ?? null;
+  let errors = 0;
+  let length = 1;
+  let root: Span | null = null;
+  for (const span of spans) {
+    services.set(span.service, (services.get(span.service) ?? 0) + 1);
+    if (span.status === "ERROR") errors += 1;
+    length = Math.max(length, span.start + span.duration);
+    if (span.parent === null && (root === null || span.start < root.start)) root = span;
+  }
   return {
     id: String(answer["trace_id"] ?? ""),
-    origin,
+    origin: parseInstant(answer["start_time"]) ?? { seconds: 0, nanos: 0 },
     rows,
-    length: spans.reduce((most, span) => Math.max(most, span.start + span.duration), 1),
+    length,
     duration: numberOf(answer["duration_nano"]),
     spans: spans.length,
     total: numberOf(answer["spans_total"]) ?? spans.length,
-    errors: spans.filter((span) => span.status === "ERROR").length,
+    errors,
     depth: 1 + rows.reduce((most, row) => Math.max(most, row.depth), 0),
     services: [...services].sort((a, b) => b[1] - a[1]),
-    missing,
+    missing: rows.filter((row) => row.span === null).length,
     complete: answer["complete"] === true,
     root,
   };
 }
 
-function readSpan(row: Fields, start: number, origin: Instant): Span {
-  const events = Array.isArray(row["events"]) ? (row["events"] as Fields[]) : [];
-  return {
-    id: String(row["span_id"] ?? ""),
-    parent: typeof row["parent_span_id"] === "string" && row["parent_span_id"] !== "" ? row["parent_span_id"] : null,
-    start,
-    duration: numberOrZero(row["duration_nano"]),
-    service: String(row["service"] ?? ""),
-    name: String(row["name"] ?? ""),
-    kind: String(row["kind"] ?? ""),
-    status: String(row["status"] ?? ""),
-    row,
-    events: events.map((fields) => ({ at: eventTime(fields["time_unix_nano"], fields["time"], origin), name: String(fields["name"] ?? ""), fields })),
-    links: Array.isArray(row["links"]) ? (row["links"] as Fields[]) : [],
-  };
+interface Words {
+  words: string[];
+  at: number[];
 }
 
-/** Unix nanoseconds are beyond what doubles hold: the difference is taken on the digits. */
-function eventTime(nanos: unknown, text: unknown, origin: Instant): number {
-  const instant = parseInstant(text);
-  if (instant) return nanosBetween(instant, origin);
-  const digits = plainText(nanos);
+interface Columns {
+  span_id?: string[];
+  parent_span_id?: string[];
+  start_nano?: unknown[];
+  duration_nano?: unknown[];
+  service?: Words;
+  name?: Words;
+  kind?: Words;
+  status?: Words;
+  events?: { row: number[]; at_nano: unknown[] };
+  links?: { row: number[]; count: number[] };
+}
+
+function readColumns(columns: Columns): Span[] {
+  const word = (column: Words | undefined, index: number): string => column?.words[column.at[index] ?? -1] ?? "";
+  const spans = (columns.span_id ?? []).map((id, index): Span => ({
+    id,
+    parent: columns.parent_span_id?.[index] || null,
+    start: numberOrZero(columns.start_nano?.[index]),
+    duration: numberOrZero(columns.duration_nano?.[index]),
+    service: word(columns.service, index),
+    name: word(columns.name, index),
+    kind: word(columns.kind, index),
+    status: word(columns.status, index),
+    events: NONE,
+    links: 0,
+  }));
+  columns.events?.row.forEach((row, index) => {
+    const span = spans[row];
+    if (!span) return;
+    if (span.events === NONE) span.events = [];
+    span.events.push(numberOrZero(columns.events?.at_nano[index]));
+  });
+  columns.links?.row.forEach((row, index) => {
+    const span = spans[row];
+    if (span) span.links = columns.links?.count[index] ?? 0;
+  });
+  return spans;
+}
+
+/** Shared by all spans without events; never written to. */
+const NONE: number[] = [];
+
+const ROW_COLUMNS =
+  "trace_id, span_id, parent_span_id, trace_state, service, name, kind, start_time, duration_nano, status, status_message, attributes, resource, scope, events, links, weight, end_time, " +
+  "start_time_unix_nano, flags, received_time, dropped_attributes_count, dropped_events_count, dropped_links_count";
+
+/** What one span says in full; null where it has gone meanwhile. */
+export async function askSpan(trace: Trace, span: Span, signal: AbortSignal): Promise<Fields | null> {
+  const answer = await sql(`SELECT ${ROW_COLUMNS} FROM spans WHERE trace_id = ${literal(trace.id)} AND span_id = ${literal(span.id)}`, signal);
+  const start = (row: Fields): number => nanosBetween(parseInstant(row["start_time"]) ?? trace.origin, trace.origin);
+  // Client and server may share one id: the row is the one that starts and lasts alike.
+  const same = (row: Fields): boolean => row["kind"] === span.kind && start(row) === span.start && numberOrZero(row["duration_nano"]) === span.duration;
+  return answer.rows.find(same) ?? answer.rows[0] ?? null;
+}
+
+/** Ids of the spans whose attributes contain the text; the page has names, services and ids itself. */
+export async function askMatches(trace: string, wanted: string, signal: AbortSignal): Promise<Set<string>> {
+  const has = (column: string): string => `strpos(lower(${column}), ${literal(wanted.toLowerCase())}) > 0`;
+  const answer = await sql(`SELECT DISTINCT span_id FROM spans WHERE trace_id = ${literal(trace)} AND (${has("attributes")} OR ${has("status_message")})`, signal);
+  return new Set(answer.rows.map((row) => String(row["span_id"])));
+}
+
+/** Nanoseconds of an event from the start of the trace. Unix nanoseconds are beyond what doubles hold: the difference is taken on the digits. */
+export function eventTime(event: Fields, origin: Instant): number {
+  const digits = plainText(event["time_unix_nano"]);
   if (!/^-?\d+$/.test(digits)) return 0;
   return Number(BigInt(digits) - (BigInt(origin.seconds) * 1_000_000_000n + BigInt(origin.nanos)));
 }
 
-/** True where the text is in the span's name, service, id, or any attribute. */
+/** True where the text is in the span's name or service, or is its id. */
 export function matches(span: Span, wanted: string): boolean {
-  if (span.name.toLowerCase().includes(wanted) || span.service.toLowerCase().includes(wanted) || span.id === wanted) return true;
-  return Object.entries(objectOf(span.row["attributes"]) ?? {}).some(([key, value]) => key.toLowerCase().includes(wanted) || plainText(value).toLowerCase().includes(wanted));
+  return span.name.toLowerCase().includes(wanted) || span.service.toLowerCase().includes(wanted) || span.id === wanted;
 }
 
 /** Row indices of the critical path: from the last end backwards, whoever was running kept the caller waiting. */

@@ -1,22 +1,19 @@
 // One trace: who, when, how long; the waterfall; the panel of the selected span.
-import { useMemo, useState } from "preact/hooks";
-import { apiPath, getJson } from "../../api.ts";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { apiPath } from "../../api.ts";
 import { localTime, toMillis, utcText } from "../../instant.ts";
 import { Badge, Copy, Duration, Figure, Link, Service } from "../../parts/bits.tsx";
 import { Empty, ErrorBox, Waiting } from "../../parts/states.tsx";
 import { useApp, useAsk } from "../../state.tsx";
 import { count, grouped, plural } from "../../units.ts";
 import { Detail } from "./detail.tsx";
-import { readTraceAnswer, type Fields, type Trace } from "./model.ts";
+import { askMatches, askTrace, matches, type Trace } from "./model.ts";
 import { Waterfall } from "./waterfall.tsx";
-
-/** The server gives no more than this in one answer. */
-const MOST_SPANS = 100_000;
 
 export function TracePage(): preact.JSX.Element {
   const { place } = useApp();
   const id = place.id.toLowerCase();
-  const { data, error, loading } = useAsk(`trace ${id}`, async (signal) => readTraceAnswer((await getJson(apiPath(`traces/${encodeURIComponent(id)}`, { limit: MOST_SPANS }), signal)) as Fields));
+  const { data, error, loading } = useAsk(`trace ${id}`, (signal) => askTrace(id, signal));
   if (error?.status === 404) return <Unknown id={id} />;
   if (error) return <div class="content"><ErrorBox error={error} what={`Trace ${id}`} /></div>;
   if (!data) return loading ? <div class="content"><Waiting height={64} /><Waiting rows={16} /></div> : <Unknown id={id} />;
@@ -47,18 +44,46 @@ function Loaded(props: { trace: Trace }): preact.JSX.Element {
     // Two spans may share an id: then the row is named, else the span.
     if (row) set(byId.get(row.id) === index ? { span: row.id, row: null } : { span: row.id, row: String(index) }, true);
   };
+  const found = useFound(trace, wanted);
   return (
     <>
-      <Head trace={trace} wanted={wanted} onFind={(text) => {
-        setWanted(text);
-        set({ find: text }, true);
-      }} />
+      <Head trace={trace} wanted={wanted} onFind={setWanted} />
       <div class="trace-body">
-        <Waterfall trace={trace} selected={selected} onSelect={select} wanted={wanted} />
+        <Waterfall trace={trace} selected={selected} onSelect={select} found={found} />
         {trace.rows[selected] && <Detail key={selected} trace={trace} index={selected} onClose={() => set({ span: null, row: null }, true)} />}
       </div>
     </>
   );
+}
+
+const REST_MILLIS = 250;
+
+/** `text` once it has stopped changing. */
+function useRested(text: string): string {
+  const [rested, setRested] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => setRested(text), REST_MILLIS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return rested;
+}
+
+/** Rows with the text in name, service or id at once, those with it in an attribute as soon as the server has looked. */
+function useFound(trace: Trace, wanted: string): ReadonlySet<number> | null {
+  const { set } = useApp();
+  const text = wanted.trim().toLowerCase();
+  const rested = useRested(text);
+  useEffect(() => set({ find: rested }, true), [rested]);
+  const asked = useAsk(rested === "" ? null : `find ${trace.id} ${rested}`, (signal) => askMatches(trace.id, rested, signal));
+  const more = rested === text ? asked.data : null;
+  return useMemo(() => {
+    if (text === "") return null;
+    const found = new Set<number>();
+    trace.rows.forEach(({ span }, index) => {
+      if (span && (matches(span, text) || more?.has(span.id))) found.add(index);
+    });
+    return found;
+  }, [trace, text, more]);
 }
 
 function Head(props: { trace: Trace; wanted: string; onFind: (text: string) => void }): preact.JSX.Element {
