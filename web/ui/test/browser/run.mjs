@@ -2,6 +2,7 @@
 // npm run test:browser -- --server-binary PATH        (CHROMIUM names another browser)
 // `--page FOLDER` takes the page from a fresh `npm run build` instead of the one inside the binary.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { parseArgs } from "node:util";
@@ -147,6 +148,30 @@ test("a trace shows its spans, typed attributes, events and the error", { timeou
     await page.keyboard.press("Escape");
     await page.locator(".detail").waitFor({ state: "detached" });
   }));
+
+test("a trace as a graph, beside another, and as one file", { timeout: TIMEOUT * 4 }, async () => {
+  await visit(`/trace/${TRACE}?view=graph`, async (page) => {
+    const graph = page.locator(".graph");
+    await graph.waitFor();
+    assert.equal(await graph.getAttribute("data-vertices"), "4");
+    await page.locator(".graph canvas").click({ position: { x: 120, y: 20 } });
+    await page.waitForURL(/span=0000000000000001/);
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "HTML" }).click()]);
+    assert.equal(download.suggestedFilename(), `${TRACE}.html`);
+    const text = readFileSync(await download.path(), "utf8");
+    for (const part of ["HGETALL", "card declined", "9223372036854775807"]) assert.ok(text.includes(part), part);
+  });
+  const [list] = await rows(server, "/api/v1/traces?root_name=GET%20/list&limit=1");
+  await visit(`/trace/${list.trace_id}?view=compare`, async (page) => {
+    assert.equal((await table(page, "candidates")).length, 50);
+    await page.getByRole("button", { name: /^The slowest/ }).click();
+    const shown = await table(page, "diff");
+    assert.equal(shown.length, 1);
+    assert.equal(digits(shown[0].leftTime.title), list.duration_nano);
+    const [slowest] = await rows(server, "/api/v1/sql", `SELECT max(duration_nano) AS nanos FROM traces() WHERE root_name = 'GET /list' AND trace_id <> '${list.trace_id}'`);
+    assert.equal(digits(shown[0].rightTime.title), slowest.nanos);
+  });
+});
 
 test("a missing parent has a row of its own", { timeout: TIMEOUT * 3 }, () =>
   visit(`/trace/${ORPHANED}`, async (page) => {

@@ -6,7 +6,10 @@ import { Badge, Copy, Duration, Figure, Link, Service } from "../../parts/bits.t
 import { Empty, ErrorBox, Waiting } from "../../parts/states.tsx";
 import { useApp, useAsk } from "../../state.tsx";
 import { count, grouped, plural } from "../../units.ts";
+import { CompareView } from "./compare.tsx";
 import { Detail } from "./detail.tsx";
+import { GraphView } from "./graph.tsx";
+import { HtmlExport } from "./save.tsx";
 import { askMatches, askTrace, matches, type Trace } from "./model.ts";
 import { Waterfall } from "./waterfall.tsx";
 
@@ -33,6 +36,24 @@ function Unknown(props: { id: string }): preact.JSX.Element {
   );
 }
 
+const VIEWS = [
+  ["waterfall", "Waterfall"],
+  ["graph", "Graph"],
+  ["compare", "Compare"],
+] as const;
+
+function ViewTabs(): preact.JSX.Element {
+  const { place, set } = useApp();
+  const chosen = place.params["view"] ?? "waterfall";
+  return (
+    <span class="tabs" role="group" aria-label="View">
+      {VIEWS.map(([name, label]) => (
+        <button key={name} type="button" class={chosen === name ? "on" : ""} aria-pressed={chosen === name} onClick={() => set({ view: name === "waterfall" ? null : name })}>{label}</button>
+      ))}
+    </span>
+  );
+}
+
 function Loaded(props: { trace: Trace }): preact.JSX.Element {
   const { trace } = props;
   const { place, set } = useApp();
@@ -45,12 +66,15 @@ function Loaded(props: { trace: Trace }): preact.JSX.Element {
     if (row) set(byId.get(row.id) === index ? { span: row.id, row: null } : { span: row.id, row: String(index) }, true);
   };
   const found = useFound(trace, wanted);
+  const view = VIEWS.find(([name]) => name === place.params["view"])?.[0] ?? "waterfall";
   return (
     <>
       <Head trace={trace} wanted={wanted} onFind={setWanted} />
       <div class="trace-body">
-        <Waterfall trace={trace} selected={selected} onSelect={select} found={found} />
-        {trace.rows[selected] && <Detail key={selected} trace={trace} index={selected} onClose={() => set({ span: null, row: null }, true)} />}
+        {view === "waterfall" && <Waterfall trace={trace} selected={selected} onSelect={select} found={found} />}
+        {view === "graph" && <GraphView trace={trace} selected={selected} onSelect={select} found={found} />}
+        {view === "compare" && <CompareView trace={trace} />}
+        {view !== "compare" && trace.rows[selected] && <Detail key={selected} trace={trace} index={selected} onClose={() => set({ span: null, row: null }, true)} />}
       </div>
     </>
   );
@@ -97,6 +121,12 @@ function Head(props: { trace: Trace; wanted: string; onFind: (text: string) => v
         <span><code title={trace.id}>{trace.id}</code> <Copy text={trace.id} /></span>
         {trace.total > trace.spans && <Badge tone="warn" title="The downloads have all of them.">the first {count(trace.spans)} of {count(trace.total)} spans</Badge>}
         {trace.missing > 0 && <Badge tone="warn" title="Spans that are named as parents but have not been received; drawn hatched.">{plural(trace.missing, "missing parent")}</Badge>}
+        <span class="exports push">
+          <span class="quiet">Download</span>
+          <a href={apiPath(path, { format: "otlp" })} download={`${trace.id}.otlp.json`}>OTLP JSON</a>
+          <a href={apiPath(path, { format: "jaeger" })} download={`${trace.id}.jaeger.json`}>Jaeger JSON</a>
+          <HtmlExport trace={trace} />
+        </span>
       </div>
       <div class="figures">
         <Figure label="Duration" name="duration" help="End minus start of the root span: what the caller waited."><Duration nanos={trace.duration} /></Figure>
@@ -107,12 +137,9 @@ function Head(props: { trace: Trace; wanted: string; onFind: (text: string) => v
         <Figure label="Depth" name="depth">{trace.depth}</Figure>
       </div>
       <div class="trace-tools">
+        <ViewTabs />
         <input class="row-search" type="search" placeholder="Find in this trace" aria-label="Find in this trace" value={props.wanted} onInput={(event) => props.onFind(event.currentTarget.value)} />
         <span class="legend">{trace.services.slice(0, 12).map(([name, spans]) => <span key={name} title={`${spans} spans`}><Service name={name} /></span>)}{trace.services.length > 12 && <span class="quiet">and {trace.services.length - 12} more</span>}</span>
-        <span class="exports">
-          <a href={apiPath(path, { format: "otlp" })} download={`${trace.id}.otlp.json`}>OTLP JSON</a>
-          <a href={apiPath(path, { format: "jaeger" })} download={`${trace.id}.jaeger.json`}>Jaeger JSON</a>
-        </span>
       </div>
     </div>
   );
