@@ -1,4 +1,5 @@
 //! Files of spans: recognises the format and cuts them into requests.
+mod chrome;
 mod jaeger;
 mod json;
 mod otlp;
@@ -34,7 +35,8 @@ pub struct Piece {
 
 /// Cuts a file into requests of bounded size: OTLP protobuf streams (4-byte length, big- or little-endian, then a
 /// request) or one bare request; OTLP JSON, one document or a line each; Zipkin v2 JSON arrays (or a line each);
-/// Jaeger's JSON (an answer of its API, a download of its UI, single traces, spans), which becomes OTLP protobuf.
+/// Jaeger's JSON (an answer of its API, a download of its UI, single traces, spans) and Chrome's trace events (an array
+/// or an object), which become OTLP protobuf.
 /// gzip and zstd are recognised by their first bytes, and formats by theirs.
 ///
 /// The same file always gives the same pieces with offsets that never descend, so an import can resume by skipping
@@ -48,7 +50,7 @@ pub struct Pieces {
 
 enum Source {
     Protobuf(Streams),
-    Json(json::Documents),
+    Json(Box<json::Documents>),
     Empty,
 }
 
@@ -69,10 +71,20 @@ impl Pieces {
         let input = Input::new(head, input);
         let source = match layout {
             Layout::Empty => Source::Empty,
-            Layout::Json => Source::Json(json::Documents::new(input)),
+            Layout::Json => Source::Json(Box::new(json::Documents::new(input))),
             Layout::Protobuf(framing) => Source::Protobuf(Streams::new(input, framing)),
         };
         Ok(Self { source, ready: VecDeque::new(), ended: false, failed: None })
+    }
+
+    /// What the file has that is no part of a span, with how often it was left out so far.
+    pub fn left_out(&self) -> Vec<(&'static str, u64)> {
+        match &self.source {
+            Source::Json(documents) => {
+                documents.left_out().iter().map(|(&what, &count)| (what, count)).collect()
+            }
+            Source::Protobuf(_) | Source::Empty => Vec::new(),
+        }
     }
 
     /// Adds pieces to `ready`; false at the end of the file.

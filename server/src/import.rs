@@ -9,7 +9,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -77,6 +77,8 @@ pub(crate) struct Summary {
     pub expiring: Option<String>,
     /// Files that could not be read to their end.
     pub failed: Vec<String>,
+    /// What files have that is no part of a span.
+    pub left_out: BTreeMap<String, u64>,
 }
 
 /// All files that `inputs` name; folders with everything below them, in order of names.
@@ -236,10 +238,14 @@ impl Work {
         let mut on_their_way: JoinSet<anyhow::Result<(Fingerprint, Stored)>> = JoinSet::new();
         while let Some(piece) = pieces.recv().await {
             let piece = match piece {
-                Ok(piece) => piece,
+                Ok(Found::Piece(piece)) => piece,
+                Ok(Found::LeftOut(what, count)) => {
+                    *self.summary.left_out.entry(what.to_owned()).or_default() += count;
+                    continue;
+                }
                 Err(error) => {
                     self.summary.failed.push(format!("{}: {error:#}", input.name()));
-                    break;
+                    continue;
                 }
             };
             let fingerprint = Fingerprint::of(&piece.body);
@@ -302,8 +308,15 @@ impl Input {
     }
 }
 
+/// What is found in a file.
+enum Found {
+    Piece(Piece),
+    /// What is no part of a span, and how often it is there.
+    LeftOut(&'static str, u64),
+}
+
 /// Cuts a file on a thread of its own, a few pieces ahead.
-fn read(input: &Input, bar: ProgressBar) -> mpsc::Receiver<anyhow::Result<Piece>> {
+fn read(input: &Input, bar: ProgressBar) -> mpsc::Receiver<anyhow::Result<Found>> {
     let (sender, receiver) = mpsc::channel(2);
     let input = input.clone();
     tokio::task::spawn_blocking(move || {
@@ -314,11 +327,15 @@ fn read(input: &Input, bar: ProgressBar) -> mpsc::Receiver<anyhow::Result<Piece>
             Ok(Pieces::open(reader)?)
         });
         match pieces {
-            Ok(pieces) => {
-                for piece in pieces {
-                    if sender.blocking_send(piece.map_err(Into::into)).is_err() {
-                        break;
+            Ok(mut pieces) => {
+                for piece in pieces.by_ref() {
+                    let piece = piece.map(Found::Piece).map_err(Into::into);
+                    if sender.blocking_send(piece).is_err() {
+                        return;
                     }
+                }
+                for (what, count) in pieces.left_out() {
+                    drop(sender.blocking_send(Ok(Found::LeftOut(what, count))));
                 }
             }
             Err(error) => drop(sender.blocking_send(Err(error))),

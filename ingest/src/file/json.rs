@@ -1,6 +1,7 @@
 //! JSON files: finds requests, spans and traces in documents of any size, and tells formats apart by what they hold.
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use super::chrome::Chrome;
 use super::jaeger::Trace;
 use super::otlp::Requests;
 use super::scan::Scanner;
@@ -9,7 +10,7 @@ use super::{PIECE_BYTES_MAX, PIECE_BYTES_MIN, Piece};
 use crate::decode::Format;
 use crate::{Error, Result};
 
-/// A file of JSON values, in a row or in arrays: OTLP requests, Zipkin spans, Jaeger traces.
+/// A file of JSON values, in a row or in arrays: OTLP requests, Zipkin spans, Jaeger traces, Chrome's trace events.
 pub(super) struct Documents {
     scanner: Scanner,
     /// Arrays around the current position (an array of requests, an array of arrays of spans).
@@ -22,6 +23,10 @@ pub(super) struct Documents {
     requests: Requests,
     /// The Jaeger trace that is being read.
     trace: Trace,
+    /// The trace of Chrome's events that is being read.
+    chrome: Option<Box<Chrome>>,
+    /// What has no place among spans, with its count.
+    left_out: BTreeMap<&'static str, u64>,
 }
 
 /// Arrays around requests or spans; more is no format that anyone writes.
@@ -40,6 +45,8 @@ struct Marks {
     jaeger_trace_id: Option<serde::de::IgnoredAny>,
     #[serde(rename = "spanID")]
     jaeger_span_id: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "ph")]
+    chrome_phase: Option<serde::de::IgnoredAny>,
 }
 
 impl Documents {
@@ -52,7 +59,13 @@ impl Documents {
             pending_offset: 0,
             requests: Requests::default(),
             trace: Trace::default(),
+            chrome: None,
+            left_out: BTreeMap::new(),
         }
+    }
+
+    pub(super) fn left_out(&self) -> &BTreeMap<&'static str, u64> {
+        &self.left_out
     }
 
     /// Reads one value (an element of the outer arrays); false at the end of the file.
@@ -62,7 +75,8 @@ impl Documents {
             Some(b']') if self.arrays > 0 => self.arrays -= 1,
             Some(b',') if self.arrays > 0 => {}
             Some(b'{') => self.object(OBJECTS_MAX, ready)?,
-            None if self.arrays == 0 => {
+            // Chrome leaves the array of its events open.
+            None if self.arrays == 0 || self.chrome.is_some() => {
                 self.end(ready)?;
                 return Ok(false);
             }
@@ -78,6 +92,7 @@ impl Documents {
     /// A span is larger than any piece.
     pub(super) fn end(&mut self, ready: &mut VecDeque<Piece>) -> Result<()> {
         self.end_trace(ready)?;
+        self.end_chrome(ready)?;
         self.emit(ready);
         self.requests.emit(self.scanner.offset(), ready);
         Ok(())
@@ -114,6 +129,9 @@ impl Documents {
         if ours || members.len() == 2 {
             return self.end_trace(ready);
         }
+        if self.chrome.is_some() {
+            return self.chrome_event(&members, ready);
+        }
         self.lone_object(&members, ready)
     }
 
@@ -134,6 +152,13 @@ impl Documents {
                 let mut processes = Vec::new();
                 self.scanner.value(&mut processes)?;
                 self.trace.processes(&processes, self.scanner.offset())?;
+            }
+            b"\"traceEvents\"" => {
+                self.elements(ready, &mut |documents, ready| {
+                    let element = documents.element()?;
+                    documents.chrome_event(&element, ready)
+                })?;
+                self.end_chrome(ready)?;
             }
             b"\"data\"" if depth > 0 => {
                 self.elements(ready, &mut |documents, ready| documents.object(depth - 1, ready))?
@@ -185,9 +210,11 @@ impl Documents {
                 self.jaeger_span(object, ready)?;
                 self.end_trace(ready)
             }
+            Some(Marks { chrome_phase: Some(_), .. }) => self.chrome_event(object, ready),
             _ => Err(Error::Malformed(format!(
                 "the object that ends at byte {} of the file is neither an OTLP trace request (resourceSpans), \
-                 nor a Zipkin v2 span (traceId, id), nor a Jaeger trace (spans, processes)",
+                 nor a Zipkin v2 span (traceId, id), nor a Jaeger trace (spans, processes), \
+                 nor a trace event of Chrome's (ph, ts)",
                 self.scanner.offset()
             ))),
         }
@@ -201,6 +228,21 @@ impl Documents {
     fn end_trace(&mut self, ready: &mut VecDeque<Piece>) -> Result<()> {
         let offset = self.scanner.offset();
         std::mem::take(&mut self.trace).end(&mut self.requests, (offset, ready))
+    }
+
+    fn chrome_event(&mut self, event: &[u8], ready: &mut VecDeque<Piece>) -> Result<()> {
+        let offset = self.scanner.offset();
+        let chrome = self.chrome.get_or_insert_default();
+        chrome.event(event, &mut self.requests, (offset, ready))
+    }
+
+    fn end_chrome(&mut self, ready: &mut VecDeque<Piece>) -> Result<()> {
+        let Some(chrome) = self.chrome.take() else { return Ok(()) };
+        let offset = self.scanner.offset();
+        for (what, count) in chrome.end(&mut self.requests, (offset, ready))? {
+            *self.left_out.entry(what).or_default() += count;
+        }
+        Ok(())
     }
 
     /// Adds an element to the piece under construction; pieces that are large enough become ready.

@@ -180,13 +180,32 @@ impl Span {
         self.0.field(11, event.0.bytes());
     }
 
-    /// A link within `trace_id`, with attributes in `attributes` of field 4.
-    pub(super) fn link(&mut self, trace_id: [u8; 16], span_id: [u8; 8], relation: &str) {
+    /// A link to another span of OpenTracing's relation.
+    pub(super) fn reference(&mut self, trace_id: [u8; 16], span_id: [u8; 8], relation: &str) {
+        self.link(trace_id, span_id, ("opentracing.ref_type", relation));
+    }
+
+    /// A link to the span that a flow of Chrome's comes from.
+    pub(super) fn flow(&mut self, trace_id: [u8; 16], span_id: [u8; 8], name: &str) {
+        self.link(trace_id, span_id, ("chrome.flow", name));
+    }
+
+    fn link(&mut self, trace_id: [u8; 16], span_id: [u8; 8], (key, value): (&str, &str)) {
         let mut link = Message::default();
         link.field(1, &trace_id);
         link.field(2, &span_id);
-        attribute(&mut link, 4, "opentracing.ref_type", Value::Text(relation));
+        attribute(&mut link, 4, key, Value::Text(value));
         self.0.field(13, link.bytes());
+    }
+
+    /// Adds all fields of another one.
+    pub(super) fn extend(&mut self, other: &Self) {
+        self.0.0.extend_from_slice(other.0.bytes());
+    }
+
+    /// Its size.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.0.len()
     }
 
     pub(super) fn status(&mut self, code: u64, message: &str) {
@@ -223,6 +242,11 @@ impl Event {
 
     pub(super) fn attribute(&mut self, key: &str, value: Value<'_>) {
         attribute(&mut self.0, 3, key, value);
+    }
+
+    /// Its size.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.0.len()
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) fn layout(head: &[u8]) -> Result<Layout> {
 fn unknown() -> Error {
     Error::Malformed(
         "the file is none of: OTLP protobuf (with 4-byte lengths or bare), OTLP JSON (a document or a line each), \
-         Zipkin v2 JSON, Jaeger's JSON; each plain, .gz or .zst"
+         Zipkin v2 JSON, Jaeger's JSON, Chrome's trace events; each plain, .gz or .zst"
             .to_owned(),
     )
 }

@@ -11,6 +11,7 @@ use storage::{Decode, Entry, SpanBatch, TimeRange};
 use super::*;
 use crate::{Config, Decoder};
 
+mod chrome;
 mod jaeger;
 
 /// The folder of real data sets; `None` (with a word) where it is absent.

@@ -10,13 +10,15 @@ use crate::config::{Config, Flags, environment};
 use crate::import::{self, Plan, Summary};
 use crate::words;
 
-/// Store files of spans: OTLP protobuf streams, OTLP JSON and JSON lines, Zipkin v2 JSON, Jaeger JSON; gzip and zstd.
+/// Store files of spans: OTLP protobuf streams, OTLP JSON and JSON lines, Zipkin v2 JSON, Jaeger JSON, Chrome trace
+/// events; gzip and zstd.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   spanlake import traces.otlp.pb.gz more.jsonl.zst
   spanlake import ./dumps --data ./old
   zcat spans.json.gz | spanlake import -
   curl 'http://jaeger:16686/api/traces?service=shop&limit=1000' | spanlake import -
+  spanlake import chrome-trace.json.gz --shift-to-now --data ./profile
   spanlake import traces.jsonl --shift-to-now --server http://127.0.0.1:4318
 
 What was imported is remembered by content: an interrupted import goes on where it was, and a file that
@@ -97,6 +99,9 @@ fn in_words(summary: &Summary) -> String {
             text.push_str(&format!("  {reason}\n"));
         }
     }
+    for (what, count) in &summary.left_out {
+        text.push_str(&format!("left out, no part of a span: {} {what}\n", words::count(*count)));
+    }
     if let Some(expiring) = &summary.expiring {
         text.push_str(&format!("{expiring}\n"));
     }
@@ -118,5 +123,6 @@ fn in_json(summary: &Summary) -> serde_json::Value {
         "spans_per_second": rate(summary),
         "expiring": summary.expiring,
         "failed": summary.failed,
+        "left_out": summary.left_out,
     })
 }

@@ -90,7 +90,7 @@ fn references(
             let linked =
                 if reference.trace_id.is_empty() { trace_id } else { id(&reference.trace_id) };
             let relation = if reference.follows { "follows_from" } else { "child_of" };
-            span.link(linked, id(&reference.span_id), relation);
+            span.reference(linked, id(&reference.span_id), relation);
         }
     }
     // Elasticsearch dumps of old Jaeger versions name the parent in a field of its own.
