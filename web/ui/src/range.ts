@@ -97,3 +97,9 @@ export function bucketSeconds(range: { from: number; to: number }, most: number)
   const last = STEPS[STEPS.length - 1] ?? 604800;
   return STEPS.find((step) => seconds / step <= most) ?? Math.ceil(seconds / most / last) * last;
 }
+
+/** The range of the same length just before; null where it has no ends. */
+export function rangeBefore(range: Range): Range | null {
+  if (range.from === null || range.to === null) return null;
+  return { from: range.from - (range.to - range.from), to: range.from };
+}

@@ -3,12 +3,16 @@ import { apiPath, getRows, type Row } from "../api.ts";
 import { numberOf, numberOrZero } from "../exact.ts";
 import { Duration, Errors, Figure, Notes, SameQuestion, Service, Link } from "../parts/bits.tsx";
 import { Histogram } from "../parts/histogram.tsx";
+import { Heatmap } from "../parts/heatmap.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
+import { askHeat, boxParams } from "../heat.ts";
+import { rangeBefore, type Range } from "../range.ts";
+import { conditionsOf } from "./traces.tsx";
 import { quantile, type Bucket } from "../quantile.ts";
 import { rangeArguments, rangeKey, rangeQuery } from "../rangequery.ts";
 import { useApp, useAsk } from "../state.tsx";
-import { count, grouped } from "../units.ts";
+import { count, duration, grouped, significant } from "../units.ts";
 
 interface Operation {
   service: string;
@@ -51,8 +55,16 @@ function readBucket(row: Row): RootBucket {
   };
 }
 
-function columns(): Column<Operation>[] {
-  const nanos = (key: "p50" | "p90" | "p95" | "p99" | "max", help: string): Column<Operation> => ({
+/** An operation with the same in the window before. */
+interface Compared extends Operation {
+  before: Operation | null;
+}
+
+function columns(withBefore: boolean): Column<Compared>[] {
+  const change: Column<Compared>[] = withBefore
+    ? [{ key: "change", label: "p95 against before", help: "p95 of this window over p95 of the window before: 2.0 is twice as long.", number: true, value: (row) => factor(row), cell: (row) => <Change row={row} /> }]
+    : [];
+  const nanos = (key: "p50" | "p90" | "p95" | "p99" | "max", help: string): Column<Compared> => ({
     key, label: key, help, number: true, value: (row) => row[key], cell: (row) => <Duration nanos={row[key]} />,
   });
   return [
@@ -65,8 +77,22 @@ function columns(): Column<Operation>[] {
     nanos("p95", "95 % took at most this long."),
     nanos("p99", "99 % took at most this long."),
     nanos("max", "The slowest."),
+    ...change,
     { key: "open", label: "", cell: (row) => <SlowLink row={row} /> },
   ];
+}
+
+/** How many times as long the 95th percentile is; null where the operation was not there before. */
+function factor(row: Compared): number | null {
+  return row.p95 !== null && row.before?.p95 ? row.p95 / row.before.p95 : null;
+}
+
+function Change(props: { row: Compared }): preact.JSX.Element {
+  const value = factor(props.row);
+  if (value === null) return <span class="quiet" title="No trace of this operation in the window before.">new</span>;
+  const title = `p95 was ${duration(props.row.before?.p95)}, ${grouped(props.row.before?.traces ?? 0)} traces`;
+  const big = value >= 1.5 || value <= 1 / 1.5;
+  return <span title={title} class={big ? "" : "quiet"}>{big && (value > 1 ? "▲ " : "▼ ")}{significant(value)}×</span>;
 }
 
 function SlowLink(props: { row: Operation }): preact.JSX.Element {
@@ -74,55 +100,96 @@ function SlowLink(props: { row: Operation }): preact.JSX.Element {
   return <Link to={href("traces", { root_service: props.row.service, root_name: props.row.name, order: "slowest" })}>Slowest</Link>;
 }
 
+interface Window {
+  operations: Operation[];
+  buckets: RootBucket[];
+  notes: Record<string, unknown>;
+}
+
+async function askWindow(range: Range, signal: AbortSignal): Promise<Window> {
+  const [table, histogram] = await Promise.all([getRows(apiPath("latency", rangeQuery(range)), signal), getRows(apiPath("latency/histogram", rangeQuery(range)), signal)]);
+  return { operations: table.rows.map(readOperation), buckets: histogram.rows.map(readBucket), notes: table.notes };
+}
+
 export function LatencyPage(): preact.JSX.Element {
-  const { place, range, set, open } = useApp();
+  const { place, range, set } = useApp();
   const service = place.params["root_service"] ?? "";
   const name = place.params["root_name"] ?? "";
-  const key = JSON.stringify(["latency", rangeKey(place.params)]);
-  const path = apiPath("latency", rangeQuery(range));
-  const { data, error, loading } = useAsk(key, async (signal) => {
-    const [table, histogram] = await Promise.all([getRows(path, signal), getRows(apiPath("latency/histogram", rangeQuery(range)), signal)]);
-    return { operations: table.rows.map(readOperation), buckets: histogram.rows.map(readBucket), notes: table.notes };
-  });
+  const { data, error, loading } = useAsk(JSON.stringify(["latency", rangeKey(place.params)]), (signal) => askWindow(range, signal));
+  const earlier = place.params["before"] === "off" ? null : rangeBefore(range);
+  const before = useAsk(earlier ? JSON.stringify(["latency before", rangeKey(place.params)]) : null, (signal) => askWindow(earlier ?? range, signal)).data;
   if (error) return <ErrorBox error={error} what="Latency" />;
-  if (!data && loading) return <><Waiting height={44} /><Waiting height={240} /><Waiting rows={8} /></>;
+  if (!data && loading) return <><Waiting height={44} /><Waiting height={266} /><Waiting height={240} /><Waiting rows={8} /></>;
   if (!data || data.operations.length === 0) return <NoSpans what="traces" />;
   const chosen = service !== "" || name !== "";
-  const match = (row: { service: string; name: string }): boolean => row.service === service && row.name === name;
-  const operations = chosen ? data.operations.filter(match) : data.operations;
-  const buckets = chosen ? data.buckets.filter(match) : data.buckets;
+  const match = (row: { service: string; name: string }): boolean => !chosen || (row.service === service && row.name === name);
+  const rows = data.operations.map((row): Compared => ({ ...row, before: before?.operations.find((one) => one.service === row.service && one.name === row.name) ?? null }));
   const statement = `SELECT * FROM latency${rangeArguments(range)}\nORDER BY traces DESC`;
+  const filters: Filters = chosen ? { root_service: service, root_name: name } : {};
   return (
     <>
-      <Headline operations={operations} buckets={buckets} notes={data.notes} chosen={chosen} onClear={() => set({ root_service: null, root_name: null })} />
-      <Histogram
-        buckets={buckets}
-        noun="traces"
-        onSelect={(low, high) => open("traces", { ...(chosen ? { root_service: service, root_name: name } : {}), min_duration: `${Math.floor(low)}ns`, max_duration: `${Math.ceil(high)}ns`, order: "slowest" })}
-      />
+      <Headline operations={data.operations.filter(match)} buckets={data.buckets.filter(match)} before={before ? before.buckets.filter(match) : null} notes={data.notes} chosen={chosen} onClear={() => set({ root_service: null, root_name: null })} />
+      <OverTime filters={filters} />
+      <Spread buckets={data.buckets.filter(match)} before={before?.buckets.filter(match) ?? []} filters={filters} />
       <section class="section">
         <div class="section-head">
           <h2>Root operations</h2>
-          <span class="quiet">Click a row to see its histogram; drag in the histogram to see its traces</span>
+          <span class="quiet">Click a row to see only its traces above; drag above to open traces</span>
         </div>
         <Table
           name="latency"
-          rows={data.operations}
-          columns={columns()}
+          rows={rows}
+          columns={columns(before !== null)}
           sort="-traces"
           rowKey={(row) => `${row.service}\n${row.name}`}
           selected={(row) => chosen && match(row)}
           onOpen={(row) => set(chosen && match(row) ? { root_service: null, root_name: null } : { root_service: row.service, root_name: row.name })}
         />
-        <SameQuestion path={path} statement={statement} />
+        <SameQuestion path={apiPath("latency", rangeQuery(range))} statement={statement} />
       </section>
     </>
+  );
+}
+
+type Filters = Record<string, string>;
+
+/** Every trace of the range by start and duration, with the quantiles as lines. */
+function OverTime(props: { filters: Filters }): preact.JSX.Element {
+  const { place, range, open } = useApp();
+  const conditions = conditionsOf(props.filters, range);
+  const { data, error, loading } = useAsk(JSON.stringify(["latency heat", rangeKey(place.params), props.filters]), (signal) => askHeat(range, conditions, true, signal));
+  if (error) return <ErrorBox error={error} what="The picture" />;
+  if (!data) return loading ? <Waiting height={266} /> : <p class="quiet">No traces.</p>;
+  return <Heatmap heat={data} height={240} label="Drag a box to open its traces" onSelect={(box) => open("traces", { ...props.filters, ...boxParams(box), order: "slowest" })} onExample={(id) => open("trace", {}, id)} />;
+}
+
+/** The histogram, with the window before as an outline. */
+function Spread(props: { buckets: Bucket[]; before: Bucket[]; filters: Filters }): preact.JSX.Element {
+  const { open, place, set, range } = useApp();
+  const shown = place.params["before"] !== "off";
+  return (
+    <section class="section">
+      <div class="section-head">
+        <h2>End to end</h2>
+        {rangeBefore(range) && (
+          <label class="field check"><input type="checkbox" checked={shown} onChange={() => set({ before: shown ? "off" : null }, true)} />Outline: the window before, as if it had as many traces</label>
+        )}
+        {shown && rangeBefore(range) && props.before.length === 0 && <span class="quiet">no traces there</span>}
+      </div>
+      <Histogram
+        buckets={props.buckets}
+        before={props.before}
+        noun="traces"
+        onSelect={(low, high) => open("traces", { ...props.filters, min_duration: `${Math.floor(low)}ns`, max_duration: `${Math.ceil(high)}ns`, order: "slowest" })}
+      />
+    </section>
   );
 }
 
 interface HeadlineProps {
   operations: Operation[];
   buckets: Bucket[];
+  before: Bucket[] | null;
   notes: Record<string, unknown>;
   chosen: boolean;
   onClear: () => void;
@@ -140,7 +207,7 @@ function Headline(props: HeadlineProps): preact.JSX.Element {
       <Figure label="Traces" name="traces" title={grouped(total)}>{count(total)}</Figure>
       <Figure label="Errors" name="errors"><Errors errors={errors} of={total} /></Figure>
       {([["p50", 0.5], ["p95", 0.95], ["p99", 0.99]] as const).map(([key, share]) => (
-        <Figure key={key} label={key} help="End to end, over the traces shown, within 1 %."><Duration nanos={value(key, share)} /></Figure>
+        <Figure key={key} label={key} help="End to end, over the traces shown, within 1 %."><Duration nanos={value(key, share)} />{props.before && props.before.length > 0 && <small title="In the window before, within 1 %."> was {duration(quantile(props.before, share))}</small>}</Figure>
       ))}
       <Figure label="Slowest" name="max"><Duration nanos={longest} /></Figure>
       <Notes notes={props.notes} />

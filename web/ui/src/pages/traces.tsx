@@ -1,14 +1,16 @@
 // Traces: search, the durations over time, the list.
 import { useEffect, useState } from "preact/hooks";
-import { apiPath, getRows, literal, type Query, type Row } from "../api.ts";
+import { apiPath, getRows, literal, sql, type Query, type Row } from "../api.ts";
 import { numberOf, numberOrZero } from "../exact.ts";
-import { localTime, parseInstant, toMillis, utcText } from "../instant.ts";
+import { askHeat, boxParams, type Box, type Cell } from "../heat.ts";
+import { localTime, millisToNanoText, parseInstant, toMillis, utcText } from "../instant.ts";
 import { Duration, Figure, Notes, SameQuestion, Service, Link } from "../parts/bits.tsx";
+import { Heatmap } from "../parts/heatmap.tsx";
 import { Scatter } from "../parts/scatter.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { rangeArguments, rangeKey, rangeQuery } from "../rangequery.ts";
-import { absoluteRange, type Range } from "../range.ts";
+import type { Range } from "../range.ts";
 import { useApp, useAsk } from "../state.tsx";
 import { count, grouped, percent, ratio } from "../units.ts";
 
@@ -62,8 +64,13 @@ function nanosOf(text: string): string {
   return found ? String(Math.round(Number(found[1]) * (UNITS[found[2] ?? "ns"] ?? 1))) : literal(text);
 }
 
-/** The search as SQL over the view `traces`. */
-export function statementOf(params: Record<string, string>, range: Range): string {
+/** Columns by which the list can be sorted: how they are called in the URL and in SQL. The API knows the first two, and only those have pages. */
+const ORDERS: Record<string, string> = {
+  newest: "start_time DESC", slowest: "duration_nano DESC", oldest: "start_time", fastest: "duration_nano", extent: "extent_nano DESC", spans: "spans DESC", errors: "errors DESC", services: "services DESC",
+};
+
+/** What the search asks of a trace, as conditions on the view `traces`. */
+export function conditionsOf(params: Record<string, string>, range: Range): string[] {
   const where: string[] = [];
   const spans: string[] = [];
   const p = (name: string): string | undefined => params[name];
@@ -78,30 +85,51 @@ export function statementOf(params: Record<string, string>, range: Range): strin
     spans.push(`attributes[${literal(key)}] = ${literal(value.join("="))}`);
   }
   if (p("status") === "error") (spans.length > 0 ? spans : where).push(spans.length > 0 ? "status = 'ERROR'" : "errors > 0");
-  if (spans.length > 0) where.push(`trace_id IN (SELECT trace_id FROM spans WHERE ${spans.join(" AND ")})`);
-  const order = p("order") === "slowest" ? "duration_nano DESC" : "start_time DESC";
-  return `SELECT * FROM traces${rangeArguments(range)}\n${where.length > 0 ? `WHERE ${where.join("\n  AND ")}\n` : ""}ORDER BY ${order}\nLIMIT ${LIMIT}`;
+  if (spans.length > 0) {
+    if (range.from !== null) spans.push(`start_time_unix_nano >= ${millisToNanoText(range.from)}`);
+    if (range.to !== null) spans.push(`start_time_unix_nano < ${millisToNanoText(range.to)}`);
+    where.push(`trace_id IN (SELECT trace_id FROM spans WHERE ${spans.join(" AND ")})`);
+  }
+  return where;
+}
+
+/** The search as SQL over the view `traces`. */
+export function statementOf(params: Record<string, string>, range: Range): string {
+  const where = conditionsOf(params, range);
+  const order = ORDERS[params["order"] ?? "newest"] ?? ORDERS["newest"];
+  return `SELECT * FROM traces${rangeArguments(range)}\n${where.length > 0 ? `WHERE ${where.join("\n  AND ")}\n` : ""}ORDER BY ${order}, trace_id\nLIMIT ${LIMIT}`;
 }
 
 const COLUMNS: Column<TraceRow>[] = [
   { key: "start", label: "Start", value: (row) => row.start, cell: (row) => localTime(row.start), title: (row) => row.startText, className: "mono" },
-  { key: "root", label: "Root operation", value: (row) => `${row.service ?? ""} ${row.name ?? ""}`, cell: (row) => <RootName row={row} />, title: (row) => `${row.service ?? "no root"}: ${row.name ?? ""}` },
+  { key: "root", label: "Root operation", value: (row) => `${row.service ?? ""} ${row.name ?? ""}`, cell: (row) => <RootName row={row} /> },
   { key: "duration", label: "Duration", help: "End minus start of the root span: what the caller waited.", number: true, value: (row) => row.duration, cell: (row) => <Duration nanos={row.duration} /> },
   { key: "extent", label: "Extent", help: "From the first start to the last end of any span: work that went on after the answer included.", number: true, value: (row) => row.extent, cell: (row) => <Duration nanos={row.extent} /> },
   { key: "spans", label: "Spans", number: true, value: (row) => row.spans, cell: (row) => count(row.spans), title: (row) => grouped(row.spans) },
-  { key: "errors", label: "Errors", help: "Spans with status ERROR.", number: true, value: (row) => row.errors, cell: (row) => (row.errors > 0 ? <span class="error-text"><span class="mark-error" aria-hidden="true" />{count(row.errors)}</span> : <span class="quiet">0</span>) },
+  { key: "errors", label: "Errors", help: "Spans with status ERROR.", number: true, value: (row) => row.errors, cell: (row) => <ErrorCount row={row} /> },
   { key: "services", label: "Services", number: true, value: (row) => (typeof row.services === "number" ? row.services : row.services.length), cell: (row) => (typeof row.services === "number" ? count(row.services) : row.services.length), title: (row) => (typeof row.services === "number" ? "" : row.services.join(", ")) },
   { key: "id", label: "Trace", cell: (row) => <TraceLink id={row.id} />, title: (row) => row.id },
 ];
 
+/** A click on service or operation searches for it. */
 function RootName(props: { row: TraceRow }): preact.JSX.Element {
   const { row } = props;
+  const { place, href } = useApp();
+  const also = (change: Record<string, string>): string => href("traces", { ...Object.fromEntries(Object.entries(place.params).filter(([name]) => name !== "cursor")), ...change });
   return (
     <>
-      {row.service === null ? <span class="quiet">No root yet</span> : <Service name={row.service} />} <span>{row.name}</span>
+      {row.service === null ? <span class="quiet">No root yet</span> : <Link to={also({ root_service: row.service })} class="filter" title="Only traces that start at this service"><Service name={row.service} /></Link>}{" "}
+      {row.name !== null && <Link to={also({ root_service: row.service ?? "", root_name: row.name })} class="filter" title="Only traces of this operation">{row.name}</Link>}
       {!row.complete && <span class="badge" title="The root is missing, or a span's parent has not arrived.">incomplete</span>}
     </>
   );
+}
+
+function ErrorCount(props: { row: TraceRow }): preact.JSX.Element {
+  const { place, href } = useApp();
+  if (props.row.errors === 0) return <span class="quiet">0</span>;
+  const { cursor: _, ...params } = place.params;
+  return <Link to={href("traces", { ...params, status: "error" })} class="filter error-text" title="Only traces with errors"><span class="mark-error" aria-hidden="true" />{count(props.row.errors)}</Link>;
 }
 
 function TraceLink(props: { id: string }): preact.JSX.Element {
@@ -109,50 +137,88 @@ function TraceLink(props: { id: string }): preact.JSX.Element {
   return <Link to={href("trace", {}, props.id)} class="mono">{props.id.slice(0, 8)}</Link>;
 }
 
+interface Found {
+  rows: TraceRow[];
+  next: string | null;
+  notes: Record<string, unknown>;
+}
+
+/** By start or duration from the API, page by page; in any other order the first rows, by SQL. */
+async function search(params: Record<string, string>, range: Range, signal: AbortSignal): Promise<Found> {
+  const order = params["order"] ?? "newest";
+  const paged = order === "newest" || order === "slowest" || !(order in ORDERS);
+  const answer = paged ? await getRows(apiPath("traces", query(params, range)), signal) : await sql(statementOf(params, range), signal);
+  return { rows: answer.rows.map(readTrace), next: answer.cursor, notes: answer.notes };
+}
+
+/** How a click on a column's head orders the list; the second click turns it round, where that makes sense. */
+const BY_COLUMN: Record<string, readonly string[]> = { start: ["newest", "oldest"], duration: ["slowest", "fastest"], extent: ["extent"], spans: ["spans"], errors: ["errors"], services: ["services"] };
+const SORT_SHOWN: Record<string, string> = { newest: "-start", oldest: "start", slowest: "-duration", fastest: "duration" };
+
 export function TracesPage(): preact.JSX.Element {
-  const { place, range, open, setRange, set } = useApp();
-  const path = apiPath("traces", query(place.params, range));
-  const key = JSON.stringify(["traces", rangeKey(place.params), ...FILTERS.map((name) => place.params[name]), place.params["order"], place.params["cursor"]]);
-  const { data, error, loading } = useAsk(key, (signal) => getRows(path, signal));
-  const rows = (data?.rows ?? []).map(readTrace);
-  const next = data?.cursor ?? null;
-  const sort = place.params["order"] === "slowest" ? "-duration" : "-start";
+  const { place, range, open, set } = useApp();
+  const { params } = place;
+  const order = params["order"] ?? "newest";
+  const filters = FILTERS.map((name) => params[name]);
+  const key = JSON.stringify(["traces", rangeKey(params), ...filters, order, params["cursor"]]);
+  const { data, error, loading } = useAsk(key, (signal) => search(params, range, signal));
+  const rows = data?.rows ?? [];
+  const isPart = data !== null && (data.next !== null || rows.length === LIMIT || Boolean(params["cursor"]));
+  const conditions = conditionsOf(params, range);
+  const heat = useAsk(isPart ? JSON.stringify(["heat", rangeKey(params), ...filters]) : null, (signal) => askHeat(range, conditions, false, signal));
+  const sortBy = (column: string): void => {
+    const [first = "newest", second] = BY_COLUMN[column] ?? [];
+    const next = order === first && second ? second : first;
+    set({ order: next === "newest" ? null : next, cursor: null });
+  };
+  const onBox = (box: Box): void => set({ ...boxParams(box), cursor: null });
   return (
     <>
-      <SearchForm key={FILTERS.map((name) => place.params[name]).join("|")} />
+      <SearchForm key={filters.join("|")} />
       {error && <ErrorBox error={error} what="The search" />}
-      {!error && !data && loading && <><Waiting height={160} /><Waiting rows={12} /></>}
-      {data && rows.length === 0 && (place.params["cursor"] ? <p>No further traces.</p> : <NoSpans what="traces" />)}
+      {!error && !data && loading && <><Waiting height={216} /><Waiting rows={12} /></>}
+      {data && rows.length === 0 && (params["cursor"] ? <p>No further traces.</p> : <NoSpans what="traces" />)}
       {data && rows.length > 0 && (
         <>
-          <Headline rows={rows} more={next !== null} notes={data.notes} />
-          <Scatter rows={rows} onOpen={(id) => open("trace", {}, id)} onSelect={(from, to) => setRange(absoluteRange(from, to))} />
-          <Table name="traces" rows={rows} columns={COLUMNS} sort={sort} rowKey={(row) => row.id} onOpen={(row) => open("trace", {}, row.id)} />
+          <Headline rows={rows} total={isPart ? (heat.data?.cells ?? null) : null} isPart={isPart} notes={data.notes} />
+          {!isPart && <Scatter rows={rows} onOpen={(id) => open("trace", {}, id)} onSelect={onBox} />}
+          {isPart && heat.error && <ErrorBox error={heat.error} what="The picture" />}
+          {isPart && !heat.data && !heat.error && <Waiting height={216} />}
+          {isPart && heat.data && <Heatmap heat={heat.data} label="Drag a box to search in it" onSelect={onBox} onExample={(id) => open("trace", {}, id)} />}
+          <Table name="traces" rows={rows} columns={COLUMNS} sort={SORT_SHOWN[order] ?? `-${order}`} onSort={sortBy} rowKey={(row) => row.id} onOpen={(row) => open("trace", {}, row.id)} />
         </>
       )}
       {data && (
         <div class="pager">
-          {place.params["cursor"] && <button type="button" class="button" onClick={() => set({ cursor: null })}>First page</button>}
-          {next && <button type="button" class="button" data-action="next" onClick={() => set({ cursor: next })}>Next {LIMIT}</button>}
+          {params["cursor"] && <button type="button" class="button" onClick={() => set({ cursor: null })}>First page</button>}
+          {data.next && <button type="button" class="button" data-action="next" onClick={() => set({ cursor: data.next })}>Next {LIMIT}</button>}
+          {!data.next && isPart && !params["cursor"] && <span class="quiet">The first {LIMIT} in this order; by start or duration there are more pages</span>}
         </div>
       )}
-      <SameQuestion path={path} statement={statementOf(place.params, range)} />
+      <SameQuestion path={SAME_ORDER.has(order) ? apiPath("traces", query(params, range)) : undefined} statement={statementOf(params, range)} />
     </>
   );
 }
 
-function Headline(props: { rows: TraceRow[]; more: boolean; notes: Record<string, unknown> }): preact.JSX.Element {
-  const { rows } = props;
-  const failed = rows.filter((row) => row.errors > 0).length;
+/** Orders that the API knows itself. */
+const SAME_ORDER: ReadonlySet<string> = new Set(["newest", "slowest"]);
+
+/** Figures of all that match where the picture knows them, else of the rows below. */
+function Headline(props: { rows: TraceRow[]; total: readonly Cell[] | null; isPart: boolean; notes: Record<string, unknown> }): preact.JSX.Element {
+  const { rows, total, isPart } = props;
+  const sum = (value: (cell: Cell) => number): number => (total ?? []).reduce((all, cell) => all + value(cell), 0);
+  const traces = total ? sum((cell) => cell.count) : rows.length;
+  const failed = total ? sum((cell) => cell.failed) : rows.filter((row) => row.errors > 0).length;
+  const where = isPart && !total ? " on this page" : "";
   const incomplete = rows.filter((row) => !row.complete).length;
   return (
     <div class="figures">
-      <Figure label={props.more ? "Traces on this page" : "Traces"} name="traces">{count(rows.length)}</Figure>
-      <Figure label="With errors" name="failed">
-        {failed > 0 ? <span class="error-text"><span class="mark-error" aria-hidden="true" />{count(failed)} <small>{percent(ratio(failed, rows.length))}</small></span> : "0"}
+      <Figure label={`Traces${where}`} name="traces" title={grouped(traces)}>{count(traces)}</Figure>
+      <Figure label={`With errors${where}`} name="failed">
+        {failed > 0 ? <span class="error-text"><span class="mark-error" aria-hidden="true" />{count(failed)} <small>{percent(ratio(failed, traces))}</small></span> : "0"}
       </Figure>
-      <Figure label="Slowest" name="slowest"><Duration nanos={Math.max(...rows.map((row) => row.duration))} /></Figure>
-      {incomplete > 0 && <Figure label="Incomplete" help="The root is missing, or a span's parent has not arrived.">{count(incomplete)}</Figure>}
+      <Figure label={isPart ? "Slowest of the rows" : "Slowest"} name="slowest"><Duration nanos={Math.max(...rows.map((row) => row.duration))} /></Figure>
+      {incomplete > 0 && <Figure label={isPart ? "Incomplete of the rows" : "Incomplete"} help="The root is missing, or a span's parent has not arrived.">{count(incomplete)}</Figure>}
       <Notes notes={props.notes} />
     </div>
   );
@@ -188,6 +254,12 @@ function SearchForm(): preact.JSX.Element {
         <select name="order" value={value("order") || "newest"} onChange={(event) => setValues({ ...values, order: event.currentTarget.value === "newest" ? "" : event.currentTarget.value })}>
           <option value="newest">Newest first</option>
           <option value="slowest">Slowest first</option>
+          <option value="oldest">Oldest first</option>
+          <option value="fastest">Fastest first</option>
+          <option value="errors">Most errors</option>
+          <option value="spans">Most spans</option>
+          <option value="extent">Longest extent</option>
+          <option value="services">Most services</option>
         </select>
       </label>
       <label class="field check">

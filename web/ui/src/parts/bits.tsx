@@ -111,7 +111,7 @@ function noteText(name: string, value: unknown): string {
 }
 
 /** The same question for a terminal and for the console. */
-export function SameQuestion(props: { path?: string; statement: string }): preact.JSX.Element {
+export function SameQuestion(props: { path?: string | undefined; statement: string }): preact.JSX.Element {
   const { href } = useApp();
   const curl = props.path
     ? `curl '${location.origin}${props.path.replaceAll("'", "%27")}'`

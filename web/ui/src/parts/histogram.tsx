@@ -6,6 +6,8 @@ import { beside, niceStep, useWidth } from "./chart.tsx";
 
 interface HistogramProps {
   buckets: readonly Bucket[];
+  /** The window to compare with: an outline, scaled to the same number of traces. */
+  before?: readonly Bucket[];
   noun: string;
   onSelect: (low: number, high: number) => void;
 }
@@ -22,8 +24,8 @@ interface Bin {
 }
 
 /** Buckets of any width as equal bins of the log axis: a bucket counts where its middle lies. */
-export function binned(buckets: readonly Bucket[], most: number): Bin[] {
-  const filled = buckets.filter((bucket) => bucket.count > 0);
+export function binned(buckets: readonly Bucket[], most: number, extent: readonly Bucket[] = buckets): Bin[] {
+  const filled = extent.filter((bucket) => bucket.count > 0);
   if (filled.length === 0) return [];
   const low = Math.log2(Math.max(1, Math.min(...filled.map((bucket) => bucket.low))));
   const high = Math.log2(Math.max(2, ...filled.map((bucket) => bucket.high)));
@@ -33,7 +35,8 @@ export function binned(buckets: readonly Bucket[], most: number): Bin[] {
   const first = Math.floor(low / step) - 1;
   const last = Math.ceil(high / step) + 1;
   const bins = Array.from({ length: last - first }, (_, index) => ({ low: 2 ** ((first + index) * step), high: 2 ** ((first + index + 1) * step), count: 0 }));
-  for (const bucket of filled) {
+  for (const bucket of buckets) {
+    if (bucket.count === 0) continue;
     const middle = Math.log2(Math.max(1, Math.sqrt(Math.max(1, bucket.low) * Math.max(1, bucket.high))));
     const bin = bins[Math.min(bins.length - 1, Math.max(0, Math.floor(middle / step) - first))];
     if (bin) bin.count += bucket.count;
@@ -46,7 +49,10 @@ export function Histogram(props: HistogramProps): preact.JSX.Element {
   const [hover, setHover] = useState<number | null>(null);
   const [drag, setDrag] = useState<[number, number] | null>(null);
   const inner = Math.max(1, width - LEFT - 12);
-  const bins = binned(props.buckets, Math.max(20, inner / 10));
+  const before = props.before ?? [];
+  const extent = before.length > 0 ? [...props.buckets, ...before] : props.buckets;
+  const bins = binned(props.buckets, Math.max(20, inner / 10), extent);
+  const earlier = before.length > 0 ? binned(before, Math.max(20, inner / 10), extent) : [];
   const first = bins[0];
   const last = bins[bins.length - 1];
   const total = bins.reduce((sum, bin) => sum + bin.count, 0);
@@ -54,7 +60,8 @@ export function Histogram(props: HistogramProps): preact.JSX.Element {
   const from = Math.log10(first.low);
   const to = Math.log10(last.high);
   const x = (nanos: number): number => LEFT + ((Math.log10(Math.max(1, nanos)) - from) / (to - from)) * inner;
-  const top = Math.max(1, ...bins.map((bin) => bin.count));
+  const scaled = total / Math.max(1, earlier.reduce((sum, bin) => sum + bin.count, 0));
+  const top = Math.max(1, ...bins.map((bin) => bin.count), ...earlier.map((bin) => bin.count * scaled));
   const step = niceStep(top, 4);
   const most = Math.ceil(top / step) * step;
   const y = (value: number): number => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most);
@@ -98,6 +105,7 @@ export function Histogram(props: HistogramProps): preact.JSX.Element {
           {bins.map((bin) => (
             <rect key={bin.low} class="bar-fill" x={x(bin.low) + 0.5} width={Math.max(1, x(bin.high) - x(bin.low) - 1)} y={y(bin.count)} height={Math.max(bin.count > 0 ? 1 : 0, y(0) - y(bin.count))} />
           ))}
+          {earlier.length > 0 && <path class="outline" data-part="before" d={outline(earlier.map((bin) => ({ ...bin, count: bin.count * scaled })), x, y)} />}
           <Decades from={from} to={to} x={x} width={inner} />
           <Quantiles buckets={props.buckets} x={x} width={width} />
           {found && !drag && <rect class="hover" x={x(found.low)} width={x(found.high) - x(found.low)} y={TOP} height={HEIGHT - TOP - BOTTOM} />}
@@ -107,10 +115,16 @@ export function Histogram(props: HistogramProps): preact.JSX.Element {
       {found && !drag && (
         <div class="tip" style={{ top: `${TOP}px`, ...beside(x(found.low), x(found.high) - x(found.low), width) }}>
           {duration(found.low)} – {duration(found.high)}<br />{grouped(found.count)} {props.noun}, {percent(below / total)} are this fast or faster
+          {earlier.length > 0 && <><br />{grouped(earlier.find((bin) => bin.low === found.low)?.count ?? 0)} in the window before</>}
         </div>
       )}
     </div>
   );
+}
+
+/** Steps along the tops of the bins. */
+function outline(bins: readonly Bin[], x: (nanos: number) => number, y: (value: number) => number): string {
+  return bins.map((bin, index) => `${index === 0 ? "M" : "L"}${x(bin.low).toFixed(1)} ${y(bin.count).toFixed(1)}H${x(bin.high).toFixed(1)}`).join("");
 }
 
 function Decades(props: { from: number; to: number; x: (nanos: number) => number; width: number }): preact.JSX.Element {

@@ -1,5 +1,6 @@
 // Traces as points: start to the right, duration upwards on a log scale; failed ones are diamonds.
 import { useState } from "preact/hooks";
+import type { Box } from "../heat.ts";
 import { localTime } from "../instant.ts";
 import type { TraceRow } from "../pages/traces.tsx";
 import { duration, tickDuration } from "../units.ts";
@@ -8,7 +9,7 @@ import { beside, timeTicks, useWidth } from "./chart.tsx";
 interface ScatterProps {
   rows: readonly TraceRow[];
   onOpen: (id: string) => void;
-  onSelect: (from: number, to: number) => void;
+  onSelect: (box: Box) => void;
 }
 
 const LEFT = 60;
@@ -18,7 +19,7 @@ const BOTTOM = 20;
 export function Scatter(props: ScatterProps): preact.JSX.Element {
   const [frame, width] = useWidth();
   const [hover, setHover] = useState<TraceRow | null>(null);
-  const [drag, setDrag] = useState<[number, number] | null>(null);
+  const [drag, setDrag] = useState<[number, number, number, number] | null>(null);
   const starts = props.rows.map((row) => row.start);
   const span = Math.max(...starts) - Math.min(...starts);
   const from = Math.min(...starts) - Math.max(1, span * 0.01);
@@ -29,10 +30,12 @@ export function Scatter(props: ScatterProps): preact.JSX.Element {
   const inner = Math.max(1, width - LEFT - 8);
   const x = (at: number): number => LEFT + ((at - from) / (to - from)) * inner;
   const y = (nanos: number): number => 8 + (HEIGHT - BOTTOM - 12) * (1 - (Math.log10(Math.max(1, nanos)) - low) / (high - low));
-  const at = (event: PointerEvent): number => {
+  const position = (event: PointerEvent): [number, number] => {
     const box = (event.currentTarget as Element).getBoundingClientRect();
-    return from + Math.min(1, Math.max(0, (event.clientX - box.left - LEFT) / inner)) * (to - from);
+    return [event.clientX - box.left, event.clientY - box.top];
   };
+  const timeAt = (left: number): number => from + Math.min(1, Math.max(0, (left - LEFT) / inner)) * (to - from);
+  const nanosAt = (top: number): number => 10 ** (low + Math.min(1, Math.max(0, 1 - (top - 8) / (HEIGHT - BOTTOM - 12))) * (high - low));
   return (
     <div class="chart-frame" ref={frame} style={{ height: `${HEIGHT}px` }}>
       {width > 0 && (
@@ -45,11 +48,14 @@ export function Scatter(props: ScatterProps): preact.JSX.Element {
           onPointerDown={(event) => {
             if ((event.target as Element).closest(".point")) return;
             event.currentTarget.setPointerCapture(event.pointerId);
-            setDrag([at(event), at(event)]);
+            setDrag([...position(event), ...position(event)]);
           }}
-          onPointerMove={(event) => drag && setDrag([drag[0], at(event)])}
+          onPointerMove={(event) => drag && setDrag([drag[0], drag[1], ...position(event)])}
           onPointerUp={() => {
-            if (drag && Math.abs(x(drag[1]) - x(drag[0])) > 6) props.onSelect(Math.min(...drag), Math.max(...drag));
+            if (drag && Math.hypot(drag[2] - drag[0], drag[3] - drag[1]) > 6) {
+              const [x1, y1, x2, y2] = drag;
+              props.onSelect({ from: timeAt(Math.min(x1, x2)), to: timeAt(Math.max(x1, x2)), low: nanosAt(Math.max(y1, y2)), high: nanosAt(Math.min(y1, y2)) });
+            }
             setDrag(null);
           }}
         >
@@ -72,7 +78,7 @@ export function Scatter(props: ScatterProps): preact.JSX.Element {
               )}
             </g>
           ))}
-          {drag && <rect class="brush" x={x(Math.min(...drag))} width={Math.abs(x(drag[1]) - x(drag[0]))} y="0" height={HEIGHT - BOTTOM} />}
+          {drag && <rect class="brush" x={Math.min(drag[0], drag[2])} width={Math.abs(drag[2] - drag[0])} y={Math.min(drag[1], drag[3])} height={Math.abs(drag[3] - drag[1])} />}
         </svg>
       )}
       {hover && (

@@ -28,6 +28,8 @@ export interface TableProps<T> {
   rowKey: (row: T, index: number) => string;
   onOpen?: (row: T) => void;
   selected?: (row: T) => boolean;
+  /** The server sorts: called with the column's key, rows stay in the order in which they came. */
+  onSort?: (key: string) => void;
   /** Rows shown before “show more”. */
   most?: number;
 }
@@ -35,11 +37,12 @@ export interface TableProps<T> {
 export function Table<T>(props: TableProps<T>): preact.JSX.Element {
   const { place, set } = useApp();
   const param = props.param ?? "sort";
-  const sort = place.params[param] ?? props.sort;
+  const sort = props.onSort ? props.sort : (place.params[param] ?? props.sort);
   const [more, setMore] = useState(1);
-  const rows = sorted(props.rows, props.columns, sort);
+  const rows = props.onSort ? props.rows : sorted(props.rows, props.columns, sort);
   const limit = (props.most ?? 200) * more;
   const choose = (column: Column<T>): void => {
+    if (props.onSort) return props.onSort(column.key);
     const first = column.number ? `-${column.key}` : column.key;
     const second = column.number ? column.key : `-${column.key}`;
     set({ [param]: sort === first ? second : first }, true);

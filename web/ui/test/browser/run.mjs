@@ -119,6 +119,43 @@ test("traces come in pages without overlap, and a row opens its trace", { timeou
     await page.waitForURL(/\/trace\/[0-9a-f]{32}/);
   }));
 
+test("the picture above the traces counts all of them, and a box in it is a search", { timeout: TIMEOUT * 3 }, () =>
+  visit(`/traces?${RANGE}`, async (page) => {
+    const heat = page.locator(".heat svg");
+    await heat.waitFor();
+    const [{ n, failed }] = await rows(server, "/api/v1/sql", "SELECT count(*) AS n, sum(CASE WHEN errors > 0 THEN 1 ELSE 0 END) AS failed FROM traces()");
+    assert.equal(Number(await heat.getAttribute("data-total")), n);
+    assert.equal(digits(await figure(page, "traces")), n);
+    assert.equal(digits((await figure(page, "failed")).split(" ")[0]), failed);
+    const box = await heat.boundingBox();
+    await page.mouse.move(box.x + 61, box.y + 8);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width - 12, box.y + box.height / 2, { steps: 4 });
+    await page.mouse.up();
+    await page.waitForURL(/min_duration=\d+ns/);
+    const asked = new URL(page.url()).searchParams;
+    await page.waitForFunction((all) => {
+      const shown = document.querySelector('[data-figure="traces"]');
+      return shown?.querySelector(".label").textContent === "Traces" && shown.querySelector(".value").textContent !== all;
+    }, String(n));
+    const bound = (name) => Number(asked.get(name).replace("ns", ""));
+    const [inside] = await rows(server, "/api/v1/sql", `SELECT count(*) AS n FROM traces('${asked.get("from")}', '${asked.get("to")}') WHERE duration_nano BETWEEN ${bound("min_duration")} AND ${bound("max_duration")}`);
+    assert.ok(inside.n > 0 && inside.n < n);
+    assert.equal(digits(await figure(page, "traces")), inside.n);
+  }));
+
+test("the list is sorted by any column, and a click on an operation filters", { timeout: TIMEOUT * 3 }, () =>
+  visit(`/traces?${RANGE}&order=spans`, async (page) => {
+    const shown = await table(page, "traces");
+    const expected = await rows(server, "/api/v1/sql", "SELECT trace_id FROM traces() ORDER BY spans DESC, trace_id LIMIT 3");
+    assert.deepEqual(shown.slice(0, 3).map((row) => row.id.title), expected.map((row) => row.trace_id));
+    await page.getByRole("button", { name: "Duration" }).click();
+    await page.waitForURL(/order=slowest/);
+    await page.locator("a.filter", { hasText: "GET /cart" }).first().click();
+    await page.waitForURL(/root_name=GET/);
+    await page.waitForFunction(() => document.querySelectorAll('table[data-name="traces"] tbody tr').length === 1);
+  }));
+
 test("the search filters by service and says its SQL", { timeout: TIMEOUT * 3 }, () =>
   visit(`/traces?${RANGE}&service=cart`, async (page) => {
     const shown = await table(page, "traces");
@@ -206,8 +243,10 @@ test("latency shows each root operation exactly, and its histogram adds up", { t
     for (const key of ["p50", "p90", "p95", "p99", "max"]) assert.equal(digits(line[key].title), list[`${key}_nano`], key);
     const total = expected.reduce((sum, row) => sum + row.traces, 0);
     assert.equal(digits(await figure(page, "traces")), total);
-    assert.match(await page.locator("svg.chart").getAttribute("aria-label"), new RegExp(` ${total} traces`));
+    assert.match(await page.locator('svg[aria-label^="Histogram"]').getAttribute("aria-label"), new RegExp(` ${total} traces`));
     assert.equal(await page.locator("[data-quantile]").count(), 3);
+    assert.equal(Number(await page.locator(".heat svg").getAttribute("data-total")), total);
+    assert.equal(await page.locator("[data-line]").count(), 3);
   }));
 
 test("the map and its table have the API's edges", { timeout: TIMEOUT * 3 }, () =>

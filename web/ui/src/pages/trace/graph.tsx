@@ -2,10 +2,11 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { literal, sql } from "../../api.ts";
 import { numberOf } from "../../exact.ts";
+import { prepare } from "../../canvas.ts";
 import { serviceColour } from "../../hue.ts";
 import { useApp, useAsk } from "../../state.tsx";
 import { duration } from "../../units.ts";
-import { prepare, readPalette, type Palette } from "./draw.ts";
+import { readPalette, type Palette } from "./draw.ts";
 import { layoutLanes, type Lanes, type Vertex } from "./lanes.ts";
 import type { Trace } from "./model.ts";
 

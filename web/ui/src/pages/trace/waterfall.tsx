@@ -1,9 +1,10 @@
 // The waterfall: names as text on the left, bars on canvas on the right, both only as far as they are in sight.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { prepare } from "../../canvas.ts";
 import { useApp } from "../../state.tsx";
 import { visibleRows, type Row } from "../../tree.ts";
 import { count, plural } from "../../units.ts";
-import { drawAxis, drawBars, drawMap, drawShape, HEAD_HEIGHT, MAP_HEIGHT, prepare, readPalette, ROW_HEIGHT, type Scene } from "./draw.ts";
+import { drawAxis, drawBars, drawMap, drawShape, HEAD_HEIGHT, MAP_HEIGHT, readPalette, ROW_HEIGHT, type Scene } from "./draw.ts";
 import { handleKey, startDrag, useWheel } from "./gestures.ts";
 import { criticalPath, type Span, type Trace } from "./model.ts";
 import { NameRow } from "./row.tsx";

@@ -1,0 +1,102 @@
+// Durations over time as counts a cell: asked of the server, so that every trace counts and not only those in a list.
+import { sql } from "./api.ts";
+import { numberOf, numberOrZero } from "./exact.ts";
+import { bucketSeconds, type Range } from "./range.ts";
+import { rangeArguments } from "./rangequery.ts";
+
+/** Cells a doubling of the duration. */
+const PER_DOUBLING = 4;
+const MOST_COLUMNS = 120;
+/** More cells than any screen has: 120 columns of 63 doublings. */
+const MOST_CELLS = MOST_COLUMNS * 63 * PER_DOUBLING;
+
+export interface Cell {
+  /** Start of its stretch of time, milliseconds since 1970. */
+  at: number;
+  /** `low <= duration < high` in nanoseconds. */
+  low: number;
+  high: number;
+  bin: number;
+  count: number;
+  failed: number;
+  example: string;
+}
+
+export interface TimeLine {
+  at: number;
+  count: number;
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
+}
+
+export interface Heat {
+  cells: Cell[];
+  lines: TimeLine[];
+  from: number;
+  to: number;
+  /** Milliseconds of one column. */
+  step: number;
+}
+
+/** A stretch of time and of durations. */
+export interface Box {
+  from: number;
+  to: number;
+  low: number;
+  high: number;
+}
+
+function slot(seconds: number): string {
+  return `CAST(date_part('epoch', date_bin(INTERVAL '${seconds} seconds', start_time)) AS BIGINT)`;
+}
+
+const filter = (conditions: readonly string[]): string => (conditions.length === 0 ? "" : `\nWHERE ${conditions.join("\n  AND ")}`);
+
+export function cellsStatement(range: Range, seconds: number, conditions: readonly string[]): string {
+  return `SELECT ${slot(seconds)} AS at, CAST(floor(log2(greatest(duration_nano, 1)) * ${PER_DOUBLING}) AS BIGINT) AS bin,
+  count(*) AS traces, sum(CASE WHEN errors > 0 THEN 1 ELSE 0 END) AS failed, max(trace_id) AS example
+FROM traces${rangeArguments(range)}${filter(conditions)}
+GROUP BY at, bin ORDER BY at, bin LIMIT ${MOST_CELLS}`;
+}
+
+export function linesStatement(range: Range, seconds: number, conditions: readonly string[]): string {
+  return `SELECT ${slot(seconds)} AS at, count(*) AS traces, quantile(duration_nano, 0.5) AS p50_nano,
+  quantile(duration_nano, 0.95) AS p95_nano, quantile(duration_nano, 0.99) AS p99_nano
+FROM traces${rangeArguments(range)}${filter(conditions)}
+GROUP BY at ORDER BY at`;
+}
+
+/** Where the traces lie, for a range without ends. */
+async function ends(range: Range, conditions: readonly string[], signal: AbortSignal): Promise<{ from: number; to: number } | null> {
+  if (range.from !== null && range.to !== null) return { from: range.from, to: range.to };
+  const edge = (name: string): string => `CAST(date_part('epoch', ${name}(start_time)) AS DOUBLE)`;
+  const answer = await sql(`SELECT ${edge("min")} AS first, ${edge("max")} AS last FROM traces${rangeArguments(range)}${filter(conditions)}`, signal);
+  const first = numberOf(answer.rows[0]?.["first"]);
+  const last = numberOf(answer.rows[0]?.["last"]);
+  return first === null || last === null ? null : { from: range.from ?? first * 1000, to: range.to ?? last * 1000 + 1 };
+}
+
+/** Null where nothing matches. */
+export async function askHeat(range: Range, conditions: readonly string[], withLines: boolean, signal: AbortSignal): Promise<Heat | null> {
+  const found = await ends(range, conditions, signal);
+  if (!found) return null;
+  const seconds = bucketSeconds(found, MOST_COLUMNS);
+  const [cells, lines] = await Promise.all([sql(cellsStatement(range, seconds, conditions), signal), withLines ? sql(linesStatement(range, seconds, conditions), signal) : null]);
+  const step = seconds * 1000;
+  return {
+    cells: cells.rows.map((row) => {
+      const bin = numberOrZero(row["bin"]);
+      return { at: numberOrZero(row["at"]) * 1000, bin, low: 2 ** (bin / PER_DOUBLING), high: 2 ** ((bin + 1) / PER_DOUBLING), count: numberOrZero(row["traces"]), failed: numberOrZero(row["failed"]), example: String(row["example"] ?? "") };
+    }),
+    lines: (lines?.rows ?? []).map((row) => ({ at: numberOrZero(row["at"]) * 1000, count: numberOrZero(row["traces"]), p50: numberOf(row["p50_nano"]), p95: numberOf(row["p95_nano"]), p99: numberOf(row["p99_nano"]) })),
+    from: Math.floor(found.from / step) * step,
+    to: Math.ceil(found.to / step) * step,
+    step,
+  };
+}
+
+/** A box of the picture as filters of the search. */
+export function boxParams(box: Box): Record<string, string> {
+  return { from: new Date(Math.floor(box.from)).toISOString(), to: new Date(Math.ceil(box.to)).toISOString(), min_duration: `${Math.ceil(box.low)}ns`, max_duration: `${Math.ceil(box.high) - 1}ns` };
+}
