@@ -6,6 +6,8 @@ import { numberOf } from "./exact.ts";
 export interface Status {
   version: string;
   ready: boolean;
+  /** Why it is not. */
+  reason: string;
   spansPerSecond: number | null;
   spans: number | null;
   refused: [string, number][];
@@ -78,6 +80,7 @@ export function readStatus(value: unknown): Status {
   return {
     version: String(part(value, "version") ?? ""),
     ready: part(value, "ready") === true,
+    reason: String(part(value, "reason") ?? ""),
     spansPerSecond: numberOf(part(ingest, "spans_per_second")),
     spans: numberOf(part(ingest, "spans")),
     refused: refused.map(([reason, number]): [string, number] => [reason, numberOf(number) ?? 0]).filter(([, number]) => number > 0),

@@ -1,6 +1,7 @@
 // Overview: every service that was asked something, how often, how well, how fast; and how the store is.
 import { sql, type Row } from "../api.ts";
-import { Errors, Duration, Figure, Service, SameQuestion, Badge, Link } from "../parts/bits.tsx";
+import { Changes, StoreState } from "./overview/sections.tsx";
+import { Errors, Duration, Figure, Service, SameQuestion } from "../parts/bits.tsx";
 import { Sparkline, TimeBars, type TimeBar } from "../parts/chart.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
@@ -8,11 +9,10 @@ import { numberOf, numberOrZero } from "../exact.ts";
 import { millisToNanoText } from "../instant.ts";
 import { absoluteRange, bucketSeconds, type Range } from "../range.ts";
 import { useApp, useAsk } from "../state.tsx";
-import { useStatus, type Status } from "../status.ts";
-import { bytes, count, duration, grouped, percent, rate, ratio } from "../units.ts";
+import { count, duration, grouped, percent, rate, ratio } from "../units.ts";
 
 /** A request: a span by which a service was entered. */
-const ENTRY = "(kind IN ('SERVER', 'CONSUMER') OR parent_span_id IS NULL)";
+export const ENTRY = "(kind IN ('SERVER', 'CONSUMER') OR parent_span_id IS NULL)";
 
 interface Figures {
   requests: number;
@@ -160,12 +160,13 @@ export function OverviewPage(): preact.JSX.Element {
   const { data, error, loading } = useAsk(key, (signal) => load(range, signal));
   if (error) return <ErrorBox error={error} what="The overview" />;
   if (!data && loading) return <><Waiting height={44} /><Waiting height={120} /><Waiting rows={10} /></>;
-  if (!data || data.requests === 0) return <><NoSpans what="spans" /><StoreLine /></>;
+  if (!data || data.requests === 0) return <><NoSpans what="spans" /><StoreState /></>;
   const seconds = Math.max(1, ((range.to ?? data.to) - (range.from ?? data.from)) / 1000);
   return (
     <>
       <Headline data={data} seconds={seconds} />
       <TimeBars bars={data.bars} from={data.from} to={data.to} step={data.step} noun="requests" onSelect={(from, to) => setRange(absoluteRange(from, to))} />
+      <Changes />
       <section class="section">
         <div class="section-head">
           <h2>Services</h2>
@@ -174,7 +175,7 @@ export function OverviewPage(): preact.JSX.Element {
         <Table name="services" rows={data.services} columns={columns(seconds)} sort="-requests" rowKey={(row) => row.service} />
         <SameQuestion statement={servicesStatement(range)} />
       </section>
-      <StoreLine />
+      <StoreState />
     </>
   );
 }
@@ -197,21 +198,3 @@ function Headline(props: { data: Overview; seconds: number }): preact.JSX.Elemen
   );
 }
 
-function StoreLine(): preact.JSX.Element | null {
-  const { data } = useStatus();
-  const { href } = useApp();
-  if (!data) return null;
-  return (
-    <p class="quiet store-line">
-      {ingestWords(data)} {count(data.rows)} spans in {count(data.files)} files ({bytes(data.bytes)}), {count(data.hotRows)} not yet in a file; write-ahead log {bytes(data.walBytes)}.{" "}
-      <Link to={href("storage")}>Storage</Link>{" "}
-      {data.refused.map(([reason, number]) => (
-        <Badge key={reason} tone="warn" title={`Refused since the start, reason: ${reason}`}>{count(number)} refused: {reason.replaceAll("_", " ")}</Badge>
-      ))}
-    </p>
-  );
-}
-
-function ingestWords(status: Status): string {
-  return status.spansPerSecond === null ? "" : `Receiving ${rate(status.spansPerSecond)}.`;
-}
