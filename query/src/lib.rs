@@ -24,5 +24,6 @@ pub use config::Config;
 pub use datafusion::common::ScalarValue;
 pub use engine::{Answer, Engine};
 pub use error::{Error, Result};
+pub use spans::present::Presenter;
 pub use view::{View, ViewRequest};
 pub use views::{duration, moment};

@@ -10,6 +10,7 @@ pub(crate) mod columns;
 mod files;
 mod hot;
 pub(crate) mod numbers;
+pub mod present;
 pub(crate) mod provider;
 mod prune;
 mod translate;

@@ -117,6 +117,8 @@ pub(crate) struct Config {
     pub storage: storage::Config,
     /// Query limits.
     pub query: query::Config,
+    /// Limits of the live tail.
+    pub tail: web::TailConfig,
     /// Credentials and endpoint for object stores: `[storage.options]`, and `AWS_*`, `GOOGLE_*`, `AZURE_*`.
     pub store_options: BTreeMap<String, String>,
 }
@@ -137,6 +139,7 @@ impl Default for Config {
             ingest: ingest::Config::default(),
             storage: storage::Config::in_folder("./spanlake-data"),
             query: query::Config::default(),
+            tail: web::TailConfig::default(),
             store_options: BTreeMap::new(),
         }
     }

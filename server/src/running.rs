@@ -9,7 +9,7 @@ use ingest::{Decoder, Ingest};
 use query::Engine;
 use storage::{Clock, Store, SystemClock};
 use tokio::sync::watch;
-use web::{Auth, Role, Web};
+use web::{Auth, Role, Tail, Web};
 
 use crate::config::Config;
 use crate::config::value::show_duration;
@@ -36,6 +36,7 @@ pub(crate) struct Running {
     pub first_token: Option<String>,
     store: Store,
     listeners: Listeners,
+    tail: Tail,
 }
 
 /// The file of tokens that belongs to a table.
@@ -95,9 +96,11 @@ impl Running {
         let ingest = Ingest::new(store.clone(), limits, Arc::clone(&clock));
         let engine = Engine::new(store.clone(), config.query.clone())?;
         let listeners = Listeners::new(config.http.clone());
+        let tail = Tail::new(store.clone(), config.tail.clone(), &*clock);
         let web = web::router(Web {
             engine,
             store: store.clone(),
+            tail: tail.clone(),
             auth: auth.clone(),
             clock,
             version: env!("CARGO_PKG_VERSION"),
@@ -109,7 +112,7 @@ impl Running {
         });
         let doors = Doors { ingest: &ingest, auth: &auth, web };
         match doors.open(&listeners, config).await {
-            Ok(addresses) => Ok(Self { addresses, first_token, store, listeners }),
+            Ok(addresses) => Ok(Self { addresses, first_token, store, listeners, tail }),
             Err(error) => {
                 listeners.close().await;
                 store.close().await?;
@@ -123,11 +126,13 @@ impl Running {
         self.listeners.stopper()
     }
 
-    /// Stops accepting, lets requests in flight finish, flushes, gives up the table.
+    /// Ends the live tail, stops accepting, lets requests in flight finish, flushes, gives up the table.
     ///
     /// # Errors
     /// The last flush failed; everything acknowledged is still in the log.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        // First: its streams would keep their connections open.
+        self.tail.close().await;
         self.listeners.close().await;
         self.store.close().await.context("close the table")
     }

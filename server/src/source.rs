@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use query::Engine;
 use storage::{Clock, Store, SystemClock};
 use tower::ServiceExt;
-use web::{Auth, Web};
+use web::{Auth, Tail, TailConfig, Web};
 
 use crate::config::{Config, Flags, environment};
 use crate::running::{must_exist, open_store};
@@ -216,6 +216,7 @@ impl Local {
         let router = web::router(Web {
             engine,
             store: store.clone(),
+            tail: Tail::new(store.clone(), TailConfig::default(), &*clock),
             auth,
             clock,
             version: env!("CARGO_PKG_VERSION"),

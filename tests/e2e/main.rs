@@ -7,3 +7,4 @@ mod demo;
 mod import;
 mod shutdown;
 mod support;
+mod tail;

@@ -7,6 +7,7 @@ pub(crate) mod partitions;
 pub(crate) mod retention;
 pub(crate) mod sql;
 pub(crate) mod status;
+pub(crate) mod tail;
 pub(crate) mod trace;
 pub(crate) mod traces;
 pub(crate) mod tree;

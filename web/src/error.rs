@@ -42,6 +42,12 @@ pub enum Error {
         /// When the next attempt is taken.
         retry_after: Duration,
     },
+    /// Too many do this at once.
+    #[error("{0}")]
+    Crowded(String),
+    /// The server ends.
+    #[error("the server is shutting down")]
+    Ending,
     /// The request names a host that is not ours.
     #[error("this server does not answer for the host {0:?}; add it to the configured host names")]
     Misdirected(String),
@@ -90,6 +96,8 @@ impl Error {
             Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
             Self::TooManyAttempts { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            Self::Crowded(_) => of_kind(Kind::Busy),
+            Self::Ending => of_kind(Kind::Unavailable),
             Self::Misdirected(_) => (StatusCode::MISDIRECTED_REQUEST, "misdirected"),
             Self::Query(error) => of_kind(error.kind),
             Self::Storage(error) => of_kind(error.kind()),
@@ -124,6 +132,7 @@ impl Error {
             Self::TooManyAttempts { retry_after }
             | Self::Storage(storage::Error::WalFull { retry_after, .. }) => Some(*retry_after),
             Self::Query(error) if error.kind == Kind::Busy => Some(Duration::from_secs(1)),
+            Self::Crowded(_) => Some(Duration::from_secs(5)),
             _ if self.status().0 == StatusCode::SERVICE_UNAVAILABLE => Some(Duration::from_secs(5)),
             _ => None,
         }

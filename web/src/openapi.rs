@@ -87,6 +87,7 @@ fn content(answers: Answers) -> Value {
     match answers {
         Answers::Json => json!({ "application/json": {} }),
         Answers::Text => json!({ "text/plain": {} }),
+        Answers::Events => json!({ "text/event-stream": {} }),
         Answers::Rows => {
             let types = Format::ALL.map(|format| (format.media_type().to_owned(), json!({})));
             Value::Object(types.into_iter().collect())

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
 use query::View;
 
-use crate::api::{health, partitions, retention, sql, status, trace, traces, views};
+use crate::api::{health, partitions, retention, sql, status, tail, trace, traces, views};
 use crate::state::Shared;
 use crate::{Error, Role, Web, openapi, page, safety};
 
@@ -30,6 +30,8 @@ pub enum Answers {
     Json,
     /// Text.
     Text,
+    /// A stream of server-sent events that does not end by itself.
+    Events,
 }
 
 /// One route.
@@ -83,7 +85,7 @@ impl Route {
         });
         let format: &[Parameter] = match self.answers {
             Answers::Rows => &FORMAT,
-            Answers::Json | Answers::Text => &[],
+            Answers::Json | Answers::Text | Answers::Events => &[],
         };
         self.own.iter().copied().chain(filters).chain(format.iter().copied())
     }
@@ -192,6 +194,15 @@ pub const ROUTES: &[Route] = &[
         "Bytes moved in the traces that each root operation started.",
         || get(views::caused),
     ),
+    Route {
+        own: tail::filter::PARAMETERS,
+        answers: Answers::Events,
+        ..Route::rows(
+            "/api/v1/tail",
+            "Spans as they arrive (server-sent events span, lagged, skipped); the header Last-Event-ID resumes.",
+            || get(tail::tail),
+        )
+    },
     Route::rows("/api/v1/partitions", "Dates of the table with their size and expiry.", || {
         get(partitions::list)
     }),

@@ -6,7 +6,7 @@ use query::Engine;
 use storage::metrics::Metric;
 use storage::{Clock, Store};
 
-use crate::Auth;
+use crate::{Auth, Tail};
 
 /// Figures of the crates that this one does not know (ingest, the server's listeners), asked at each scrape.
 pub type Figures = Arc<dyn Fn() -> Vec<Metric> + Send + Sync>;
@@ -18,6 +18,8 @@ pub struct Web {
     pub engine: Engine,
     /// The table, for administration.
     pub store: Store,
+    /// Spans as they arrive.
+    pub tail: Tail,
     /// Who may do what.
     pub auth: Auth,
     /// The time.
@@ -67,6 +69,7 @@ impl Shared {
         let mut metrics = (self.web.figures)();
         metrics.extend(self.web.store.metrics());
         metrics.extend(self.web.engine.metrics());
+        metrics.extend(self.web.tail.metrics());
         metrics
     }
 

@@ -57,7 +57,7 @@ impl Columns {
     }
 
     /// The columns of a table with these attribute columns.
-    fn new(attributes: &AttributeColumns) -> Result<Self> {
+    pub(crate) fn new(attributes: &AttributeColumns) -> Result<Self> {
         let stored = Arc::new(stored_schema(attributes));
         let stored_names = DFSchema::try_from(Arc::clone(&stored))?;
         let mut list = List { stored: &stored, fields: Vec::new(), made_of: Vec::new() };

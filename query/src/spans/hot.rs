@@ -209,7 +209,7 @@ impl Reader {
 }
 
 /// The columns of `schema` out of `records`, cast to their read types, rows where `mask` is set.
-fn with_columns(
+pub(super) fn with_columns(
     records: &RecordBatch,
     schema: &SchemaRef,
     mask: Option<&BooleanArray>,

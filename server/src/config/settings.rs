@@ -217,4 +217,29 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &mut c.query.spill_dir
     }),
     setting("query.threads", "Threads of the query runtime.", |c| &mut c.query.threads),
+    setting("tail.readers_max", "Readers of the live tail at once.", |c| &mut c.tail.readers_max),
+    setting(
+        "tail.readers_per_token_max",
+        "Readers of the live tail at once with one token, or without.",
+        |c| &mut c.tail.readers_per_token_max,
+    ),
+    setting("tail.filters_max", "Distinct filters of the live tail at once.", |c| {
+        &mut c.tail.filters_max
+    }),
+    setting("tail.waiting_bytes_max", "Events that wait for readers, all filters together.", |c| {
+        &mut c.tail.waiting_bytes_max
+    }),
+    setting("tail.heartbeat", "A sign of life is sent after this much silence.", |c| {
+        &mut c.tail.heartbeat
+    }),
+    setting("tail.stalled_max", "A reader that takes nothing for this long is cut off.", |c| {
+        &mut c.tail.stalled_max
+    }),
+    setting("tail.age_max", "A stream of the live tail ends after this.", |c| &mut c.tail.age_max),
+    setting("tail.resume_spans_max", "Spans that a returning reader gets from memory.", |c| {
+        &mut c.tail.resume_spans_max
+    }),
+    setting("tail.linger", "Flushed spans are kept this long for readers that return.", |c| {
+        &mut c.tail.linger
+    }),
 ];

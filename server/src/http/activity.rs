@@ -1,7 +1,7 @@
 //! What happens on one connection, and when it has waited long enough.
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     head_since: AtomicU64,
     moved: AtomicU64,
+    /// Of the stream that is being sent, where there is one.
+    stream: Mutex<Option<web::Leave>>,
 }
 
 impl Activity {
@@ -32,6 +34,7 @@ impl Activity {
             // A fresh connection owes its first request at once.
             head_since: AtomicU64::new(1),
             moved: AtomicU64::new(1),
+            stream: Mutex::default(),
         })
     }
 
@@ -44,6 +47,20 @@ impl Activity {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
         InFlight(Arc::clone(self))
+    }
+
+    /// The answer is a stream without an end, which looks after its own age and says when its peer must go.
+    pub(super) fn streams(&self, leave: web::Leave) {
+        *self.stream.lock().unwrap_or_else(PoisonError::into_inner) = Some(leave);
+    }
+
+    /// Whether a stream is being sent, and whether its peer must go.
+    fn stream(&self) -> (bool, bool) {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.in_flight.load(Ordering::Relaxed) == 0 {
+            *stream = None;
+        }
+        (stream.is_some(), stream.as_ref().is_some_and(web::Leave::is_asked))
     }
 
     fn received(&self) {
@@ -71,7 +88,11 @@ impl Activity {
                 since => at(since) + limits.header_time_max,
             }
         };
-        waiting.min(self.accepted + limits.connection_age_max)
+        match self.stream() {
+            (_, true) => self.accepted,
+            (true, false) => waiting,
+            (false, _) => waiting.min(self.accepted + limits.connection_age_max),
+        }
     }
 
     /// Returns once the connection has waited too long or is too old; how long it may then take to finish.
@@ -84,8 +105,10 @@ impl Activity {
             let deadline = self.deadline(limits);
             let now = Instant::now();
             if deadline <= now {
+                let must_leave = self.stream().1;
                 let too_old = self.accepted + limits.connection_age_max <= now;
-                return if too_old || self.http2 { GRACE } else { Duration::ZERO };
+                let may_finish = (too_old || self.http2) && !must_leave;
+                return if may_finish { GRACE } else { Duration::ZERO };
             }
             tokio::time::sleep_until(deadline.min(now + LOOK_AGAIN)).await;
         }

@@ -150,6 +150,9 @@ async fn answer(
             Ok(Err(never)) => match never {},
             Err(_) => out_of_time(grpc),
         };
+    if let Some(leave) = response.extensions().get::<web::Leave>() {
+        activity.streams(leave.clone());
+    }
     Ok(response.map(|body| Busy::new(body, in_flight)))
 }
 

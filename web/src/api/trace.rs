@@ -1,5 +1,5 @@
 //! `GET /api/v1/traces/{trace_id}`: one trace, as our JSON, as its columns, as OTLP JSON or as Jaeger's JSON.
-mod attributes;
+pub(crate) mod attributes;
 mod columns;
 mod jaeger;
 mod otlp;

@@ -10,11 +10,11 @@ use crate::encode::write_string;
 
 /// The members of a JSON object in their order, values as they are written.
 #[derive(Debug)]
-pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     /// Nothing where `text` is empty or no object.
-    pub(super) fn of(text: &'a str) -> Self {
+    pub(crate) fn of(text: &'a str) -> Self {
         serde_json::from_str(text).unwrap_or(Self(Vec::new()))
     }
 
@@ -24,7 +24,7 @@ impl<'a> Members<'a> {
     }
 
     /// The value of `key`, as it is written.
-    pub(super) fn raw(&self, key: &str) -> Option<&'a str> {
+    pub(crate) fn raw(&self, key: &str) -> Option<&'a str> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.get())
     }
 }
@@ -55,7 +55,7 @@ struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// One stored value.
 #[derive(Debug)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// JSON text with its quotes.
     Text(&'a str),
     Bool(&'a str),
@@ -71,7 +71,7 @@ pub(super) enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn of(raw: &'a str) -> Self {
+    pub(crate) fn of(raw: &'a str) -> Self {
         match raw.as_bytes().first() {
             Some(b'"') => Self::Text(raw),
             Some(b't' | b'f') => Self::Bool(raw),

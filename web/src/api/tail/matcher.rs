@@ -1,0 +1,184 @@
+//! Compares what arrived with all filters, encodes each wanted span once, and hands the bytes to the rings.
+//!
+//! Works on a thread of its own and at most a fifth of its time, so that it never takes a core from ingest; where that
+//! is not enough, spans leave memory unseen and are counted as missed.
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::buffer::BooleanBuffer;
+use storage::{Arrival, Arrivals, Tail};
+use tokio::time::Instant;
+
+use super::events::{Events, mark};
+use super::hub::{Channel, Hub};
+use super::position::Position;
+use super::ring::Frame;
+use super::select::select;
+
+/// Frames are cut at this size: hyper holds 16 of them for a connection whose peer does not read.
+const FRAME_BYTES: usize = 16 << 10;
+/// Readers are woken this often at most, so that a thousand writes happen four times a second and not hundreds.
+const PACE_MIN: Duration = Duration::from_millis(50);
+const PACE_MAX: Duration = Duration::from_secs(1);
+const PACE_PER_READER: Duration = Duration::from_micros(250);
+/// Rest for each moment of work.
+const REST: u32 = 4;
+/// How often stalled readers are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Works until the server ends, or nobody has listened for a while.
+pub(super) async fn run(hub: Arc<Hub>, tail: Arc<Tail>) {
+    let mut changes = hub.store().changes();
+    let mut closed = hub.closed();
+    let mut at = tail.next();
+    loop {
+        tokio::select! {
+            _ = closed.wait_for(|closed| *closed) => return,
+            _ = changes.changed() => {}
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+        let begun = Instant::now();
+        hub.sweep(begun);
+        at = round(&hub, &tail.after(at), at, begun);
+        if hub.retires(begun) {
+            return;
+        }
+        let pace = (PACE_PER_READER * u32::try_from(hub.readers()).unwrap_or(u32::MAX))
+            .clamp(PACE_MIN, PACE_MAX);
+        tokio::select! {
+            _ = closed.wait_for(|closed| *closed) => return,
+            () = tokio::time::sleep(pace.max(begun.elapsed() * REST)) => {}
+        }
+    }
+}
+
+/// One look at what arrived behind span number `at`; returns how far it went.
+fn round(hub: &Hub, found: &Arrivals, at: u64, now: Instant) -> u64 {
+    let mut drafts: Vec<Draft> =
+        hub.channels().into_iter().map(|channel| Draft::new(channel, at, now)).collect();
+    if drafts.is_empty() {
+        return found.next;
+    }
+    let first = found.batches.first().map_or(found.next, |arrival| arrival.first);
+    for draft in &mut drafts {
+        draft.missed = first.saturating_sub(draft.begin);
+    }
+    for arrival in &found.batches {
+        compare(hub, arrival, &mut drafts);
+    }
+    let through = found.batches.last().map_or(0, |arrival| arrival.through.0);
+    for draft in drafts {
+        draft.publish(hub, found.next, through);
+    }
+    found.next
+}
+
+fn compare(hub: &Hub, arrival: &Arrival, drafts: &mut [Draft]) {
+    let chosen: Vec<Vec<usize>> = drafts.iter_mut().map(|draft| draft.choose(arrival)).collect();
+    let mut wanted = vec![false; arrival.batch.rows()];
+    for row in chosen.iter().flatten() {
+        wanted[*row] = true;
+    }
+    if chosen.iter().all(Vec::is_empty) {
+        return;
+    }
+    let encoded = hub
+        .presenter()
+        .and_then(|presenter| {
+            Events::encode(&presenter, arrival, BooleanBuffer::from(wanted), hub.run())
+        })
+        .inspect_err(|error| tracing::error!(%error, "spans could not be shown to the live tail"));
+    for (draft, rows) in drafts.iter_mut().zip(&chosen) {
+        match &encoded {
+            Ok(events) => draft.add(events, rows, arrival),
+            // A mistake of ours; whoever listens is at least told.
+            Err(_) => draft.missed += rows.len() as u64,
+        }
+    }
+}
+
+/// What one round makes for one filter.
+struct Draft {
+    channel: Arc<Channel>,
+    /// Number of the first span that is new for this filter.
+    begin: u64,
+    /// Spans that may still come in this round.
+    tokens: usize,
+    frames: Vec<Frame>,
+    /// Of the frame that is being filled.
+    bytes: Vec<u8>,
+    events: Vec<(u64, usize)>,
+    through: u64,
+    skipped: u64,
+    missed: u64,
+}
+
+impl Draft {
+    fn new(channel: Arc<Channel>, at: u64, now: Instant) -> Self {
+        let (end, through) = channel.end();
+        let tokens = channel.tokens(now);
+        Self {
+            begin: end.max(at),
+            tokens,
+            frames: Vec::new(),
+            bytes: Vec::new(),
+            events: Vec::new(),
+            through,
+            skipped: 0,
+            missed: 0,
+            channel,
+        }
+    }
+
+    /// The rows of `arrival` that become events here; the others that the filter wants are skipped.
+    fn choose(&mut self, arrival: &Arrival) -> Vec<usize> {
+        let rows = arrival.batch.rows();
+        let from = usize::try_from(self.begin.saturating_sub(arrival.first)).unwrap_or(rows);
+        if from >= rows {
+            return Vec::new();
+        }
+        let wanted = select(&self.channel.filter, &arrival.batch).slice(from, rows - from);
+        let count = wanted.count_set_bits();
+        let taken = count.min(self.tokens);
+        self.tokens -= taken;
+        self.skipped += (count - taken) as u64;
+        wanted.set_indices().take(taken).map(|row| row + from).collect()
+    }
+
+    fn add(&mut self, events: &Events, rows: &[usize], arrival: &Arrival) {
+        for (row, event) in events.of(rows) {
+            let number = arrival.first + row as u64;
+            self.events.push((number, self.bytes.len()));
+            self.bytes.extend_from_slice(event);
+            self.through = arrival.through.0;
+            if self.bytes.len() >= FRAME_BYTES {
+                self.seal(number + 1);
+            }
+        }
+    }
+
+    fn seal(&mut self, end: u64) {
+        let begin = self.frames.last().map_or(self.begin, |frame| frame.end);
+        self.frames.push(Frame {
+            begin,
+            end,
+            through: self.through,
+            bytes: std::mem::take(&mut self.bytes).into(),
+            events: std::mem::take(&mut self.events),
+            skipped: std::mem::take(&mut self.skipped),
+            missed: std::mem::take(&mut self.missed),
+        });
+    }
+
+    fn publish(mut self, hub: &Hub, end: u64, through: u64) {
+        self.through = self.through.max(through);
+        if !self.bytes.is_empty() {
+            let position = Position { run: hub.run(), through: self.through, next: end };
+            mark(position, &mut self.bytes);
+        }
+        if self.skipped + self.missed > 0 || !self.bytes.is_empty() {
+            self.seal(end);
+        }
+        hub.publish(&self.channel, self.frames, (end, self.through), self.tokens);
+    }
+}
