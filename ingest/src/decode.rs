@@ -8,6 +8,7 @@ pub(crate) mod census;
 pub(crate) mod cut;
 pub(crate) mod json;
 pub(crate) mod protobuf;
+mod session;
 pub(crate) mod sink;
 pub(crate) mod text;
 pub(crate) mod weight;
@@ -18,12 +19,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use storage::metrics::{Counter, Metric};
-use storage::schema::AttributeColumns;
 use storage::time::TimeRange;
-use storage::{Compressed, Decode, Entry, SpanBatch};
+use storage::{Compressed, Decode, DecodeSession};
 
-use self::builder::Builder;
 use self::cut::CutTotals;
+use self::session::Session;
 use self::sink::Sink;
 use self::wire::Malformed;
 use crate::Config;
@@ -99,37 +99,11 @@ impl Decoder {
         metrics.push(invalid);
         metrics
     }
-
-    /// Decodes all entries; `Err` is the position of the first that cannot be read.
-    fn build(&self, entries: &[&Entry], columns: &AttributeColumns) -> Result<SpanBatch, usize> {
-        let mut builder = Builder::new(&self.config, columns);
-        for (position, entry) in entries.iter().enumerate() {
-            let first = builder.rows();
-            let format = Format::from_code(entry.format).ok_or(position)?;
-            format
-                .walk(&entry.body, &self.config, entry.accept, &mut builder)
-                .map_err(|_| position)?;
-            builder.received_since(first, entry.received_unix_nano);
-        }
-        self.cuts.add(builder.cut_counts());
-        self.invalid_weights.add(builder.invalid_weights());
-        Ok(builder.finish())
-    }
 }
 
 impl Decode for Decoder {
-    fn decode(&self, entries: &[Entry], columns: &AttributeColumns) -> SpanBatch {
-        let mut readable: Vec<&Entry> = entries.iter().collect();
-        loop {
-            match self.build(&readable, columns) {
-                Ok(batch) => return batch,
-                // The door checked every entry, so this is one that came another way; the others stay.
-                Err(position) => {
-                    let entry = readable.remove(position);
-                    tracing::error!(format = entry.format, "an entry cannot be decoded");
-                }
-            }
-        }
+    fn session(&self) -> Box<dyn DecodeSession> {
+        Box::new(Session::new(self.clone()))
     }
 
     fn inflate(&self, compressed: &Compressed, bytes: usize) -> Option<Bytes> {

@@ -1,10 +1,16 @@
 //! What goes into the write-ahead log: one request, as received, and how it is read back.
+mod sessions;
+
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::batch::SpanBatch;
 use crate::id::WalSeq;
 use crate::schema::AttributeColumns;
 use crate::time::TimeRange;
+
+pub(crate) use sessions::Sessions;
 
 /// Largest number of a format: the two bits above say how the body in the log is compressed.
 pub const FORMAT_MAX: u8 = 63;
@@ -74,17 +80,33 @@ pub enum Appended {
 }
 
 /// Turns entries into spans. Implemented by `ingest`, handed to [`crate::Store::open`].
-///
-/// Must be a pure function of its arguments: replay after a crash calls it again with the same entries.
 pub trait Decode: Send + Sync + 'static {
-    /// Decodes `entries`, in order, into one batch. Attributes listed in `columns` go to their columns, all
-    /// others into the JSON of `attributes`. A span that cannot be stored is left out (the door has
-    /// already counted it and told the sender); an entry that cannot be read at all yields no rows.
-    fn decode(&self, entries: &[Entry], columns: &AttributeColumns) -> SpanBatch;
+    /// A new session.
+    fn session(&self) -> Box<dyn DecodeSession>;
 
     /// Undoes the compression of a body that the door has inflated once before, to exactly `bytes` bytes. `None` where
     /// that is not what comes out. Called by replay only.
     fn inflate(&self, compressed: &Compressed, bytes: usize) -> Option<Bytes>;
+
+    /// Decodes `entries` in a session of their own.
+    fn decode(&self, entries: &[Entry], columns: &AttributeColumns) -> SpanBatch {
+        self.session().decode(entries, &Arc::new(columns.clone()))
+    }
+}
+
+/// Decodes one group of entries after the other; what they have in common is kept once, in
+/// [`crate::batch::Strings`] that the batches share.
+///
+/// Which rows come out depends on the arguments of the call alone, never on calls before it: replay after a crash
+/// decodes the same entries in other groups and another session.
+pub trait DecodeSession: Send {
+    /// Decodes `entries`, in order, into one batch. Attributes listed in `columns` go to their columns, all
+    /// others into the JSON of `attributes`. A span that cannot be stored is left out (the door has
+    /// already counted it and told the sender); an entry that cannot be read at all yields no rows.
+    fn decode(&mut self, entries: &[Entry], columns: &Arc<AttributeColumns>) -> SpanBatch;
+
+    /// Memory held, strings that batches share included: a session that became too large is given up.
+    fn bytes(&self) -> usize;
 }
 
 /// What a group of entries became.
@@ -94,39 +116,4 @@ pub(crate) struct Decoded {
     pub(crate) batches: Vec<SpanBatch>,
     /// Indexes of entries that cannot be decoded.
     pub(crate) unreadable: Vec<usize>,
-}
-
-/// Decodes a group. An entry whose decoding panics (a mistake of ours) costs only itself.
-pub(crate) fn decode_group(
-    decode: &dyn Decode,
-    entries: &[Entry],
-    columns: &AttributeColumns,
-) -> Decoded {
-    if let Some(batch) = decode_caught(decode, entries, columns) {
-        return Decoded { batches: vec![batch], unreadable: Vec::new() };
-    }
-    let mut decoded = Decoded::default();
-    for (index, entry) in entries.iter().enumerate() {
-        match decode_caught(decode, std::slice::from_ref(entry), columns) {
-            Some(batch) => decoded.batches.push(batch),
-            None => decoded.unreadable.push(index),
-        }
-    }
-    decoded
-}
-
-fn decode_caught(
-    decode: &dyn Decode,
-    entries: &[Entry],
-    columns: &AttributeColumns,
-) -> Option<SpanBatch> {
-    // A decoder keeps nothing between calls, so a panic leaves nothing half changed.
-    let call = std::panic::AssertUnwindSafe(|| decode.decode(entries, columns));
-    match std::panic::catch_unwind(call) {
-        Ok(batch) => Some(batch),
-        Err(_) => {
-            tracing::error!(entries = entries.len(), "decoding panicked");
-            None
-        }
-    }
 }

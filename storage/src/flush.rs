@@ -11,7 +11,7 @@ mod rest;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array};
-use arrow::datatypes::{Field, Int32Type, Int64Type};
+use arrow::datatypes::{Field, Int32Type, Int64Type, Schema};
 use arrow::error::ArrowError;
 use chrono::NaiveDate;
 use object_store::ObjectStoreExt;
@@ -23,7 +23,7 @@ use crate::file::sidecar::Sidecar;
 use crate::file::writer::{Column, EncodedFile, FileRows, LoadColumn};
 use crate::file::{FilePaths, columns, stats, writer};
 use crate::id::{TraceId, WalSeq};
-use crate::schema::{AttributeColumns, column};
+use crate::schema::{AttributeColumns, column, fixed_fields};
 use crate::snapshot::TraceFilter;
 use crate::table::{NewFile, Table};
 use order::DateRows;
@@ -135,7 +135,7 @@ struct Keys {
 
 impl Keys {
     fn merge(batches: &[Arc<SpanBatch>]) -> std::result::Result<Self, ArrowError> {
-        let schema = batches[0].records().schema();
+        let schema = Schema::new(fixed_fields());
         let merged = |name: &str| columns::merge(batches, schema.field_with_name(name)?);
         Ok(Self {
             trace: merged(column::TRACE_ID)?,

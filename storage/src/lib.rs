@@ -31,7 +31,7 @@ mod wal;
 
 pub use batch::SpanBatch;
 pub use config::Config;
-pub use entry::{Appended, Codec, Compressed, Decode, Entry};
+pub use entry::{Appended, Codec, Compressed, Decode, DecodeSession, Entry};
 pub use error::{Error, Kind, Result};
 pub use hot::tail::{Arrival, Arrivals, Tail};
 pub use id::{SpanId, TableVersion, TraceId, WalSeq};

@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use bytes::Bytes;
 
 use crate::batch::{RestCount, SpanBatch};
-use crate::entry::{Codec, Compressed, Decode, Entry};
+use crate::entry::{Codec, Compressed, Decode, DecodeSession, Entry};
 use crate::schema::{AttributeColumns, AttributeScope, AttributeType, column, fixed_fields};
 use crate::time::TimeRange;
 
@@ -63,7 +63,24 @@ fn read(entry: &Entry) -> Option<Request> {
 }
 
 impl Decode for CountDecode {
-    fn decode(&self, entries: &[Entry], columns: &AttributeColumns) -> SpanBatch {
+    fn session(&self) -> Box<dyn DecodeSession> {
+        Box::new(Self)
+    }
+
+    /// The "compression" of tests: 100 bytes of the body are one byte, in front of it.
+    fn inflate(&self, compressed: &Compressed, bytes: usize) -> Option<Bytes> {
+        let (hundreds, rest) = compressed.body.split_first()?;
+        let body = [rest, &vec![b' '; usize::from(*hundreds) * 100]].concat();
+        (body.len() == bytes).then(|| body.into())
+    }
+}
+
+impl DecodeSession for CountDecode {
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn decode(&mut self, entries: &[Entry], columns: &Arc<AttributeColumns>) -> SpanBatch {
         let spans: Vec<(u64, Option<(String, String)>)> = entries
             .iter()
             .filter_map(read)
@@ -74,13 +91,6 @@ impl Decode for CountDecode {
             })
             .collect();
         build(&spans, columns)
-    }
-
-    /// The "compression" of tests: 100 bytes of the body are one byte, in front of it.
-    fn inflate(&self, compressed: &Compressed, bytes: usize) -> Option<Bytes> {
-        let (hundreds, rest) = compressed.body.split_first()?;
-        let body = [rest, &vec![b' '; usize::from(*hundreds) * 100]].concat();
-        (body.len() == bytes).then(|| body.into())
     }
 }
 

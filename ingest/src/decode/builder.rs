@@ -1,21 +1,23 @@
 //! Builds one [`storage::SpanBatch`] from the spans of many requests: no copy of a span, strings that repeat stored once.
 //!
 //! What a whole resource or scope shares (service, resource JSON, scope name) is kept as ranges of rows; what few spans
-//! have as pairs of row and value. All becomes plain Arrow columns in [`Builder::finish`].
-mod column;
+//! have as pairs of row and value ([`storage::batch::Spots`]).
+mod buffers;
 mod data;
 mod finish;
 mod keys;
 mod mark;
 mod nested;
+mod resources;
+mod state;
 
-use storage::schema::{AttributeColumns, AttributeScope, AttributeType};
+use storage::batch::{Interner, Interning};
 
-use self::column::{Interner, Objects, Sparse, SparseText};
-use self::data::{Data, Scalar, column_type, rest_type};
-use self::keys::{Keys, Role, Slot, type_index};
+use self::data::rest_type;
+use self::keys::Role;
 use self::mark::Loss;
-use self::nested::{Events, Links};
+use self::resources::Shared;
+pub(crate) use self::state::State;
 use super::cut::{Cut, CutCounts};
 use super::sink::{Admitted, Event, Head, Link, Place, Refusal, Sink, Value};
 use super::text;
@@ -25,8 +27,6 @@ use crate::Config;
 /// Beyond this size of one text buffer further attributes are dropped (and counted as dropped), so that no offset
 /// overflows. A group of requests stays far below it.
 const BUFFER_BYTES_MAX: usize = 1 << 30;
-/// The service of a resource that names none.
-const SERVICE_UNKNOWN: &[u8] = b"unknown";
 
 /// The resource being read.
 #[derive(Debug, Default)]
@@ -34,12 +34,8 @@ struct Resource {
     json: Vec<u8>,
     attributes: usize,
     loss: Loss,
-    service: i32,
     first_row: u32,
-    /// Values of its attribute columns, by position in the list of columns.
-    values: Vec<(usize, Scalar)>,
-    /// Its attributes without a column: number of the key, type.
-    rest: Vec<(usize, AttributeType)>,
+    shared: Shared,
 }
 
 /// The scope being read.
@@ -48,9 +44,9 @@ struct Scope {
     json: Vec<u8>,
     attributes: usize,
     loss: Loss,
-    name: Option<i32>,
-    version: Option<i32>,
-    key: Option<i32>,
+    name: Option<u32>,
+    version: Option<u32>,
+    all: Option<u32>,
     first_row: u32,
 }
 
@@ -65,96 +61,37 @@ struct Current {
     sampling: Hints,
 }
 
-/// Receives spans of any format (it is a [`Sink`]) and becomes one batch.
+/// Receives spans of any format (it is a [`Sink`]) into a session's buffers.
 #[derive(Debug)]
-pub(crate) struct Builder<'c> {
-    config: &'c Config,
-    columns: &'c AttributeColumns,
+pub(crate) struct Builder<'s> {
+    config: &'s Config,
+    strings: Interning<'s>,
+    state: &'s mut State,
     rows: u32,
     cut_counts: CutCounts,
-    /// Counts spans, resources, events, ...: what [`Slot::holder`] compares.
-    holder: u64,
-    resource_holder: u64,
     resource: Resource,
     scope: Scope,
     span: Current,
-    span_keys: Keys,
-    resource_keys: Keys,
-    nested_keys: Keys,
-    data: Vec<Option<Data>>,
-    trace_ids: Vec<u8>,
-    span_ids: Vec<u8>,
-    parents: Vec<u8>,
-    has_parent: Vec<bool>,
-    starts: Vec<i64>,
-    durations: Vec<i64>,
-    services: SparseText,
-    names: Interner,
-    name_keys: Vec<i32>,
-    kinds: Vec<i32>,
-    statuses: Vec<i32>,
-    status_messages: SparseText,
-    trace_states: SparseText,
-    scope_names: SparseText,
-    scope_versions: SparseText,
-    scope_attributes: SparseText,
-    flags: Vec<i32>,
-    weights: Vec<f64>,
     invalid_weights: u64,
-    received: Sparse<i64>,
-    dropped_attributes: Sparse<i32>,
-    dropped_events: Sparse<i32>,
-    dropped_links: Sparse<i32>,
-    attributes: Objects,
-    events: Events,
-    links: Links,
-    resources: SparseText,
 }
 
-impl<'c> Builder<'c> {
-    /// An empty batch whose attributes listed in `columns` get columns of their own.
-    pub(crate) fn new(config: &'c Config, columns: &'c AttributeColumns) -> Self {
+impl<'s> Builder<'s> {
+    /// Fills `state`, which is ready for a group.
+    pub(crate) fn new(
+        config: &'s Config,
+        interner: &'s mut Interner,
+        state: &'s mut State,
+    ) -> Self {
         Self {
             config,
-            columns,
+            strings: interner.open(),
+            state,
             rows: 0,
             cut_counts: CutCounts::default(),
-            holder: 0,
-            resource_holder: 0,
             resource: Resource::default(),
             scope: Scope::default(),
             span: Current::default(),
-            span_keys: Keys::new(Some(AttributeScope::Span)),
-            resource_keys: Keys::new(Some(AttributeScope::Resource)),
-            nested_keys: Keys::new(None),
-            data: columns.as_slice().iter().map(|_| None).collect(),
-            trace_ids: Vec::new(),
-            span_ids: Vec::new(),
-            parents: Vec::new(),
-            has_parent: Vec::new(),
-            starts: Vec::new(),
-            durations: Vec::new(),
-            services: SparseText::default(),
-            names: Interner::default(),
-            name_keys: Vec::new(),
-            kinds: Vec::new(),
-            statuses: Vec::new(),
-            status_messages: SparseText::default(),
-            trace_states: SparseText::default(),
-            scope_names: SparseText::default(),
-            scope_versions: SparseText::default(),
-            scope_attributes: SparseText::default(),
-            flags: Vec::new(),
-            weights: Vec::new(),
             invalid_weights: 0,
-            received: Sparse::default(),
-            dropped_attributes: Sparse::default(),
-            dropped_events: Sparse::default(),
-            dropped_links: Sparse::default(),
-            attributes: Objects::default(),
-            events: Events::default(),
-            links: Links::default(),
-            resources: SparseText::default(),
         }
     }
 
@@ -170,12 +107,14 @@ impl<'c> Builder<'c> {
 
     /// Says when the spans from row `first` on were received.
     pub(crate) fn received_since(&mut self, first: u32, unix_nano: i64) {
-        self.received.push(first, self.rows, unix_nano);
+        if first < self.rows {
+            self.state.buffers.received.push_run(first, self.rows, unix_nano);
+        }
     }
 
     fn next_holder(&mut self) -> u64 {
-        self.holder += 1;
-        self.holder
+        self.state.holder += 1;
+        self.state.holder
     }
 
     /// Spans that lost something to a limit.
@@ -183,96 +122,87 @@ impl<'c> Builder<'c> {
         &self.cut_counts
     }
 
-    /// Why an attribute is left out whose holder has `attributes` already, and with it would have `bytes`.
-    #[inline]
-    fn excess(&self, key: &[u8], attributes: usize, bytes: usize) -> Option<Cut> {
-        if attributes >= self.config.attributes_max {
-            return Some(Cut::Attributes);
-        }
-        if key.len() > self.config.key_bytes_max {
-            return Some(Cut::Key);
-        }
-        (bytes > self.config.span_bytes_max).then_some(Cut::Bytes)
-    }
-
     #[inline]
     fn span_attribute(&mut self, key: &[u8], value: Value<'_>) {
         let limit = self.config.value_bytes_max;
         let bytes = self.span.bytes + key.len() + value.bytes_kept(limit);
-        let excess = self.excess(key, self.span.attributes, bytes);
-        if let Some(cut) = excess.or_else(|| overflow(&self.attributes.json)) {
+        let State { buffers, span_keys, columns, .. } = &mut *self.state;
+        let excess = excess(self.config, key, self.span.attributes, bytes);
+        if let Some(cut) = excess.or_else(|| overflow(&buffers.attributes.json)) {
             return self.span.loss.left_out(cut);
         }
-        let index = self.span_keys.find(key, self.columns);
-        let slot = self.span_keys.slot(index);
-        if slot.holder == self.holder {
+        let index = span_keys.find(key, columns);
+        let slot = span_keys.slot(index);
+        if slot.holder == self.span.holder {
             return; // the first of equal keys wins
         }
-        slot.holder = self.holder;
+        slot.holder = self.span.holder;
         self.span.attributes += 1;
         self.span.bytes = bytes;
         self.span.loss.note(slot, value, limit);
         if let Role::Weight(hint) = slot.role {
             self.span.sampling.add(hint, value);
         }
-        if let Some((position, kind)) = slot.column {
-            let data = self.data[position].get_or_insert_with(|| Data::new(kind));
-            if data.push(self.rows, value, limit) {
-                return;
-            }
+        if let Some((position, _)) = slot.column
+            && buffers.data[position].push(&mut self.strings, self.rows, value, limit)
+        {
+            return;
         }
-        count_rest(slot, value);
-        let json = self.attributes.separated();
+        let json = buffers.attributes.separated();
         json.extend_from_slice(&slot.json);
         text::value(json, value, limit);
+        if let Some(kind) = rest_type(slot.column.map(|(_, kind)| kind), value) {
+            span_keys.count(index, kind, 1);
+        }
     }
 
     fn resource_attribute(&mut self, key: &[u8], value: Value<'_>) {
         let limit = self.config.value_bytes_max;
         let bytes = self.resource.json.len() + key.len() + value.bytes_kept(limit);
-        if let Some(cut) = self.excess(key, self.resource.attributes, bytes) {
+        if let Some(cut) = excess(self.config, key, self.resource.attributes, bytes) {
             return self.resource.loss.left_out(cut);
         }
-        let index = self.resource_keys.find(key, self.columns);
-        let slot = self.resource_keys.slot(index);
-        if slot.holder == self.resource_holder {
+        let State { buffers, resource_keys, columns, resource_holder, .. } = &mut *self.state;
+        let index = resource_keys.find(key, columns);
+        let slot = resource_keys.slot(index);
+        if slot.holder == *resource_holder {
             return;
         }
-        slot.holder = self.resource_holder;
+        slot.holder = *resource_holder;
         self.resource.attributes += 1;
         self.resource.loss.note(slot, value, limit);
         write_pair(&mut self.resource.json, &slot.json, value, limit);
+        let shared = &mut self.resource.shared;
         if let (Role::Service, Value::Text(name)) = (slot.role, value) {
             // It has a fixed column, so it never asks for one among the attributes.
             if !name.is_empty() {
-                self.resource.service = self.services.interner.intern(&text::fit(name, limit));
+                shared.service = Some(self.strings.intern(&text::fit(name, limit)));
             }
             return;
         }
-        let Some((position, kind)) = slot.column else {
-            if let Some(kind) = column_type(value) {
-                self.resource.rest.push((index, kind));
-            }
-            return;
-        };
-        let data = self.data[position].get_or_insert_with(|| Data::new(kind));
-        if let Some(scalar) = data.scalar(value, limit) {
-            self.resource.values.push((position, scalar));
-        } else if let Some(kind) = rest_type(Some(kind), value) {
-            self.resource.rest.push((index, kind));
+        let column = slot.column;
+        let scalar = column.and_then(|(position, _)| {
+            let scalar = buffers.data[position].scalar(&mut self.strings, value, limit)?;
+            Some((position, scalar))
+        });
+        if let Some(value) = scalar {
+            shared.values.push(value);
+        } else if let Some(kind) = rest_type(column.map(|(_, kind)| kind), value) {
+            shared.rest.push((index, kind));
         }
     }
 
     fn scope_attribute(&mut self, key: &[u8], value: Value<'_>) {
         let limit = self.config.value_bytes_max;
         let bytes = self.scope.json.len() + key.len() + value.bytes_kept(limit);
-        if let Some(cut) = self.excess(key, self.scope.attributes, bytes) {
+        if let Some(cut) = excess(self.config, key, self.scope.attributes, bytes) {
             return self.scope.loss.left_out(cut);
         }
-        let index = self.nested_keys.find(key, self.columns);
-        let slot = self.nested_keys.slot(index);
-        if slot.holder != self.holder {
-            slot.holder = self.holder;
+        let State { nested_keys, columns, holder, .. } = &mut *self.state;
+        let index = nested_keys.find(key, columns);
+        let slot = nested_keys.slot(index);
+        if slot.holder != *holder {
+            slot.holder = *holder;
             self.scope.attributes += 1;
             self.scope.loss.note(slot, value, limit);
             write_pair(&mut self.scope.json, &slot.json, value, limit);
@@ -283,18 +213,21 @@ impl<'c> Builder<'c> {
     fn part_attribute(&mut self, place: Place, key: &[u8], value: Value<'_>) {
         let limit = self.config.value_bytes_max;
         let bytes = self.span.bytes + key.len() + value.bytes_kept(limit);
-        let part = if place == Place::Event { &self.events.part } else { &self.links.part };
-        let excess = self.excess(key, part.attributes, bytes);
-        let part = if place == Place::Event { &mut self.events.part } else { &mut self.links.part };
+        let State { buffers, nested_keys, columns, holder, .. } = &mut *self.state;
+        let part = match place {
+            Place::Event => &mut buffers.events.part,
+            _ => &mut buffers.links.part,
+        };
+        let excess = excess(self.config, key, part.attributes, bytes);
         if let Some(cut) = excess.or_else(|| overflow(&part.objects.json)) {
             part.dropped = part.dropped.saturating_add(1);
             self.span.loss.cuts.add(cut);
             return;
         }
-        let index = self.nested_keys.find(key, self.columns);
-        let slot = self.nested_keys.slot(index);
-        if slot.holder != self.holder {
-            slot.holder = self.holder;
+        let index = nested_keys.find(key, columns);
+        let slot = nested_keys.slot(index);
+        if slot.holder != *holder {
+            slot.holder = *holder;
             part.attributes += 1;
             self.span.bytes = bytes;
             if value.is_cut(limit) {
@@ -307,6 +240,19 @@ impl<'c> Builder<'c> {
         }
     }
 
+    /// The event or link that began last is complete.
+    fn end_part(&mut self, place: Place) {
+        let State { buffers, nested_keys, columns, holder, .. } = &mut *self.state;
+        let part = match place {
+            Place::Event => &mut buffers.events.part,
+            _ => &mut buffers.links.part,
+        };
+        if !part.mark.is_empty() && !nested_keys.holds(mark::TRUNCATED, *holder, columns) {
+            part.mark.write(part.objects.separated());
+        }
+        part.end();
+    }
+
     /// Bytes that one more text of the current span's events and links may have, up to `limit`; takes `wanted` of them.
     fn room(&mut self, wanted: usize, limit: usize) -> usize {
         let room = self.config.span_bytes_max.saturating_sub(self.span.bytes).min(limit);
@@ -316,68 +262,74 @@ impl<'c> Builder<'c> {
 
     #[cold]
     fn mark_span(&mut self) {
-        let sent = self.span_keys.holds(mark::TRUNCATED, self.span.holder, self.columns);
+        let State { buffers, span_keys, columns, .. } = &mut *self.state;
+        let sent = span_keys.holds(mark::TRUNCATED, self.span.holder, columns);
         if !sent && !self.span.loss.mark.is_empty() {
-            self.span.loss.mark.write(self.attributes.separated());
+            self.span.loss.mark.write(buffers.attributes.separated());
         }
     }
 
-    fn push_optional_texts(&mut self, head: &Head<'_>) {
-        let (row, next) = (self.rows, self.rows + 1);
+    fn push_texts(&mut self, head: &Head<'_>) {
+        let (row, strings) = (self.rows, &mut self.strings);
+        let buffers = &mut self.state.buffers;
+        let limit = self.config.name_bytes_max;
+        self.span.loss.cut_field("span.name", head.name, limit, Cut::Name);
+        buffers.names.push(strings, row, &text::fit(head.name, limit));
         let limit = self.config.value_bytes_max;
-        for (name, text) in
-            [("span.status_message", head.status_message), ("span.trace_state", head.trace_state)]
-        {
-            if text.len() > limit {
-                self.span.loss.mark.field(name);
-                self.span.loss.cuts.add(Cut::Value);
+        for (field, text, column) in [
+            ("span.status_message", head.status_message, &mut buffers.status_messages),
+            ("span.trace_state", head.trace_state, &mut buffers.trace_states),
+        ] {
+            if !text.is_empty() {
+                self.span.loss.cut_field(field, text, limit, Cut::Value);
+                column.push(strings, row, &text::fit(text, limit));
             }
-        }
-        if !head.status_message.is_empty() {
-            self.status_messages.push(row, next, &text::fit(head.status_message, limit));
-        }
-        if !head.trace_state.is_empty() {
-            self.trace_states.push(row, next, &text::fit(head.trace_state, limit));
         }
     }
 
     fn push_dropped(&mut self, head: &Head<'_>) {
-        let row = self.rows;
+        let buffers = &mut self.state.buffers;
         for (column, count) in [
-            (&mut self.dropped_attributes, self.span.loss.dropped),
-            (&mut self.dropped_events, head.dropped_events),
-            (&mut self.dropped_links, head.dropped_links),
+            (&mut buffers.dropped_attributes, self.span.loss.dropped),
+            (&mut buffers.dropped_events, head.dropped_events),
+            (&mut buffers.dropped_links, head.dropped_links),
         ] {
             if count > 0 {
-                column.push(row, row + 1, count_i32(count));
+                column.push(self.rows, count_i32(count));
             }
         }
     }
 }
 
 impl Sink for Builder<'_> {
+    fn recall_resource(&mut self, message: &[u8]) -> bool {
+        self.resource.first_row = self.rows;
+        self.state.resources.recall(message, &mut self.resource.shared)
+    }
+
+    fn remember_resource(&mut self, message: &[u8]) {
+        self.state.resources.remember(message, &self.resource.shared);
+    }
+
     fn begin_resource(&mut self) {
-        self.resource_holder += 1;
+        self.state.resource_holder += 1;
         let resource = &mut self.resource;
         resource.json.clear();
-        resource.values.clear();
-        resource.rest.clear();
+        resource.shared.clear();
         resource.attributes = 0;
         resource.loss = Loss::default();
-        resource.service = -1;
         resource.first_row = self.rows;
     }
 
     fn end_resource_attributes(&mut self) {
-        if !self.resource.loss.cuts.is_empty() {
-            let (keys, columns) = (&mut self.resource_keys, self.columns);
-            let sent = keys.holds(mark::TRUNCATED, self.resource_holder, columns);
-            self.resource.loss.write(&mut self.resource.json, sent);
+        let Resource { json, loss, shared, .. } = &mut self.resource;
+        if !loss.cuts.is_empty() {
+            let State { resource_keys, columns, resource_holder, .. } = &mut *self.state;
+            loss.write(json, resource_keys.holds(mark::TRUNCATED, *resource_holder, columns));
         }
-        close_object(&mut self.resource.json);
-        if self.resource.json.is_empty() {
-            self.resource.json.extend_from_slice(b"{}");
-        }
+        json.extend_from_slice(if json.is_empty() { b"{}" } else { b"}" });
+        shared.json = self.strings.intern(json);
+        shared.cuts = loss.cuts;
     }
 
     fn begin_scope(&mut self, name: &[u8], version: &[u8]) {
@@ -388,27 +340,26 @@ impl Sink for Builder<'_> {
         scope.attributes = 0;
         scope.first_row = self.rows;
         scope.loss = Loss::default();
-        for (field, text) in [("scope.name", name), ("scope.version", version)] {
-            if text.len() > limit {
-                scope.loss.mark.field(field);
-                scope.loss.cuts.add(Cut::Name);
-            }
-        }
-        let intern = |column: &mut SparseText, text: &[u8]| {
-            (!text.is_empty()).then(|| column.interner.intern(&text::fit(text, limit)))
+        scope.loss.cut_field("scope.name", name, limit, Cut::Name);
+        scope.loss.cut_field("scope.version", version, limit, Cut::Name);
+        let buffers = &mut self.state.buffers;
+        let mut intern = |column: &mut buffers::Text, text: &[u8]| {
+            (!text.is_empty()).then(|| column.intern(&mut self.strings, &text::fit(text, limit)))
         };
-        scope.name = intern(&mut self.scope_names, name);
-        scope.version = intern(&mut self.scope_versions, version);
+        scope.name = intern(&mut buffers.scope_names, name);
+        scope.version = intern(&mut buffers.scope_versions, version);
     }
 
     fn end_scope_attributes(&mut self) {
-        if !self.scope.loss.cuts.is_empty() {
-            let sent = self.nested_keys.holds(mark::TRUNCATED, self.holder, self.columns);
-            self.scope.loss.write(&mut self.scope.json, sent);
+        let Scope { json, loss, .. } = &mut self.scope;
+        if !loss.cuts.is_empty() {
+            let State { nested_keys, columns, holder, .. } = &mut *self.state;
+            loss.write(json, nested_keys.holds(mark::TRUNCATED, *holder, columns));
         }
-        close_object(&mut self.scope.json);
-        let json = &self.scope.json;
-        self.scope.key = (!json.is_empty()).then(|| self.scope_attributes.interner.intern(json));
+        self.scope.all = (!json.is_empty()).then(|| {
+            json.push(b'}');
+            self.strings.intern(json)
+        });
     }
 
     fn begin_span(&mut self, head: &Head<'_>, admitted: &Admitted) {
@@ -418,21 +369,18 @@ impl Sink for Builder<'_> {
             sampling: Hints::of_trace_state(head.trace_state),
             ..Current::default()
         };
-        if head.name.len() > self.config.name_bytes_max {
-            self.span.loss.mark.field("span.name");
-            self.span.loss.cuts.add(Cut::Name);
-        }
-        self.trace_ids.extend_from_slice(&admitted.trace_id);
-        self.span_ids.extend_from_slice(&admitted.span_id);
-        self.parents.extend_from_slice(&admitted.parent_span_id.unwrap_or_default());
-        self.has_parent.push(admitted.parent_span_id.is_some());
-        self.starts.push(admitted.start);
-        self.durations.push(admitted.duration);
-        self.name_keys.push(self.names.intern(&text::fit(head.name, self.config.name_bytes_max)));
-        self.kinds.push(if (0..=5).contains(&head.kind) { head.kind } else { 0 });
-        self.statuses.push(if (0..=2).contains(&head.status) { head.status } else { 0 });
-        self.flags.push(head.flags.cast_signed());
-        self.push_optional_texts(head);
+        self.push_texts(head);
+        let buffers = &mut self.state.buffers;
+        buffers.trace_ids.extend_from_slice(&admitted.trace_id);
+        buffers.span_ids.extend_from_slice(&admitted.span_id);
+        buffers.parents.extend_from_slice(&admitted.parent_span_id.unwrap_or_default());
+        buffers.has_parent.push(admitted.parent_span_id.is_some());
+        buffers.starts.push(admitted.start);
+        buffers.durations.push(admitted.duration);
+        let words = &self.state.words;
+        buffers.kinds.push(word(&words.kinds, head.kind));
+        buffers.statuses.push(word(&words.statuses, head.status));
+        buffers.flags.push_run(self.rows, self.rows + 1, head.flags.cast_signed());
     }
 
     #[inline]
@@ -448,64 +396,50 @@ impl Sink for Builder<'_> {
     fn begin_event(&mut self, event: &Event<'_>) {
         self.next_holder();
         let limit = self.room(event.name.len(), self.config.name_bytes_max);
-        self.events.begin(event, limit);
+        let events = &mut self.state.buffers.events;
+        events.begin(event, limit);
         if event.name.len() > limit {
-            self.events.part.mark.field("event.name");
+            events.part.mark.field("event.name");
             self.span.loss.cuts.add(Cut::Name);
         }
     }
 
     fn end_event(&mut self) {
-        let part = &mut self.events.part;
-        if !part.mark.is_empty()
-            && !self.nested_keys.holds(mark::TRUNCATED, self.holder, self.columns)
-        {
-            part.mark.write(part.objects.separated());
-        }
-        part.end();
+        self.end_part(Place::Event);
     }
 
     fn begin_link(&mut self, link: &Link<'_>, trace_id: [u8; 16], span_id: [u8; 8]) {
         self.next_holder();
         let limit = self.room(link.trace_state.len(), self.config.value_bytes_max);
-        self.links.begin(
+        let links = &mut self.state.buffers.links;
+        links.begin(
             &Link { trace_state: &text::fit(link.trace_state, limit), ..*link },
             (trace_id, span_id),
         );
         if link.trace_state.len() > limit {
-            self.links.part.mark.field("link.trace_state");
+            links.part.mark.field("link.trace_state");
             self.span.loss.cuts.add(Cut::Value);
         }
     }
 
     fn end_link(&mut self) {
-        let part = &mut self.links.part;
-        if !part.mark.is_empty()
-            && !self.nested_keys.holds(mark::TRUNCATED, self.holder, self.columns)
-        {
-            part.mark.write(part.objects.separated());
-        }
-        part.end();
+        self.end_part(Place::Link);
     }
 
     fn end_span(&mut self, head: &Head<'_>) {
-        let lost = self
-            .span
-            .loss
-            .cuts
-            .and(head.cuts)
-            .and(self.resource.loss.cuts)
-            .and(self.scope.loss.cuts);
+        let shared = self.resource.shared.cuts.and(self.scope.loss.cuts);
+        let lost = self.span.loss.cuts.and(head.cuts).and(shared);
         if !lost.is_empty() {
             self.cut_counts.span(lost);
             self.mark_span();
         }
         self.push_dropped(head);
-        self.weights.push(self.span.sampling.weight());
+        let buffers = &mut self.state.buffers;
+        buffers.weights.push_run(self.rows, self.rows + 1, self.span.sampling.weight());
+        buffers.attributes.end();
+        buffers.events.part.end_row();
+        buffers.links.part.end_row();
         self.invalid_weights += u64::from(self.span.sampling.are_invalid());
-        self.attributes.end();
-        self.events.part.end_row();
-        self.links.part.end_row();
         self.rows += 1;
     }
 
@@ -514,13 +448,14 @@ impl Sink for Builder<'_> {
         if from == until {
             return;
         }
-        for (column, key) in [
-            (&mut self.scope_names, self.scope.name),
-            (&mut self.scope_versions, self.scope.version),
-            (&mut self.scope_attributes, self.scope.key),
+        let buffers = &mut self.state.buffers;
+        for (column, number) in [
+            (&mut buffers.scope_names, self.scope.name),
+            (&mut buffers.scope_versions, self.scope.version),
+            (&mut buffers.scope_attributes, self.scope.all),
         ] {
-            if let Some(key) = key {
-                column.keys.push(from, until, key);
+            if let Some(number) = number {
+                column.spots.push_run(from, until, number);
             }
         }
     }
@@ -530,23 +465,31 @@ impl Sink for Builder<'_> {
         if from == until {
             return;
         }
-        self.resources.push(from, until, &self.resource.json);
-        if self.resource.service < 0 {
-            self.resource.service = self.services.interner.intern(SERVICE_UNKNOWN);
+        let Shared { service, json, values, rest, .. } = &self.resource.shared;
+        let buffers = &mut self.state.buffers;
+        buffers.resources.push_run(from, until, *json);
+        buffers.services.push_run(from, until, service.unwrap_or(self.state.words.unknown));
+        for &(position, scalar) in values {
+            buffers.data[position].push_scalar(from, until, scalar);
         }
-        self.services.keys.push(from, until, self.resource.service);
-        for &(position, scalar) in &self.resource.values {
-            if let Some(data) = &mut self.data[position] {
-                data.push_scalar(from, until, scalar);
-            }
-        }
-        for &(index, kind) in &self.resource.rest {
-            let slot = self.resource_keys.slot(index);
-            slot.spans[type_index(kind)] += u64::from(until - from);
+        for &(index, kind) in rest {
+            self.state.resource_keys.count(index, kind, u64::from(until - from));
         }
     }
 
     fn refuse(&mut self, _refusal: Refusal) {}
+}
+
+/// Why an attribute is left out whose holder has `attributes` already, and with it would have `bytes`.
+#[inline]
+fn excess(config: &Config, key: &[u8], attributes: usize, bytes: usize) -> Option<Cut> {
+    if attributes >= config.attributes_max {
+        return Some(Cut::Attributes);
+    }
+    if key.len() > config.key_bytes_max {
+        return Some(Cut::Key);
+    }
+    (bytes > config.span_bytes_max).then_some(Cut::Bytes)
 }
 
 /// Whether a text buffer is as large as its offsets allow.
@@ -555,22 +498,15 @@ fn overflow(json: &[u8]) -> Option<Cut> {
     (json.len() > BUFFER_BYTES_MAX).then_some(Cut::Bytes)
 }
 
-fn count_rest(slot: &mut Slot, value: Value<'_>) {
-    if let Some(kind) = rest_type(slot.column.map(|(_, kind)| kind), value) {
-        slot.spans[type_index(kind)] += 1;
-    }
-}
-
 fn write_pair(json: &mut Vec<u8>, key: &[u8], value: Value<'_>, limit: usize) {
     json.push(if json.is_empty() { b'{' } else { b',' });
     json.extend_from_slice(key);
     text::value(json, value, limit);
 }
 
-fn close_object(json: &mut Vec<u8>) {
-    if !json.is_empty() {
-        json.push(b'}');
-    }
+/// The number of an enum's word; what the enum does not know is its first.
+fn word<const N: usize>(words: &[u32; N], number: i32) -> u32 {
+    usize::try_from(number).ok().and_then(|number| words.get(number)).copied().unwrap_or(words[0])
 }
 
 fn count_i32(count: u32) -> i32 {

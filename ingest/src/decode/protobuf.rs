@@ -66,16 +66,7 @@ impl<S: Sink> Walk<'_, S> {
         message: &'a [u8],
         scratch: &mut Scratch<'a>,
     ) -> Result<(), Malformed> {
-        self.sink.begin_resource();
-        let mut fields = Fields::new(message);
-        while let Some((number, field)) = fields.next()? {
-            match (number, field) {
-                (1, Field::Bytes(resource)) => self.resource(resource, &mut scratch.json)?,
-                (1, _) => return wrong_type("resource"),
-                _ => {}
-            }
-        }
-        self.sink.end_resource_attributes();
+        self.resource_of(message, &mut scratch.json)?;
         let mut fields = Fields::new(message);
         while let Some((number, field)) = fields.next()? {
             match (number, field) {
@@ -87,6 +78,38 @@ impl<S: Sink> Walk<'_, S> {
             }
         }
         self.sink.end_resource();
+        Ok(())
+    }
+
+    /// Reads the `resource` of a ResourceSpans message, wherever in it that stands.
+    fn resource_of(&mut self, message: &[u8], json: &mut Vec<u8>) -> Result<(), Malformed> {
+        let (mut first, mut several) = (None, false);
+        let mut fields = Fields::new(message);
+        while let Some((number, field)) = fields.next()? {
+            match (number, field) {
+                (1, Field::Bytes(resource)) => {
+                    several |= first.is_some();
+                    first = first.or(Some(resource));
+                }
+                (1, _) => return wrong_type("resource"),
+                _ => {}
+            }
+        }
+        let single = first.filter(|_| !several);
+        if single.is_some_and(|resource| self.sink.recall_resource(resource)) {
+            return Ok(());
+        }
+        self.sink.begin_resource();
+        let mut fields = Fields::new(message);
+        while let Some((number, field)) = fields.next()? {
+            if let (1, Field::Bytes(resource)) = (number, field) {
+                self.resource(resource, json)?;
+            }
+        }
+        self.sink.end_resource_attributes();
+        if let Some(resource) = single {
+            self.sink.remember_resource(resource);
+        }
         Ok(())
     }
 

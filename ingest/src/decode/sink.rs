@@ -103,6 +103,13 @@ pub(crate) struct Admitted {
 
 /// Receives the parts of a request in the order resource, its scopes, their spans. Attributes follow what they belong to.
 pub(crate) trait Sink {
+    /// True where the sink knows what this message (one format's encoding of a whole resource) holds and has begun the
+    /// resource with all its attributes.
+    fn recall_resource(&mut self, _message: &[u8]) -> bool {
+        false
+    }
+    /// The resource whose attributes are complete was this message; [`Self::recall_resource`] did not know it.
+    fn remember_resource(&mut self, _message: &[u8]) {}
     /// A resource begins; its attributes follow.
     fn begin_resource(&mut self);
     /// All attributes of the resource are known.

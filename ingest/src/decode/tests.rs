@@ -13,7 +13,8 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use proptest::prelude::*;
 use prost::Message;
 use storage::batch::RestCount;
-use storage::schema::{AttributeScope, AttributeType};
+use storage::schema::{AttributeColumns, AttributeScope, AttributeType};
+use storage::{Entry, SpanBatch};
 
 use super::census::Census;
 use super::*;
@@ -140,9 +141,9 @@ fn listed_attributes_go_to_columns_and_others_are_counted() {
     assert_eq!(
         batch.rest(),
         [
+            count(AttributeScope::Span, "own.key", double, 1),
             // A value of another type than its column: readers must look for it in the JSON.
             count(AttributeScope::Span, "http.response.status_code", string, 1),
-            count(AttributeScope::Span, "own.key", double, 1),
             // `service.name` has a fixed column, not an attribute column.
             count(AttributeScope::Resource, "own.resource", string, 3)
         ]

@@ -1,7 +1,6 @@
 //! Reads hot batches: those that no file holds yet.
 //! Filters before it copies: a wanted row costs its columns, another one only the condition's.
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, RecordBatch, RecordBatchOptions};
@@ -134,16 +133,11 @@ impl ExecutionPlan for HotExec {
     ) -> Result<SendableRecordBatchStream> {
         let batches = self.partitions.get(partition).cloned().unwrap_or_default();
         let rows_max = context.session_config().batch_size();
-        let pieces = batches.into_iter().flat_map(move |batch| {
-            let rows = batch.rows();
-            let starts = (0..rows).step_by(rows_max.max(1));
-            starts.map(move |from| (Arc::clone(&batch), from..rows.min(from + rows_max)))
-        });
         let reader = Arc::clone(&self.reader);
-        let read =
-            pieces.filter_map(move |(batch, rows)| reader.read(batch.records(), rows).transpose());
+        let read = batches.into_iter().filter_map(move |batch| reader.read(&batch).transpose());
+        let pieces = read.flat_map(move |records| pieces(records, rows_max));
         let schema = Arc::clone(&self.reader.projected);
-        let stream = RecordBatchStreamAdapter::new(schema, stream::iter(read));
+        let stream = RecordBatchStreamAdapter::new(schema, stream::iter(pieces));
         Ok(Box::pin(cooperative(stream)))
     }
 
@@ -176,12 +170,29 @@ impl Condition {
         Ok(Self { predicate, columns })
     }
 
-    fn holds(&self, records: &RecordBatch) -> Result<BooleanArray> {
-        let columns = with_columns(records, &self.columns, None)?;
-        let mask = self.predicate.evaluate(&columns)?.into_array(records.num_rows())?;
+    fn holds(&self, batch: &SpanBatch) -> Result<BooleanArray> {
+        let columns = with_columns(batch, &self.columns, None)?;
+        let mask = self.predicate.evaluate(&columns)?.into_array(batch.rows())?;
         let mask = mask.as_boolean();
         Ok(if mask.null_count() > 0 { prep_null_mask_filter(mask) } else { mask.clone() })
     }
+}
+
+/// `records` in pieces of at most `rows_max` rows.
+fn pieces(
+    records: Result<RecordBatch>,
+    rows_max: usize,
+) -> impl Iterator<Item = Result<RecordBatch>> {
+    let (records, error) = match records {
+        Ok(records) => (Some(records), None),
+        Err(error) => (None, Some(Err(error))),
+    };
+    let pieces = records.into_iter().flat_map(move |records| {
+        let rows = records.num_rows();
+        let starts = (0..rows).step_by(rows_max.max(1));
+        starts.map(move |from| Ok(records.slice(from, rows_max.min(rows - from))))
+    });
+    error.into_iter().chain(pieces)
 }
 
 #[derive(Debug)]
@@ -191,48 +202,45 @@ struct Reader {
 }
 
 impl Reader {
-    /// The wanted rows of `records[rows]`, or `None` where there are none.
-    fn read(&self, records: &RecordBatch, rows: Range<usize>) -> Result<Option<RecordBatch>> {
-        let records = records.slice(rows.start, rows.len());
+    /// The wanted rows of `batch`, or `None` where there are none.
+    fn read(&self, batch: &SpanBatch) -> Result<Option<RecordBatch>> {
         let Some(condition) = &self.condition else {
-            return with_columns(&records, &self.projected, None).map(Some);
+            return with_columns(batch, &self.projected, None).map(Some);
         };
-        let mask = condition.holds(&records)?;
+        let mask = condition.holds(batch)?;
         match mask.true_count() {
             0 => Ok(None),
-            all if all == records.num_rows() => {
-                with_columns(&records, &self.projected, None).map(Some)
-            }
-            _ => with_columns(&records, &self.projected, Some(&mask)).map(Some),
+            all if all == batch.rows() => with_columns(batch, &self.projected, None).map(Some),
+            _ => with_columns(batch, &self.projected, Some(&mask)).map(Some),
         }
     }
 }
 
-/// The columns of `schema` out of `records`, cast to their read types, rows where `mask` is set.
+/// The columns of `schema` out of `batch`, cast to their read types, rows where `mask` is set.
 pub(super) fn with_columns(
-    records: &RecordBatch,
+    batch: &SpanBatch,
     schema: &SchemaRef,
     mask: Option<&BooleanArray>,
 ) -> Result<RecordBatch> {
-    let rows = mask.map_or(records.num_rows(), BooleanArray::true_count);
+    let rows = mask.map_or(batch.rows(), BooleanArray::true_count);
     let mut columns = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
-        columns.push(column(records, field, mask, rows)?);
+        columns.push(column(batch, field, mask, rows)?);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
 fn column(
-    records: &RecordBatch,
+    batch: &SpanBatch,
     field: &Field,
     mask: Option<&BooleanArray>,
     rows: usize,
 ) -> Result<ArrayRef> {
     let stored = match field.name().as_str() {
-        c::DATE => dates(records),
-        name => match records.column_by_name(name) {
-            Some(stored) => Arc::clone(stored),
+        c::DATE => dates(batch),
+        name => match batch.column(name) {
+            Some(stored) => stored,
             None => return Ok(new_null_array(field.data_type(), rows)),
         },
     };
@@ -247,8 +255,9 @@ fn column(
 }
 
 /// The partition that each span will be in.
-fn dates(records: &RecordBatch) -> ArrayRef {
-    let starts = records.column_by_name(c::START).and_then(|start| start.as_primitive_opt());
+fn dates(batch: &SpanBatch) -> ArrayRef {
+    let starts = batch.column(c::START);
+    let starts = starts.as_ref().and_then(|starts| starts.as_primitive_opt());
     let starts: &[i64] = starts.map_or(&[], |starts: &PrimitiveArray<Int64Type>| starts.values());
     let day = |start: &i64| i32::try_from(start.div_euclid(NANOS_PER_DAY)).unwrap_or_default();
     Arc::new(Date32Array::from_iter_values(starts.iter().map(day)))

@@ -4,6 +4,7 @@ use std::fmt;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result as PlanResult;
+use storage::SpanBatch;
 use storage::schema::AttributeColumns;
 
 use crate::spans::columns::{ATTRIBUTES_REST, Columns};
@@ -35,16 +36,16 @@ impl Presenter {
         Ok(Self { columns, schema: SchemaRef::new(schema) })
     }
 
-    /// The rows of `records` (a batch as stored) where `wanted` is set.
+    /// The rows of `batch` where `wanted` is set.
     ///
     /// # Errors
     /// The batch is not one of this table: a mistake of ours.
-    pub fn rows(&self, records: &RecordBatch, wanted: &BooleanArray) -> Result<RecordBatch> {
-        self.present(records, wanted).map_err(Error::from)
+    pub fn rows(&self, batch: &SpanBatch, wanted: &BooleanArray) -> Result<RecordBatch> {
+        self.present(batch, wanted).map_err(Error::from)
     }
 
-    fn present(&self, records: &RecordBatch, wanted: &BooleanArray) -> PlanResult<RecordBatch> {
-        let stored = with_columns(records, &self.columns.stored, Some(wanted))?;
+    fn present(&self, batch: &SpanBatch, wanted: &BooleanArray) -> PlanResult<RecordBatch> {
+        let stored = with_columns(batch, &self.columns.stored, Some(wanted))?;
         let made = self.columns.physical()?.iter().take(self.schema.fields().len());
         let columns = made.map(|column| column.evaluate(&stored)?.into_array(stored.num_rows()));
         let columns = columns.collect::<PlanResult<Vec<_>>>()?;

@@ -1,9 +1,7 @@
-use std::sync::Arc;
-
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Field, Int32Type};
 
-use super::columns::{Interner, merge};
+use super::columns::merge;
 use super::sidecar::Sidecar;
 use super::*;
 use crate::TraceId;
@@ -57,13 +55,4 @@ fn dictionaries_of_many_batches_become_one() {
     );
     let absent = Field::new("http_route", dictionary_type(), true);
     assert_eq!(merge(&batches, &absent).unwrap().null_count(), 5);
-}
-
-#[test]
-fn equal_strings_get_equal_numbers() {
-    let mut interner = Interner::default();
-    let numbers: Vec<i32> = ["x", "", "y", "x", ""].map(|text| interner.intern(text)).into();
-    assert_eq!(numbers, [0, 1, 2, 0, 1]);
-    assert_eq!(interner.finish().iter().flatten().collect::<Vec<_>>(), ["x", "", "y"]);
-    assert!(Arc::new(Interner::default().finish()).is_empty());
 }

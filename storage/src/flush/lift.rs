@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanBuilder, DictionaryArray, Float64Builder, Int32Array,
-    Int64Builder, RecordBatch, StringBuilder, StringDictionaryBuilder,
+    Int64Builder, StringBuilder, StringDictionaryBuilder,
 };
-use arrow::datatypes::{Field, Int32Type, Schema};
+use arrow::datatypes::Int32Type;
 use arrow::error::ArrowError;
 
 use crate::batch::SpanBatch;
@@ -36,39 +36,36 @@ fn missing_columns<'a>(
     let in_json = batch.rest().iter();
     let wanted = in_json.filter_map(|rest| {
         let (_, column) = columns.find(rest.scope, &rest.key)?;
-        let absent = batch.records().column_by_name(&column.column).is_none();
+        let absent = !batch.has_column(&column.column);
         (column.kind == rest.kind && absent).then_some(column)
     });
     wanted.collect()
 }
 
 fn lift_batch(batch: &SpanBatch, columns: &[&AttributeColumn]) -> Result<SpanBatch, ArrowError> {
-    let records = batch.records();
     let of_scope = |scope| columns.iter().copied().filter(move |column| column.scope == scope);
-    let mut fields: Vec<Arc<Field>> =
-        records.schema_ref().fields().iter().map(Arc::clone).collect();
-    let mut arrays: Vec<ArrayRef> = records.columns().to_vec();
+    let whole = |name: &str| {
+        batch.column(name).ok_or_else(|| ArrowError::SchemaError(format!("no column {name}")))
+    };
+    let mut further = Vec::new();
+    let mut attributes = whole(column::ATTRIBUTES)?;
     let span_columns: Vec<&AttributeColumn> = of_scope(AttributeScope::Span).collect();
     if !span_columns.is_empty() {
-        let place = records.schema_ref().index_of(column::ATTRIBUTES)?;
-        let (rest, lifted) = lift_spans(&arrays[place], &span_columns);
-        arrays[place] = rest;
-        fields.extend(span_columns.iter().map(|column| Arc::new(column.field())));
-        arrays.extend(lifted);
+        let (rest, lifted) = lift_spans(&attributes, &span_columns);
+        attributes = rest;
+        further.extend(span_columns.iter().map(|column| Arc::new(column.field())).zip(lifted));
     }
     for column in of_scope(AttributeScope::Resource) {
-        let place = records.schema_ref().index_of(column::RESOURCE)?;
-        arrays.push(lift_resource(&arrays[place], column)?);
-        fields.push(Arc::new(column.field()));
+        let lifted = lift_resource(&whole(column::RESOURCE)?, column)?;
+        further.push((Arc::new(column.field()), lifted));
     }
-    let records = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
     let is_lifted = |scope, key: &str, kind| {
         columns
             .iter()
             .any(|column| (column.scope, column.key.as_str(), column.kind) == (scope, key, kind))
     };
     let rest = batch.rest().iter().filter(|rest| !is_lifted(rest.scope, &rest.key, rest.kind));
-    Ok(SpanBatch::new(records, rest.cloned().collect()))
+    Ok(batch.with_columns(attributes, further, rest.cloned().collect()))
 }
 
 /// The JSON without the lifted members (null where none is left), and the columns.

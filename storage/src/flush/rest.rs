@@ -17,11 +17,10 @@ pub(crate) fn keys(batches: &[Arc<SpanBatch>]) -> Vec<(AttributeScope, String)> 
     let mut keys = BTreeSet::new();
     for batch in batches {
         keys.extend(batch.rest().iter().map(|rest| (rest.scope, rest.key.clone())));
-        let records = batch.records();
-        if let Some(json) = records.column_by_name(column::ATTRIBUTES) {
+        if let Some(json) = batch.column(column::ATTRIBUTES) {
             add_nested(AttributeScope::Span, json.as_string::<i32>(), &mut keys);
         }
-        if let Some(json) = records.column_by_name(column::RESOURCE) {
+        if let Some(json) = batch.column(column::RESOURCE) {
             let resources = json.as_dictionary::<Int32Type>().values();
             add_nested(AttributeScope::Resource, resources.as_string::<i32>(), &mut keys);
         }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::health::Health;
+use crate::entry::Sessions;
 use crate::error::{Error, Result};
 use crate::flush;
 use crate::hot::Hot;
@@ -49,6 +50,7 @@ pub(super) enum Command {
 pub(super) struct Flusher {
     pub(super) table: Arc<Table>,
     pub(super) hot: Arc<Hot>,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) wal: Wal,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) interval: Duration,
@@ -136,6 +138,7 @@ impl Flusher {
         // A flush before may have been committed though its answer was lost: what it holds is not written again.
         self.table.refresh().await?;
         self.publish_table();
+        self.sessions.renew();
         let sealed = self.hot.seal();
         let flush = flush::flush(&self.table, &sealed.batches, &sealed.columns, sealed.through);
         AssertUnwindSafe(flush).catch_unwind().await.unwrap_or_else(|_| {

@@ -12,7 +12,7 @@ use super::folders::Folders;
 use super::health::Health;
 use super::{Shared, Store, Tasks};
 use crate::config::{Config, Durability};
-use crate::entry::{Decode, Decoded};
+use crate::entry::{Decode, Decoded, Sessions};
 use crate::error::{Error, Result};
 use crate::flush;
 use crate::hot::{Hot, Publisher};
@@ -31,7 +31,7 @@ const COMMANDS_MAX: usize = 64;
 /// A table whose log has been replayed.
 struct Opened {
     config: Config,
-    decode: Arc<dyn Decode>,
+    sessions: Arc<Sessions>,
     clock: Arc<dyn Clock>,
     folder: Arc<dyn Folder>,
     log: Uuid,
@@ -71,7 +71,8 @@ pub(super) async fn open_with(
     let hot = Arc::new(Hot::new(table.state(), table.object_store(), config.flush_bytes));
     let status = Arc::new(Status::default());
     let locks = Arc::new(locks);
-    let opened = Opened { config, decode, clock, folder, log, table, hot, status, locks };
+    let sessions = Arc::new(Sessions::new(decode));
+    let opened = Opened { config, sessions, clock, folder, log, table, hot, status, locks };
     let recovery = opened.replay().await?;
     opened.start(recovery)
 }
@@ -107,8 +108,8 @@ impl Opened {
     }
 
     fn decode(&self, group: ReplayGroup) -> JoinHandle<(Decoded, u64)> {
-        let (decode, columns) = (Arc::clone(&self.decode), self.hot.columns());
-        tokio::task::spawn_blocking(move || group.decode(&*decode, &columns))
+        let (sessions, columns) = (Arc::clone(&self.sessions), self.hot.columns());
+        tokio::task::spawn_blocking(move || group.decode(&sessions, &columns))
     }
 
     /// Waits for a group and makes it visible; groups come in order. Flushes where that was enough for a file.
@@ -124,6 +125,7 @@ impl Opened {
     }
 
     async fn flush(&self) -> Result<()> {
+        self.sessions.renew();
         let sealed = self.hot.seal();
         flush::flush(&self.table, &sealed.batches, &sealed.columns, sealed.through).await?;
         self.hot.replace(self.table.state());
@@ -153,7 +155,7 @@ impl Opened {
             clock: self.clock,
             status: Arc::clone(&status),
             hot: Arc::clone(&hot),
-            decode: self.decode,
+            sessions: Arc::clone(&self.sessions),
             runtime: tokio::runtime::Handle::current(),
             groups,
             _locks: Arc::clone(&locks),
@@ -165,6 +167,7 @@ impl Opened {
         let flusher = Flusher {
             table: Arc::clone(&table),
             hot: Arc::clone(&hot),
+            sessions: self.sessions,
             wal: wal.clone(),
             commands: asked,
             interval: config.flush_interval,

@@ -10,7 +10,7 @@ use super::layout::Stored;
 use super::read::{Content, Rest, read_segment};
 use super::recent::Recent;
 use super::segment::{Sealed, SegmentName, parse_spare};
-use crate::entry::{Compressed, Decode, Decoded, Entry, decode_group};
+use crate::entry::{Compressed, Decoded, Entry, Sessions};
 use crate::error::{Error, Result};
 use crate::id::WalSeq;
 use crate::schema::AttributeColumns;
@@ -29,21 +29,25 @@ pub(crate) struct ReplayGroup {
 
 impl ReplayGroup {
     /// Inflates and decodes; also returns how many entries could not be read. Takes CPU.
-    pub(crate) fn decode(self, decode: &dyn Decode, columns: &AttributeColumns) -> (Decoded, u64) {
+    pub(crate) fn decode(
+        self,
+        sessions: &Sessions,
+        columns: &Arc<AttributeColumns>,
+    ) -> (Decoded, u64) {
         let stored = self.entries.len();
         let entries: Vec<Entry> =
-            self.entries.into_iter().filter_map(|stored| inflate(decode, stored)).collect();
-        let decoded = decode_group(decode, &entries, columns);
+            self.entries.into_iter().filter_map(|stored| inflate(sessions, stored)).collect();
+        let decoded = sessions.decode_group(&entries, columns);
         let unreadable = stored - entries.len() + decoded.unreadable.len();
         (decoded, unreadable as u64)
     }
 }
 
 /// The entry with its body as the door had it.
-fn inflate(decode: &dyn Decode, stored: Stored) -> Option<Entry> {
+fn inflate(sessions: &Sessions, stored: Stored) -> Option<Entry> {
     let Some(codec) = stored.codec else { return Some(stored.entry) };
     let compressed = Compressed { codec, body: stored.entry.body.clone() };
-    let body = decode.inflate(&compressed, stored.plain_len);
+    let body = sessions.decoder().inflate(&compressed, stored.plain_len);
     if body.is_none() {
         tracing::error!(seq = stored.place.seq.0, ?codec, "an entry cannot be decompressed");
     }

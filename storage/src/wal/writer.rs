@@ -14,7 +14,7 @@ use super::replay::{Recovery, failed};
 use super::segment::{Sealed, Segment, SegmentName};
 use super::status::Status;
 use super::{Group, Message, Request};
-use crate::entry::{Appended, Decode, Entry, decode_group};
+use crate::entry::{Appended, Entry, Sessions};
 use crate::error::{Error, Result};
 use crate::hot::Hot;
 use crate::id::WalSeq;
@@ -51,7 +51,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) status: Arc<Status>,
     pub(crate) hot: Arc<Hot>,
-    pub(crate) decode: Arc<dyn Decode>,
+    pub(crate) sessions: Arc<Sessions>,
     /// Where decoding runs.
     pub(crate) runtime: tokio::runtime::Handle,
     /// Durable groups, in order; its bound is also the number of groups decoded at one time.
@@ -207,9 +207,9 @@ impl Writer {
 
     fn decode(&self, requests: &[Logged]) -> tokio::task::JoinHandle<crate::entry::Decoded> {
         let entries: Vec<Entry> = requests.iter().map(|request| request.entry.clone()).collect();
-        let decode = Arc::clone(&self.parts.decode);
+        let sessions = Arc::clone(&self.parts.sessions);
         let columns = self.parts.hot.columns();
-        self.parts.runtime.spawn_blocking(move || decode_group(&*decode, &entries, &columns))
+        self.parts.runtime.spawn_blocking(move || sessions.decode_group(&entries, &columns))
     }
 
     fn pass_on(

@@ -1,105 +1,95 @@
 //! The builder's buffers become the columns of the physical schema.
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch,
-    RecordBatchOptions, StringArray,
-};
-use arrow::buffer::{NullBuffer, ScalarBuffer};
-use arrow::datatypes::{Float64Type, Int32Type, Int64Type, Schema};
+use arrow::array::ArrayRef;
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{Schema, SchemaRef};
 use storage::SpanBatch;
-use storage::schema::fixed_fields;
+use storage::batch::{Columns, Interner, Spots, Values};
 
-use super::Builder;
-use super::data::Data;
-use super::nested::fixed;
+use super::buffers::{fixed, times};
+use super::state::{Buffers, State};
 
-/// Span kinds by their OTLP number.
-const KINDS: [&str; 6] = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];
-/// Status codes by their OTLP number.
-const STATUSES: [&str; 3] = ["UNSET", "OK", "ERROR"];
-
-impl Builder<'_> {
-    /// The batch: all fixed columns, then the attribute columns that occurred.
-    pub(crate) fn finish(mut self) -> SpanBatch {
-        let rows = self.rows as usize;
+impl State {
+    /// The batch of `rows` rows: all fixed columns, then the attribute columns that occurred.
+    pub(crate) fn finish(&mut self, rows: u32, interner: &mut Interner) -> SpanBatch {
         let rest = self.span_keys.rest().chain(self.resource_keys.rest()).collect();
-        let data = std::mem::take(&mut self.data);
-        let listed = self.columns.as_slice();
-        let mut fields = fixed_fields();
-        let mut arrays = self.fixed_arrays();
-        for (column, data) in listed.iter().zip(data) {
-            if let Some(data) = data {
-                fields.push(Arc::new(column.field()));
-                arrays.push(data.into_array(rows));
+        let mut values = self.buffers.fixed_values(rows);
+        let mut present = Vec::with_capacity(self.buffers.data.len());
+        for (position, data) in self.buffers.data.iter().enumerate() {
+            if let Some(data) = data.values(rows) {
+                present.push(position);
+                values.push(data);
             }
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let columns = Columns {
+            schema: self.schema(present),
+            values,
+            strings_bytes: interner.publish(),
+            strings: Arc::clone(interner.strings()),
+            rows: rows as usize,
+        };
+        SpanBatch::of_columns(columns, rest)
+    }
+
+    /// The schema with the attribute columns at these positions: mostly that of the last batch.
+    fn schema(&mut self, present: Vec<usize>) -> SchemaRef {
+        if let Some((last, schema)) = &self.schema
+            && *last == present
+        {
+            return Arc::clone(schema);
+        }
+        let (fixed, listed) = self.fields.split_at(self.fields.len() - self.buffers.data.len());
+        let listed = present.iter().map(|position| &listed[*position]);
+        let fields: Vec<_> = fixed.iter().chain(listed).map(Arc::clone).collect();
         let schema = Arc::new(Schema::new(fields));
-        match RecordBatch::try_new_with_options(schema, arrays, &options) {
-            Ok(records) => SpanBatch::new(records, rest),
-            Err(error) => unreachable!("columns of {rows} rows as the schema has them: {error}"),
-        }
-    }
-
-    /// In the order of [`fixed_fields`].
-    fn fixed_arrays(self) -> Vec<ArrayRef> {
-        let rows = self.rows as usize;
-        let parents = NullBuffer::from(self.has_parent);
-        let unknown = unknown_texts(rows);
-        vec![
-            fixed(16, self.trace_ids, None),
-            fixed(8, self.span_ids, None),
-            fixed(8, self.parents, (parents.null_count() > 0).then_some(parents)),
-            Arc::new(Int64Array::from(self.starts)),
-            Arc::new(Int64Array::from(self.durations)),
-            self.services.into_array(rows),
-            self.names.into_array(self.name_keys, None),
-            words(&KINDS, self.kinds),
-            words(&STATUSES, self.statuses),
-            self.status_messages.into_array(rows),
-            self.trace_states.into_array(rows),
-            self.scope_names.into_array(rows),
-            self.scope_versions.into_array(rows),
-            self.scope_attributes.into_array(rows),
-            Arc::new(Int32Array::from(self.flags)),
-            Arc::clone(&unknown),
-            Arc::clone(&unknown),
-            Arc::clone(&unknown),
-            unknown,
-            self.events.finish(),
-            self.links.finish(),
-            Arc::new(Float64Array::from(self.weights)),
-            self.received.into_primitive::<Int64Type>(rows),
-            self.dropped_attributes.into_primitive::<Int32Type>(rows),
-            self.dropped_events.into_primitive::<Int32Type>(rows),
-            self.dropped_links.into_primitive::<Int32Type>(rows),
-            Arc::new(self.attributes.finish()),
-            self.resources.into_array(rows),
-        ]
+        self.schema = Some((present, Arc::clone(&schema)));
+        schema
     }
 }
 
-impl Data {
-    fn into_array(self, rows: usize) -> ArrayRef {
-        match self {
-            Self::Text(column) => column.into_array(rows),
-            Self::Int(column) => column.into_primitive::<Int64Type>(rows),
-            Self::Double(column) => column.into_primitive::<Float64Type>(rows),
-            Self::Bool(column) => column.into_boolean(rows),
-        }
+impl Buffers {
+    /// In the order of [`storage::schema::fixed_fields`].
+    fn fixed_values(&self, rows: u32) -> Vec<Values> {
+        let parents = NullBuffer::from(self.has_parent.as_slice());
+        let parents = (parents.null_count() > 0).then_some(parents);
+        let every = |numbers: &[u32]| Values::Text(Spots::Every(numbers.into()));
+        let mut values = Vec::with_capacity(32 + self.data.len());
+        values.extend([
+            Values::Array(fixed(16, &self.trace_ids, None)),
+            Values::Array(fixed(8, &self.span_ids, None)),
+            Values::Array(fixed(8, &self.parents, parents)),
+            Values::Array(times(&self.starts)),
+            Values::Array(times(&self.durations)),
+            Values::Text(self.services.spots(rows)),
+            self.names.values(rows),
+            every(&self.kinds),
+            every(&self.statuses),
+            self.status_messages.values(rows),
+            self.trace_states.values(rows),
+            self.scope_names.values(rows),
+            self.scope_versions.values(rows),
+            self.scope_attributes.values(rows),
+            Values::Int32(self.flags.spots(rows)),
+            // `caller_*` and `root_*`, which only the flush can know.
+            Values::Null,
+            Values::Null,
+            Values::Null,
+            Values::Null,
+            array_or_null(self.events.array()),
+            array_or_null(self.links.array()),
+            Values::Double(self.weights.spots(rows)),
+            Values::Int64(self.received.spots(rows)),
+            Values::Int32(self.dropped_attributes.spots(rows)),
+            Values::Int32(self.dropped_events.spots(rows)),
+            Values::Int32(self.dropped_links.spots(rows)),
+            array_or_null(self.attributes.array()),
+            Values::Text(self.resources.spots(rows)),
+        ]);
+        values
     }
 }
 
-/// A dictionary column over fixed words.
-fn words(words: &[&str], keys: Vec<i32>) -> ArrayRef {
-    let keys = Int32Array::new(ScalarBuffer::from(keys), None);
-    let values = StringArray::from_iter_values(words);
-    Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(values)))
-}
-
-/// `caller_*` and `root_*`, which only the flush can know.
-fn unknown_texts(rows: usize) -> ArrayRef {
-    let values = StringArray::from_iter_values(std::iter::empty::<&str>());
-    Arc::new(DictionaryArray::<Int32Type>::new(Int32Array::new_null(rows), Arc::new(values)))
+fn array_or_null(array: Option<ArrayRef>) -> Values {
+    array.map_or(Values::Null, Values::Array)
 }

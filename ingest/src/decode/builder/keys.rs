@@ -1,4 +1,4 @@
-//! Attribute keys of one batch: each is looked up once a group in the list of columns, then found by hash.
+//! Attribute keys of one session: each is looked up once in the list of columns, then found by hash.
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
@@ -29,7 +29,7 @@ pub(super) struct Slot {
     /// The holder (span, resource, event, ...) that had the key last: a second occurrence there is a duplicate.
     pub(super) holder: u64,
     /// Spans that carried it without a column, by type: string, int, double, bool.
-    pub(super) spans: [u64; 4],
+    spans: [u64; 4],
 }
 
 /// All keys of one scope.
@@ -39,7 +39,14 @@ pub(super) struct Keys {
     slots: Vec<Slot>,
     table: HashTable<usize>,
     hasher: RandomState,
+    /// Keys with [`Slot::spans`] in this group.
+    counted: Vec<usize>,
+    /// Bytes of all keys.
+    bytes: usize,
 }
+
+/// What a key costs beside its bytes.
+const BYTES_PER_KEY: usize = size_of::<Slot>() + 2 * size_of::<usize>();
 
 const TYPES: [AttributeType; 4] =
     [AttributeType::String, AttributeType::Int, AttributeType::Double, AttributeType::Bool];
@@ -47,7 +54,35 @@ const TYPES: [AttributeType; 4] =
 impl Keys {
     /// Keys of `scope`; `None` for places whose attributes never have columns.
     pub(super) fn new(scope: Option<AttributeScope>) -> Self {
-        Self { scope, slots: Vec::new(), table: HashTable::new(), hasher: RandomState::default() }
+        Self {
+            scope,
+            slots: Vec::new(),
+            table: HashTable::new(),
+            hasher: RandomState::default(),
+            counted: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Forgets the group's counts.
+    pub(super) fn clear_counts(&mut self) {
+        for index in self.counted.drain(..) {
+            self.slots[index].spans = [0; 4];
+        }
+    }
+
+    /// Memory held.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.slots.len() * BYTES_PER_KEY
+    }
+
+    /// Counts spans that carry the key in their JSON.
+    pub(super) fn count(&mut self, index: usize, kind: AttributeType, spans: u64) {
+        let slot = &mut self.slots[index];
+        if slot.spans == [0; 4] {
+            self.counted.push(index);
+        }
+        slot.spans[type_index(kind)] += spans;
     }
 
     /// The number of `key`, for [`Self::slot`].
@@ -80,6 +115,7 @@ impl Keys {
         json.push(b':');
         let column = self.scope.and_then(|scope| columns.find(scope, &readable));
         let index = self.slots.len();
+        self.bytes += key.len() + json.len();
         self.slots.push(Slot {
             key: key.into(),
             json: json.into(),
@@ -95,7 +131,8 @@ impl Keys {
 
     /// Counts of what lies in the JSON: keys without a column, and values that are not of their column's type.
     pub(super) fn rest(&self) -> impl Iterator<Item = RestCount> {
-        self.slots.iter().flat_map(move |slot| {
+        self.counted.iter().flat_map(move |&index| {
+            let slot = &self.slots[index];
             let counts = TYPES.iter().zip(slot.spans).filter(|(_, spans)| *spans > 0);
             counts.filter_map(move |(kind, spans)| {
                 let key = String::from_utf8_lossy(&slot.key).into_owned();
@@ -114,7 +151,7 @@ fn role(scope: Option<AttributeScope>, key: &[u8]) -> Role {
 }
 
 /// Index of a type in [`Slot::spans`].
-pub(super) fn type_index(kind: AttributeType) -> usize {
+fn type_index(kind: AttributeType) -> usize {
     match kind {
         AttributeType::String => 0,
         AttributeType::Int => 1,

@@ -81,6 +81,15 @@ impl Loss {
         self.cuts.add(cut);
     }
 
+    /// Notes a field of the holder where its text exceeds `limit`.
+    #[inline]
+    pub(super) fn cut_field(&mut self, name: &str, text: &[u8], limit: usize, cut: Cut) {
+        if text.len() > limit {
+            self.mark.field(name);
+            self.cuts.add(cut);
+        }
+    }
+
     pub(super) fn note(&mut self, slot: &Slot, value: Value<'_>, limit: usize) {
         if value.is_cut(limit) {
             self.mark.key(&slot.json);

@@ -24,7 +24,7 @@ async fn rows_are_those_that_sql_shows() {
     let snapshot = table.snapshot();
     let presenter = Presenter::new(&snapshot.columns).unwrap();
     let wanted = BooleanArray::from(vec![false, true]);
-    let rows = presenter.rows(stored.records(), &wanted).unwrap();
+    let rows = presenter.rows(&stored, &wanted).unwrap();
 
     let clock = Arc::new(ManualClock::at(DAY));
     let engine = Engine::over(move || Arc::clone(&snapshot), Config::default(), clock).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use object_store::memory::InMemory;
 use uuid::Uuid;
 
-use crate::entry::Appended;
+use crate::entry::{Appended, Sessions};
 use crate::error::Result;
 use crate::hot::{Hot, Publisher};
 use crate::id::{TableVersion, WalSeq};
@@ -83,10 +83,11 @@ impl Rig {
         let folder: Arc<dyn Folder> = Arc::new(disk.folder.clone());
         let recent = Recent::load(&*folder, Duration::from_secs(600)).unwrap();
         let status = Arc::new(Status::default());
+        let sessions = Arc::new(Sessions::new(Arc::new(CountDecode)));
         let mut replay = Replay::open(Arc::clone(&folder), log, WalSeq(disk.committed), recent)?;
         while let Some(group) = replay.next_group()? {
             let through = group.through;
-            let (decoded, unreadable) = group.decode(&CountDecode, &hot.columns());
+            let (decoded, unreadable) = group.decode(&sessions, &hot.columns());
             status.unreadable.add(unreadable);
             hot.push(through, decoded.batches);
         }
@@ -100,7 +101,7 @@ impl Rig {
             clock: Arc::new(ManualClock::at(DAY)),
             status: Arc::clone(&status),
             hot: Arc::clone(&hot),
-            decode: Arc::new(CountDecode),
+            sessions,
             runtime: tokio::runtime::Handle::current(),
             groups,
             _locks: Arc::new(Vec::new()),

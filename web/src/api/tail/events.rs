@@ -46,8 +46,7 @@ impl Events {
         run: u64,
     ) -> Result<Self> {
         let rows: Vec<usize> = wanted.set_indices().collect();
-        let presented =
-            presenter.rows(arrival.batch.records(), &BooleanArray::new(wanted, None))?;
+        let presented = presenter.rows(&arrival.batch, &BooleanArray::new(wanted, None))?;
         let objects = Objects::new(&presented)
             .map_err(|error| Error::Internal(format!("spans as JSON: {error}")))?;
         let mut events = Self { bytes: Vec::new(), ends: Vec::with_capacity(rows.len()), rows };

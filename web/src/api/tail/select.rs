@@ -1,5 +1,5 @@
 //! The spans of a batch that a filter wants, column by column: a text is compared once for each distinct value.
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
 use storage::SpanBatch;
@@ -10,8 +10,7 @@ use crate::api::trace::attributes::{Members, Value};
 
 /// One bit a row: whether `filter` wants it.
 pub(super) fn select(filter: &Filter, batch: &SpanBatch) -> BooleanBuffer {
-    let records = batch.records();
-    let mut rows = BooleanBuffer::new_set(records.num_rows());
+    let mut rows = BooleanBuffer::new_set(batch.rows());
     let texts = [
         (c::SERVICE, &filter.service),
         (c::STATUS, &filter.status),
@@ -19,8 +18,8 @@ pub(super) fn select(filter: &Filter, batch: &SpanBatch) -> BooleanBuffer {
         (c::NAME, &filter.name),
     ];
     for (column, wanted) in texts {
-        if let (Some(wanted), Some(column)) = (wanted, records.column_by_name(column)) {
-            rows = &rows & &equal_text(column, wanted);
+        if let (Some(wanted), Some(column)) = (wanted, batch.column(column)) {
+            rows = &rows & &equal_text(&column, wanted);
             if rows.count_set_bits() == 0 {
                 return rows;
             }
@@ -28,10 +27,10 @@ pub(super) fn select(filter: &Filter, batch: &SpanBatch) -> BooleanBuffer {
     }
     if filter.duration_min.is_some() || filter.duration_max.is_some() {
         let (min, max) = (filter.duration_min.unwrap_or(0), filter.duration_max);
-        rows = &rows & &within(records, min..=max.unwrap_or(i64::MAX));
+        rows = &rows & &within(batch, min..=max.unwrap_or(i64::MAX));
     }
     if filter.is_root
-        && let Some(parents) = records.column_by_name(c::PARENT_SPAN_ID)
+        && let Some(parents) = batch.column(c::PARENT_SPAN_ID)
     {
         let with_parent = parents.nulls().map(|nulls| nulls.inner().clone());
         rows = &rows & &with_parent.map_or(BooleanBuffer::new_unset(rows.len()), |set| !&set);
@@ -45,10 +44,11 @@ pub(super) fn select(filter: &Filter, batch: &SpanBatch) -> BooleanBuffer {
     rows
 }
 
-fn within(records: &RecordBatch, range: std::ops::RangeInclusive<i64>) -> BooleanBuffer {
-    let column = records.column_by_name(c::DURATION);
-    let Some(durations) = column.and_then(|column| column.as_primitive_opt::<Int64Type>()) else {
-        return BooleanBuffer::new_unset(records.num_rows());
+fn within(batch: &SpanBatch, range: std::ops::RangeInclusive<i64>) -> BooleanBuffer {
+    let column = batch.column(c::DURATION);
+    let Some(durations) = column.as_ref().and_then(|column| column.as_primitive_opt::<Int64Type>())
+    else {
+        return BooleanBuffer::new_unset(batch.rows());
     };
     let values = durations.values();
     BooleanBuffer::collect_bool(values.len(), |row| range.contains(&values[row]))
@@ -97,21 +97,19 @@ fn valid(column: &dyn Array, found: BooleanBuffer) -> BooleanBuffer {
 
 /// Among `rows`, those whose attribute `key` has this value: in its column, or in the JSON of the others.
 fn has_attribute(batch: &SpanBatch, key: &str, value: &str, rows: &BooleanBuffer) -> BooleanBuffer {
-    let records = batch.records();
     let is_own = |metadata: &std::collections::HashMap<String, String>| {
         metadata.get(META_KEY).is_some_and(|name| name == key)
             && metadata.get(META_SCOPE).is_some_and(|scope| scope == "span")
     };
-    let fields = records.schema_ref().fields();
-    let own = fields.iter().position(|field| is_own(field.metadata()));
-    let in_column = match own {
-        Some(index) => equal_value(records.column(index), value),
+    let own = batch.schema().fields().iter().find(|field| is_own(field.metadata()));
+    let in_column = match own.and_then(|field| batch.column(field.name())) {
+        Some(column) => equal_value(&column, value),
         None => BooleanBuffer::new_unset(rows.len()),
     };
     let in_rest =
         |count: &storage::batch::RestCount| count.scope == AttributeScope::Span && count.key == key;
-    let rest =
-        records.column_by_name(c::ATTRIBUTES).and_then(|column| column.as_string_opt::<i32>());
+    let rest = batch.column(c::ATTRIBUTES);
+    let rest = rest.as_ref().and_then(|column| column.as_string_opt::<i32>());
     let Some(rest) = rest.filter(|_| batch.rest().iter().any(in_rest)) else { return in_column };
     BooleanBuffer::collect_bool(rows.len(), |row| {
         let is_open = rows.value(row) && !in_column.value(row) && rest.is_valid(row);

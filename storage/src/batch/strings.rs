@@ -1,0 +1,182 @@
+//! Strings that many batches share: each stored once and numbered, from one flush to the next.
+use std::hash::BuildHasher;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+/// Distinct strings by number. Only ever grows, so a number keeps its meaning as long as the value lives.
+#[derive(Debug, Default)]
+pub struct Strings {
+    stored: RwLock<Stored>,
+}
+
+impl Strings {
+    /// What is known now, for reading many.
+    pub(crate) fn read(&self) -> Reading<'_> {
+        // A writer that panics leaves texts without an end at most: nobody can name them.
+        Reading { stored: self.stored.read().unwrap_or_else(PoisonError::into_inner) }
+    }
+}
+
+/// Access to [`Strings`]; writers wait while it lives.
+#[derive(Debug)]
+pub(crate) struct Reading<'a> {
+    stored: RwLockReadGuard<'a, Stored>,
+}
+
+impl Reading<'_> {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.stored.count()
+    }
+
+    /// The string with this number, valid UTF-8.
+    #[inline]
+    pub(crate) fn get(&self, number: u32) -> &[u8] {
+        self.stored.get(number as usize)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Stored {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Stored {
+    fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.bytes[start as usize..self.ends[index] as usize]
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        self.ends.push(offset(self.bytes.len()));
+    }
+}
+
+/// Strings are given up long before this ([`Interner::bytes`]); one group of requests adds half a GiB at the very most.
+fn offset(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// The one writer of some [`Strings`].
+///
+/// New strings stay private until [`Self::publish`], so that readers and this writer hardly ever wait for each other.
+#[derive(Debug, Default)]
+pub struct Interner {
+    strings: Arc<Strings>,
+    table: HashTable<u32>,
+    hasher: RandomState,
+    fresh: Stored,
+}
+
+/// What a string costs beside its bytes: its end, its place in the hash table with the room that the table keeps free.
+const BYTES_PER_STRING: usize = 12;
+
+impl Interner {
+    /// The strings, for the batches that name them.
+    pub fn strings(&self) -> &Arc<Strings> {
+        &self.strings
+    }
+
+    /// For interning many.
+    pub fn open(&mut self) -> Interning<'_> {
+        let known = self.strings.read();
+        let base = known.count();
+        let Self { table, hasher, fresh, .. } = self;
+        Interning { known, base, table, hasher, fresh }
+    }
+
+    /// Lets readers see what was interned since the last time. Returns by how many bytes that makes the strings larger.
+    pub fn publish(&mut self) -> usize {
+        let fresh = &mut self.fresh;
+        let added = fresh.bytes.len() + fresh.count() * BYTES_PER_STRING;
+        if fresh.count() > 0 {
+            let mut stored = self.strings.stored.write().unwrap_or_else(PoisonError::into_inner);
+            let before = stored.bytes.len();
+            stored.bytes.extend_from_slice(&fresh.bytes);
+            stored.ends.extend(fresh.ends.iter().map(|end| offset(before + *end as usize)));
+        }
+        fresh.bytes.clear();
+        fresh.ends.clear();
+        added
+    }
+
+    /// Memory held.
+    pub fn bytes(&self) -> usize {
+        let known = self.strings.read();
+        known.stored.bytes.len() + known.count() * BYTES_PER_STRING + self.fresh.bytes.capacity()
+    }
+}
+
+/// See [`Interner::open`].
+#[derive(Debug)]
+pub struct Interning<'a> {
+    known: Reading<'a>,
+    base: usize,
+    table: &'a mut HashTable<u32>,
+    hasher: &'a RandomState,
+    fresh: &'a mut Stored,
+}
+
+impl Interning<'_> {
+    /// The number of `text`; what is no UTF-8 in it is replaced by U+FFFD.
+    #[inline]
+    pub fn intern(&mut self, text: &[u8]) -> u32 {
+        let hash = self.hasher.hash_one(text);
+        let all = All { known: &self.known.stored, base: self.base, fresh: self.fresh };
+        match self.table.find(hash, |&number| all.get(number) == text) {
+            Some(&number) => number,
+            None => self.insert(hash, text),
+        }
+    }
+
+    /// The string with this number.
+    #[inline]
+    pub fn get(&self, number: u32) -> &[u8] {
+        let all = All { known: &self.known.stored, base: self.base, fresh: self.fresh };
+        all.get(number)
+    }
+
+    #[cold]
+    fn insert(&mut self, hash: u64, text: &[u8]) -> u32 {
+        if std::str::from_utf8(text).is_err() {
+            return self.intern(String::from_utf8_lossy(text).as_bytes());
+        }
+        let number = offset(self.base + self.fresh.count());
+        self.fresh.push(text);
+        let all = All { known: &self.known.stored, base: self.base, fresh: self.fresh };
+        let hasher = self.hasher;
+        self.table.insert_unique(hash, number, |&number| hasher.hash_one(all.get(number)));
+        number
+    }
+}
+
+/// Known strings, and behind them the fresh ones.
+#[derive(Clone, Copy)]
+struct All<'a> {
+    known: &'a Stored,
+    base: usize,
+    fresh: &'a Stored,
+}
+
+impl<'a> All<'a> {
+    #[inline]
+    fn get(self, number: u32) -> &'a [u8] {
+        let number = number as usize;
+        match number.checked_sub(self.base) {
+            None => self.known.get(number),
+            Some(fresh) => self.fresh.get(fresh),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
