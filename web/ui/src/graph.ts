@@ -14,6 +14,14 @@ export interface Edge {
   requestBytes: number | null;
   responseBytes: number | null;
   weighted: number;
+  /** The same edge in the window before: null where it was not there; absent where nothing is compared. */
+  before?: Before | null;
+}
+
+export interface Before {
+  calls: number;
+  errors: number;
+  calleeP99: number | null;
 }
 
 export interface PlacedNode {
@@ -43,7 +51,10 @@ export interface Layout {
 
 export const NODE_WIDTH = 168;
 export const NODE_HEIGHT = 36;
+/** More than this are not readable at once. */
 export const MOST_NODES = 60;
+/** Drawn around a focus at first. */
+export const NODES_AROUND = 24;
 
 /** Names that are only ever called as database or external: they have no spans of their own. */
 export function externals(edges: readonly Edge[]): Set<string> {
@@ -74,18 +85,35 @@ export function focused(edges: readonly Edge[], focus: string, depth: number): E
   return edges.filter((edge) => near.has(edge.caller) && near.has(edge.callee) && (depth > 1 || edge.caller === focus || edge.callee === focus));
 }
 
-/** The busiest nodes by calls in and out, and how many are left out. */
-export function busiest(edges: readonly Edge[], most: number): { edges: Edge[]; hidden: number } {
+/** Calls in and out of each node, the busiest first. */
+export function byCalls(edges: readonly Edge[]): [string, number][] {
   const calls = new Map<string, number>();
   for (const edge of edges) {
     calls.set(edge.caller, (calls.get(edge.caller) ?? 0) + edge.calls);
     calls.set(edge.callee, (calls.get(edge.callee) ?? 0) + edge.calls);
   }
+  return [...calls].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]));
+}
+
+/** The busiest nodes, `focus` always among them, and how many are left out. */
+export function busiest(edges: readonly Edge[], most: number, focus = ""): { edges: Edge[]; hidden: number } {
+  const calls = new Map(byCalls(edges));
   if (calls.size <= most) return { edges: [...edges], hidden: 0 };
-  const kept = new Set([...calls].sort((a, b) => b[1] - a[1]).slice(0, most).map(([name]) => name));
+  const kept = new Set([...calls.keys()].filter((name) => name !== focus).slice(0, focus === "" ? most : most - 1));
+  if (focus !== "") kept.add(focus);
   const left = edges.filter((edge) => kept.has(edge.caller) && kept.has(edge.callee));
   const shown = new Set(left.flatMap((edge) => [edge.caller, edge.callee]));
   return { edges: left, hidden: calls.size - shown.size };
+}
+
+/** The edges of now with those of before beside them; edges that are gone stay, without calls. */
+export function withBefore(now: readonly Edge[], before: readonly Edge[]): Edge[] {
+  const key = (edge: Edge): string => JSON.stringify([edge.caller, edge.callee, edge.kind]);
+  const earlier = new Map(before.map((edge) => [key(edge), edge]));
+  const small = (edge: Edge | undefined): Before | null => (edge ? { calls: edge.calls, errors: edge.errors, calleeP99: edge.calleeP99 } : null);
+  const present = new Set(now.map(key));
+  const gone = before.filter((edge) => !present.has(key(edge))).map((edge): Edge => ({ ...edge, calls: 0, errors: 0, weighted: 0, callerP50: null, callerP99: null, calleeP50: null, calleeP99: null, requestBytes: null, responseBytes: null, before: small(edge) }));
+  return [...now.map((edge) => ({ ...edge, before: small(earlier.get(key(edge))) })), ...gone];
 }
 
 /** Layers from left to right, callers first. */

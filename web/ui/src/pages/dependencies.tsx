@@ -1,15 +1,22 @@
 // Dependencies: who calls whom, as a map and as a table of the same edges.
-import { useMemo } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { apiPath, getRows, type Row } from "../api.ts";
 import { numberOf, numberOrZero } from "../exact.ts";
-import { busiest, focused, MOST_NODES, type Edge } from "../graph.ts";
+import { busiest, byCalls, focused, MOST_NODES, NODES_AROUND, withBefore, type Edge } from "../graph.ts";
 import { Duration, Errors, Figure, Notes, SameQuestion, Service } from "../parts/bits.tsx";
-import { MapView, MEASURES, type Measure } from "../parts/map.tsx";
+import { CHANGES, MapView, MEASURES, type Measure } from "../parts/map.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
+import { rangeBefore, type Range } from "../range.ts";
 import { rangeArguments, rangeKey, rangeQuery } from "../rangequery.ts";
 import { useApp, useAsk } from "../state.tsx";
 import { bytes, count, grouped } from "../units.ts";
+
+function BeforeCalls(props: { edge: Edge }): preact.JSX.Element {
+  const { before, calls } = props.edge;
+  if (!before) return <span class="badge" title="Not called in the window before.">new</span>;
+  return <>{calls === 0 && <span class="badge" title="Not called in this window.">gone</span>} {count(before.calls)}</>;
+}
 
 export function readEdge(row: Row): Edge {
   // A sum of 0 means that no size of this kind was recorded, not that nothing was sent.
@@ -35,7 +42,8 @@ function Bytes(props: { value: number | null }): preact.JSX.Element {
   return <span title={`${grouped(props.value)} B`}>{bytes(props.value)}</span>;
 }
 
-function columns(): Column<Edge>[] {
+function columns(compared: boolean): Column<Edge>[] {
+  const change: Column<Edge>[] = compared ? [{ key: "before", label: "Calls before", help: "In the window before, of the same length.", number: true, value: (row) => row.before?.calls ?? 0, cell: (row) => <BeforeCalls edge={row} />, title: (row) => grouped(row.before?.calls ?? 0) }] : [];
   const nanos = (key: "callerP50" | "callerP99" | "calleeP50" | "calleeP99", label: string, help: string): Column<Edge> => ({
     key, label, help, number: true, value: (row) => row[key], cell: (row) => <Duration nanos={row[key]} />,
   });
@@ -47,6 +55,7 @@ function columns(): Column<Edge>[] {
       key: "calls", label: "Calls", number: true, value: (row) => row.calls, title: (row) => grouped(row.calls),
       cell: (row) => <>{count(row.calls)}{Math.abs(row.weighted - row.calls) > 0.5 && <span class="quiet" title="Estimated from sampling weights"> ≈ {count(row.weighted)}</span>}</>,
     },
+    ...change,
     { key: "errors", label: "Errors", help: "Share of calls whose callee failed.", number: true, value: (row) => row.errors / Math.max(1, row.calls), cell: (row) => <Errors errors={row.errors} of={row.calls} /> },
     nanos("callerP50", "p50 caller", "Half of the calls took at most this long, as the caller saw them."),
     nanos("callerP99", "p99 caller", "99 % of the calls took at most this long, as the caller saw them."),
@@ -57,66 +66,136 @@ function columns(): Column<Edge>[] {
   ];
 }
 
+interface Answered {
+  edges: Edge[];
+  notes: Record<string, unknown>;
+}
+
+async function askEdges(range: Range, signal: AbortSignal): Promise<Answered> {
+  const answer = await getRows(apiPath("dependencies", rangeQuery(range)), signal);
+  return { edges: answer.rows.map(readEdge), notes: answer.notes };
+}
+
+/** A map that is too large to read starts around its busiest service. */
+const EVERYTHING = "*";
+
 export function DependenciesPage(): preact.JSX.Element {
   const { place, range, set } = useApp();
+  const { params } = place;
   const path = apiPath("dependencies", rangeQuery(range));
-  const { data, error, loading } = useAsk(JSON.stringify(["dependencies", rangeKey(place.params)]), async (signal) => {
-    const answer = await getRows(path, signal);
-    return { edges: answer.rows.map(readEdge), notes: answer.notes };
-  });
-  const focus = place.params["focus"] ?? "";
-  const depth = place.params["depth"] === "2" ? 2 : place.params["depth"] === "all" ? 1000 : 1;
-  const shown = useMemo(() => busiest(focused(data?.edges ?? [], focus, depth), MOST_NODES), [data, focus, depth]);
+  const { data, error, loading } = useAsk(JSON.stringify(["dependencies", rangeKey(params)]), (signal) => askEdges(range, signal));
+  const earlier = params["against"] === "before" ? rangeBefore(range) : null;
+  const before = useAsk(earlier ? JSON.stringify(["dependencies before", rangeKey(params)]) : null, (signal) => askEdges(earlier ?? range, signal));
+  const edges = useMemo(() => (data && earlier && before.data ? withBefore(data.edges, before.data.edges) : (data?.edges ?? [])), [data, before.data, earlier !== null]);
+  const busy = useMemo(() => byCalls(edges), [edges]);
+  const isLarge = busy.length > MOST_NODES;
+  const asked = params["focus"] ?? "";
+  const focus = asked === EVERYTHING ? "" : asked || (isLarge ? (busy[0]?.[0] ?? "") : "");
+  const depth = params["depth"] === "2" ? 2 : params["depth"] === "all" ? 1000 : 1;
+  const most = Math.min(200, Math.max(2, Number(params["nodes"]) || (focus === "" ? MOST_NODES : NODES_AROUND)));
+  const around = useMemo(() => focused(edges, focus, depth), [edges, focus, depth]);
+  const shown = useMemo(() => busiest(around, most, focus), [around, most, focus]);
   if (error) return <ErrorBox error={error} what="The map" />;
   if (!data && loading) return <><Waiting height={44} /><Waiting height={420} /></>;
   if (!data || data.edges.length === 0) return <NoSpans what="calls between services" />;
-  const measure = (MEASURES.find((one) => one.key === place.params["measure"])?.key ?? "errors") as Measure;
-  const nodes = new Set(data.edges.flatMap((edge) => [edge.caller, edge.callee]));
-  const calls = data.edges.reduce((sum, edge) => sum + edge.calls, 0);
-  const errors = data.edges.reduce((sum, edge) => sum + edge.errors, 0);
+  const measures = earlier ? [...MEASURES, ...CHANGES] : MEASURES;
+  const standard = earlier ? "callsChange" : "errors";
+  const measure = (measures.find((one) => one.key === params["measure"])?.key ?? standard) as Measure;
+  const onFocus = (name: string): void => set(name === focus ? { focus: isLarge ? EVERYTHING : null, depth: null, nodes: null } : { focus: name, nodes: null });
   return (
     <>
-      <div class="figures">
-        <Figure label="Services and external systems" name="nodes">{nodes.size}</Figure>
-        <Figure label="Edges" name="edges">{data.edges.length}</Figure>
-        <Figure label="Calls" name="calls" title={grouped(calls)}>{count(calls)}</Figure>
-        <Figure label="Errors" name="errors"><Errors errors={errors} of={calls} /></Figure>
-        <Notes notes={data.notes} />
-      </div>
+      <Headline edges={data.edges} notes={data.notes} />
       <section class="section">
         <div class="section-head">
+          <Find names={busy.map(([name]) => name)} onFind={(name) => set({ focus: name, nodes: null })} />
           <label class="quiet">
             Colour by{" "}
-            <select value={measure} onChange={(event) => set({ measure: event.currentTarget.value === "errors" ? null : event.currentTarget.value }, true)}>
-              {MEASURES.map((one) => <option key={one.key} value={one.key}>{one.label}</option>)}
+            <select value={measure} onChange={(event) => set({ measure: event.currentTarget.value === standard ? null : event.currentTarget.value }, true)}>
+              {measures.map((one) => <option key={one.key} value={one.key}>{one.label}</option>)}
             </select>
           </label>
-          {focus && <Focus name={focus} depth={place.params["depth"] ?? "1"} />}
-          {shown.hidden > 0 && <span class="quiet">The {MOST_NODES} busiest are shown; {shown.hidden} more are hidden</span>}
+          {rangeBefore(range) && <label class="field check"><input type="checkbox" checked={earlier !== null} onChange={() => set({ against: earlier ? null : "before", measure: null })} />Against the window before</label>}
+          {earlier && before.loading && !before.data && <span class="quiet">Asking for the window before…</span>}
+          {earlier && before.error && <span class="error-text">The window before failed: {before.error.message}</span>}
+          {focus && <Focus name={focus} depth={params["depth"] ?? "1"} whole={isLarge ? EVERYTHING : null} />}
           <Exports path={path} />
         </div>
-        <MapView edges={shown.edges} measure={measure} focus={focus} onFocus={(name) => set({ focus: name === focus ? null : name, depth: name === focus ? null : (place.params["depth"] ?? null) })} />
+        {shown.hidden > 0 && (
+          <p class="quiet" data-part="hidden">
+            {isLarge && asked === "" && <>{grouped(busy.length)} services and {grouped(edges.length)} edges: the map starts around the busiest. </>}
+            The {grouped(nodesOf(shown.edges))} busiest {focus ? "around it " : ""}are drawn, {grouped(nodesOf(around) - nodesOf(shown.edges))} more are hidden.{" "}
+            {most < 200 && <button type="button" class="link" onClick={() => set({ nodes: String(Math.min(200, most + 40)) }, true)}>Draw 40 more</button>}
+          </p>
+        )}
+        <MapView edges={shown.edges} measure={measure} focus={focus} onFocus={onFocus} />
       </section>
       <section class="section">
-        <div class="section-head"><h2>Edges</h2>{focus && <span class="quiet">of the map above</span>}</div>
-        <Table name="dependencies" rows={focus ? shown.edges : data.edges} columns={columns()} sort="-calls" rowKey={(row) => `${row.caller}\n${row.callee}\n${row.kind}`} onOpen={(row) => set({ focus: row.callee })} />
+        <div class="section-head"><h2>Edges</h2><span class="quiet">{focus ? `${grouped(around.length)} around ${focus}` : grouped(edges.length)}</span></div>
+        <Table name="dependencies" rows={focus ? around : edges} columns={columns(earlier !== null)} sort="-calls" rowKey={(row) => `${row.caller}\n${row.callee}\n${row.kind}`} onOpen={(row) => set({ focus: row.callee, nodes: null })} />
         <SameQuestion path={path} statement={`SELECT * FROM dependencies${rangeArguments(range)}\nORDER BY calls DESC`} />
       </section>
     </>
   );
 }
 
-function Focus(props: { name: string; depth: string }): preact.JSX.Element {
+function nodesOf(edges: readonly Edge[]): number {
+  return new Set(edges.flatMap((edge) => [edge.caller, edge.callee])).size;
+}
+
+function Headline(props: { edges: readonly Edge[]; notes: Record<string, unknown> }): preact.JSX.Element {
+  const calls = props.edges.reduce((sum, edge) => sum + edge.calls, 0);
+  const errors = props.edges.reduce((sum, edge) => sum + edge.errors, 0);
+  return (
+    <div class="figures">
+      <Figure label="Services and external systems" name="nodes">{grouped(nodesOf(props.edges))}</Figure>
+      <Figure label="Edges" name="edges">{grouped(props.edges.length)}</Figure>
+      <Figure label="Calls" name="calls" title={grouped(calls)}>{count(calls)}</Figure>
+      <Figure label="Errors" name="errors"><Errors errors={errors} of={calls} /></Figure>
+      <Notes notes={props.notes} />
+    </div>
+  );
+}
+
+/** A service by name; the browser completes it. */
+function Find(props: { names: readonly string[]; onFind: (name: string) => void }): preact.JSX.Element {
+  const [text, setText] = useState("");
+  const found = (value: string): string | undefined => props.names.find((name) => name === value) ?? props.names.find((name) => name.toLowerCase().includes(value.toLowerCase()));
+  const go = (value: string): void => {
+    const name = value.trim() === "" ? undefined : found(value.trim());
+    if (!name) return;
+    setText("");
+    props.onFind(name);
+  };
+  return (
+    <form class="find" onSubmit={(event) => { event.preventDefault(); go(text); }}>
+      <input
+        type="search"
+        list="service-names"
+        placeholder="Find a service"
+        aria-label="Find a service"
+        value={text}
+        onInput={(event) => {
+          const { value } = event.currentTarget;
+          setText(value);
+          if (!(event instanceof InputEvent) || event.inputType === "insertReplacementText") go(value);
+        }}
+      />
+      <datalist id="service-names">{props.names.slice(0, 2000).map((name) => <option key={name} value={name} />)}</datalist>
+    </form>
+  );
+}
+
+function Focus(props: { name: string; depth: string; whole: string | null }): preact.JSX.Element {
   const { set } = useApp();
   return (
     <>
       <span>Around <Service name={props.name} /></span>
       <span class="tabs" role="group" aria-label="Depth">
         {["1", "2", "all"].map((depth) => (
-          <button key={depth} type="button" class={props.depth === depth ? "on" : ""} onClick={() => set({ depth: depth === "1" ? null : depth }, true)}>{depth === "all" ? "all steps" : depth === "1" ? "1 step" : "2 steps"}</button>
+          <button key={depth} type="button" class={props.depth === depth ? "on" : ""} onClick={() => set({ depth: depth === "1" ? null : depth, focus: props.name, nodes: null }, true)}>{depth === "all" ? "all steps" : depth === "1" ? "1 step" : "2 steps"}</button>
         ))}
       </span>
-      <button type="button" class="button" onClick={() => set({ focus: null, depth: null })}>Whole map</button>
+      <button type="button" class="button" onClick={() => set({ focus: props.whole, depth: null, nodes: null })}>Whole map</button>
     </>
   );
 }

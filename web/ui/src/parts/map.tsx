@@ -1,11 +1,13 @@
 // The map: nodes in layers, edges as wide as their calls are many (on a log scale), coloured by a measure.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { layout, NODE_HEIGHT, NODE_WIDTH, type Edge, type Layout, type PlacedEdge } from "../graph.ts";
+import { saveFile } from "../api.ts";
 import { serviceColour } from "../hue.ts";
 import { useApp } from "../state.tsx";
-import { bytes, count, duration, grouped, percent, ratio } from "../units.ts";
+import { svgFile } from "../svg.ts";
+import { bytes, count, duration, grouped, percent, ratio, significant } from "../units.ts";
 
-export type Measure = "errors" | "caller" | "callee" | "gap" | "bytes";
+export type Measure = "errors" | "caller" | "callee" | "gap" | "bytes" | "callsChange" | "errorsChange" | "p99Change";
 
 export const MEASURES: readonly { key: Measure; label: string }[] = [
   { key: "errors", label: "error share" },
@@ -14,6 +16,30 @@ export const MEASURES: readonly { key: Measure; label: string }[] = [
   { key: "gap", label: "p99 difference: network and queueing" },
   { key: "bytes", label: "bytes" },
 ];
+
+/** Only where two windows are compared: from less (blue) over the same (grey) to more (red). */
+export const CHANGES: readonly { key: Measure; label: string }[] = [
+  { key: "callsChange", label: "calls against before" },
+  { key: "errorsChange", label: "error share against before" },
+  { key: "p99Change", label: "callee p99 against before" },
+];
+
+/** A doubling is 1; null where one side is missing. */
+function change(edge: PlacedEdge, measure: Measure): number | null {
+  const before = edge.edges.flatMap((one) => (one.before ? [one.before] : []));
+  if (before.length === 0) return null;
+  const calls = before.reduce((sum, one) => sum + one.calls, 0);
+  if (measure === "callsChange") return edge.calls === 0 ? null : Math.log2(edge.calls / Math.max(1, calls));
+  if (measure === "errorsChange") return edge.calls === 0 ? null : edge.errors / edge.calls - before.reduce((sum, one) => sum + one.errors, 0) / Math.max(1, calls);
+  const most = (values: (number | null)[]): number | null => values.reduce<number | null>((found, value) => (value === null ? found : Math.max(found ?? value, value)), null);
+  const now = most(edge.edges.map((one) => one.calleeP99));
+  const then = most(before.map((one) => one.calleeP99));
+  return now === null || !then ? null : Math.log2(now / then);
+}
+
+function isChange(measure: Measure): boolean {
+  return measure.endsWith("Change");
+}
 
 function valueOf(edge: PlacedEdge, measure: Measure): number | null {
   const most = (value: (one: Edge) => number | null): number | null =>
@@ -26,18 +52,23 @@ function valueOf(edge: PlacedEdge, measure: Measure): number | null {
     case "caller": return most((one) => one.callerP99);
     case "callee": return most((one) => one.calleeP99);
     case "gap": return most((one) => (one.callerP99 === null || one.calleeP99 === null ? null : Math.max(0, one.callerP99 - one.calleeP99)));
+    case "callsChange":
+    case "errorsChange":
+    case "p99Change": return change(edge, measure);
     case "bytes": return edge.edges.reduce<number | null>((sum, one) => (one.requestBytes === null && one.responseBytes === null ? sum : (sum ?? 0) + (one.requestBytes ?? 0) + (one.responseBytes ?? 0)), null);
   }
 }
 
 function print(value: number | null, measure: Measure): string {
+  if (measure === "errorsChange") return value === null ? "–" : `${value > 0 ? "+" : value < 0 ? "−" : ""}${percent(Math.abs(value))}`;
+  if (isChange(measure)) return value === null ? "–" : `${significant(2 ** value)}×`;
   return measure === "errors" ? percent(value) : measure === "bytes" ? bytes(value) : duration(value);
 }
 
 /** Colour of a share of the scale, grey to strong; errors end in red, everything else in blue. */
 function scaleColour(share: number, measure: Measure, dark: boolean): string {
-  const hue = measure === "errors" ? 27 : 258;
-  const strength = Math.min(1, Math.max(0, share));
+  const hue = measure === "errors" || (isChange(measure) && share > 0) ? 27 : 258;
+  const strength = Math.min(1, isChange(measure) ? Math.abs(share) : Math.max(0, share));
   const light = dark ? 0.45 + strength * 0.27 : 0.78 - strength * 0.25;
   return `oklch(${light.toFixed(3)} ${(0.02 + strength * 0.17).toFixed(3)} ${hue})`;
 }
@@ -45,6 +76,8 @@ function scaleColour(share: number, measure: Measure, dark: boolean): string {
 /** Shares are on the scale as they are up to 10 %; sizes by their logarithm between the least and the most. */
 function scale(values: (number | null)[], measure: Measure): (value: number | null) => number {
   if (measure === "errors") return (value) => (value === null || value === 0 ? 0 : 0.35 + 0.65 * Math.min(1, value / 0.1));
+  // A fourfold change, or ten points of errors, is the end of the scale.
+  if (isChange(measure)) return (value) => (value === null ? 0 : Math.max(-1, Math.min(1, measure === "errorsChange" ? value / 0.1 : value / 2)));
   const logs = values.filter((value): value is number => value !== null && value > 0).map(Math.log);
   const low = Math.min(...logs);
   const high = Math.max(...logs);
@@ -85,11 +118,12 @@ export function MapView(props: MapProps): preact.JSX.Element {
           const wide = Math.min(10, 1 + Math.log10(1 + edge.calls) * 1.15);
           return (
             <g key={key} class={isLit(edge) ? "" : "dim"} data-edge={`${edge.caller} → ${edge.callee}`}>
-              <path class="map-edge" d={edge.path} stroke={colour} stroke-width={wide} stroke-dasharray={edge.edges.every((one) => one.kind === "messaging" || one.kind === "link") ? "7 4" : undefined} />
+              <path class="map-edge" d={edge.path} stroke={colour} stroke-width={wide} stroke-dasharray={edge.edges.every((one) => one.kind === "messaging" || one.kind === "link") ? "7 4" : edge.calls === 0 ? "2 4" : undefined} />
               <Arrow edge={edge} placed={placed} colour={colour} wide={wide} />
               {edge.errors > 0 && measure === "errors" && <EdgeMark path={edge.path} />}
               <path
                 class="map-edge-hit"
+                data-hit=""
                 d={edge.path}
                 onPointerMove={(event) => {
                   const frame = pan.frame.current?.getBoundingClientRect();
@@ -141,6 +175,16 @@ export function MapView(props: MapProps): preact.JSX.Element {
         <button type="button" class="button" onClick={() => pan.zoom(1 / 1.3)} aria-label="Zoom in">+</button>
         <button type="button" class="button" onClick={() => pan.zoom(1.3)} aria-label="Zoom out">−</button>
         <button type="button" class="button" onClick={pan.fit}>Fit</button>
+        <button
+          type="button"
+          class="button"
+          onClick={() => {
+            const drawing = pan.frame.current?.querySelector<SVGSVGElement>(":scope > svg");
+            if (drawing) saveFile(svgFile(drawing, placed), "dependencies.svg");
+          }}
+        >
+          SVG
+        </button>
       </div>
     </div>
   );
@@ -199,17 +243,28 @@ function EdgeTip(props: { tip: { edge: PlacedEdge; x: number; y: number }; measu
       {grouped(edge.calls)} calls, {edge.errors > 0 ? `${grouped(edge.errors)} failed (${percent(edge.errors / edge.calls)})` : "none failed"}<br />
       p99 {duration(valueOf(edge, "caller"))} at the caller, {duration(valueOf(edge, "callee"))} at the callee<br />
       {valueOf(edge, "bytes") === null ? "no sizes recorded" : bytes(valueOf(edge, "bytes"))}
+      <BeforeWords edge={edge} />
     </div>
   );
 }
 
+function BeforeWords(props: { edge: PlacedEdge }): preact.JSX.Element | null {
+  const { edge } = props;
+  if (edge.edges.every((one) => one.before === undefined)) return null;
+  const before = edge.edges.flatMap((one) => (one.before ? [one.before] : []));
+  if (before.length === 0) return <><br />new: not called in the window before</>;
+  const calls = before.reduce((sum, one) => sum + one.calls, 0);
+  return <><br />before: {grouped(calls)} calls, {percent(before.reduce((sum, one) => sum + one.errors, 0) / Math.max(1, calls))} failed{edge.calls === 0 && "; none now"}</>;
+}
+
 function Legend(props: { measure: Measure; values: (number | null)[]; dark: boolean }): preact.JSX.Element {
-  const known = props.values.filter((value): value is number => value !== null && value > 0);
-  const words = known.length === 0 ? (props.measure === "errors" ? "no errors" : "not recorded") : `${print(Math.min(...known), props.measure)} – ${print(Math.max(...known), props.measure)}`;
+  const known = props.values.filter((value): value is number => value !== null && (value > 0 || isChange(props.measure)));
+  const shares = isChange(props.measure) ? [-1, -0.5, 0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1];
+  const words = known.length === 0 ? (props.measure === "errors" ? "no errors" : isChange(props.measure) ? "nothing to compare" : "not recorded") : `${print(Math.min(...known), props.measure)} – ${print(Math.max(...known), props.measure)}`;
   return (
     <div class="map-legend">
-      <svg width="60" height="8" aria-hidden="true">{[0, 0.25, 0.5, 0.75, 1].map((share, index) => <rect key={share} x={index * 12} width="12" height="8" fill={scaleColour(share, props.measure, props.dark)} />)}</svg>{" "}
-      {MEASURES.find((one) => one.key === props.measure)?.label}: {words} · width: calls · dashed: messages · round: external
+      <svg width="60" height="8" aria-hidden="true">{shares.map((share, index) => <rect key={share} x={index * 12} width="12" height="8" fill={scaleColour(share, props.measure, props.dark)} />)}</svg>{" "}
+      {[...MEASURES, ...CHANGES].find((one) => one.key === props.measure)?.label}: {words} · width: calls · dashed: messages · round: external
     </div>
   );
 }

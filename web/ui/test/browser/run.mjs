@@ -44,11 +44,12 @@ async function send(body) {
 
 /** Opens a path in a fresh window and hands it over; then nothing may have gone wrong on it. */
 async function visit(path, act, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...contextOf(options) });
   const page = await context.newPage();
   page.setDefaultTimeout(TIMEOUT);
   complaints.length = 0;
   if (values.page) await replacePage(page);
+  await options.prepare?.(page);
   page.on("console", (message) => message.type() === "error" && !options.errorsExpected && complaints.push(`console: ${message.text()}`));
   page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
   page.on("request", (request) => /^(blob|data):/.test(request.url()) || new URL(request.url()).origin === server.page || complaints.push(`request: ${request.url()}`));
@@ -61,6 +62,11 @@ async function visit(path, act, options = {}) {
   } finally {
     await context.close();
   }
+}
+
+function contextOf(options) {
+  const { viewport, colorScheme, reducedMotion } = options;
+  return Object.fromEntries(Object.entries({ viewport, colorScheme, reducedMotion }).filter(([, value]) => value !== undefined));
 }
 
 /** Answers for the page's own files from a folder, under the server's headers. */
@@ -268,6 +274,27 @@ test("the map and its table have the API's edges", { timeout: TIMEOUT * 3 }, () 
       assert.equal(answer.status, 200, await link.textContent());
     }
   }));
+
+test("a map of 1,238 services starts around the busiest and says how many are hidden", { timeout: TIMEOUT * 3 }, () => {
+  const edge = (caller, callee, calls) => JSON.stringify({ caller: `service-${caller}`, callee: `service-${callee}`, kind: "rpc", calls, errors: 0, weighted_calls: calls });
+  const lines = Array.from({ length: 1237 }, (_, index) => edge(Math.floor(index / 40), index + 1, 10_000 - index));
+  const prepare = (page) => page.route(/\/api\/v1\/dependencies/, (route) => route.fulfill({ contentType: "application/x-ndjson", body: lines.join("\n") }));
+  return visit(`/dependencies?${RANGE}`, async (page) => {
+    assert.equal(digits(await figure(page, "nodes")), 1238);
+    assert.equal(await page.locator("[data-node]").count(), 24);
+    assert.match(await page.locator('[data-part="hidden"]').textContent(), /18 more are hidden/);
+    await page.getByRole("button", { name: "2 steps" }).click();
+    await page.waitForURL(/depth=2/);
+    await page.getByLabel("Find a service").fill("service-1200");
+    await page.getByLabel("Find a service").press("Enter");
+    await page.waitForURL(/focus=service-1200/);
+    await page.locator('[data-node="service-30"]').waitFor();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "SVG" }).click()]);
+    const text = readFileSync(await download.path(), "utf8");
+    assert.match(text, /service-1200/);
+    assert.doesNotMatch(text, /data-hit|class=/);
+  }, { prepare });
+});
 
 test("network shows bytes and coverage", { timeout: TIMEOUT * 3 }, () =>
   visit(`/network?${RANGE}`, async (page) => {
