@@ -30,6 +30,7 @@ impl Server {
         let log = fs::File::create(folder.with_extension("log"))?;
         let mut command = Command::new(binary);
         command.arg("serve").arg("--data").arg(folder).args(extra);
+        command.arg("--sampling-listen").arg("off");
         for (door, port) in ["grpc", "http", "zipkin", "ui"].iter().zip(ports) {
             command.arg(format!("--{door}-listen")).arg(format!("127.0.0.1:{port}"));
         }

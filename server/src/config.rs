@@ -2,6 +2,7 @@
 //!
 //! The only reader of the environment and of the configuration file. Every setting is one row of
 //! [`settings::SETTINGS`].
+mod rules;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use storage::config::{Durability, Location};
 
 use settings::{SETTINGS, find};
 
-/// The four doors; `None` is closed.
+/// The doors; `None` is closed.
 #[derive(Debug, Clone)]
 pub(crate) struct Listen {
     /// OTLP over gRPC.
@@ -29,21 +30,24 @@ pub(crate) struct Listen {
     pub zipkin: Option<SocketAddr>,
     /// Page and API.
     pub ui: Option<SocketAddr>,
+    /// Jaeger's remote sampling.
+    pub sampling: Option<SocketAddr>,
 }
 
 impl Listen {
-    fn doors(&mut self) -> [(&'static str, &mut Option<SocketAddr>); 4] {
+    fn doors(&mut self) -> [(&'static str, &mut Option<SocketAddr>); 5] {
         [
             ("listen.grpc", &mut self.grpc),
             ("listen.http", &mut self.http),
             ("listen.zipkin", &mut self.zipkin),
             ("listen.ui", &mut self.ui),
+            ("listen.sampling", &mut self.sampling),
         ]
     }
 
     /// True where other machines reach some door.
     fn is_public(&self) -> bool {
-        let doors = [self.grpc, self.http, self.zipkin, self.ui];
+        let doors = [self.grpc, self.http, self.zipkin, self.ui, self.sampling];
         doors.iter().flatten().any(|address| !address.ip().is_loopback())
     }
 }
@@ -133,7 +137,13 @@ impl Default for Config {
             log: "info".into(),
             log_format: "text".into(),
             durability: "fsync".into(),
-            listen: Listen { grpc: at(4317), http: at(4318), zipkin: at(9411), ui: at(8080) },
+            listen: Listen {
+                grpc: at(4317),
+                http: at(4318),
+                zipkin: at(9411),
+                ui: at(8080),
+                sampling: at(5778),
+            },
             hosts: Vec::new(),
             http: HttpLimits::default(),
             ingest: ingest::Config::default(),
@@ -180,6 +190,9 @@ pub(crate) struct ListenFlags {
     /// Page and API, or off [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     pub ui_listen: Option<String>,
+    /// Jaeger's remote sampling, or off [default: 127.0.0.1:5778]
+    #[arg(long, value_name = "ADDRESS")]
+    pub sampling_listen: Option<String>,
     /// Allow addresses that other machines reach, without TLS; tokens are then required everywhere
     #[arg(long)]
     pub insecure: bool,
@@ -254,6 +267,7 @@ impl Config {
             ("listen.http", &listen.http_listen),
             ("listen.zipkin", &listen.zipkin_listen),
             ("listen.ui", &listen.ui_listen),
+            ("listen.sampling", &listen.sampling_listen),
             ("ttl", &listen.ttl),
             ("storage.flush_interval", &listen.flush_interval),
         ];
@@ -277,10 +291,15 @@ impl Config {
         let sampling = &self.ingest.sampling;
         let share = match key {
             "sampling.rate" => Some(sampling.rate),
+            "sampling.source_rate" => Some(sampling.source_rate),
+            "sampling.rate_min" => Some(sampling.rate_min),
             _ => None,
         };
         if let Some(share) = share.filter(|share| *share <= 0.0 || *share > 1.0) {
             return Err(format!("{key}: {share} is no share; write more than 0, at most 1"));
+        }
+        if key == "sampling.interval" && sampling.interval < Duration::from_secs(1) {
+            return Err(format!("{key}: a window takes a second at least"));
         }
         let (value, allowed) = match key {
             "log_format" => (&self.log_format, ["text", "json"]),
@@ -316,7 +335,10 @@ impl Config {
                     continue;
                 }
                 let key = format!("{key}.{name}");
-                let value = plain(value).with_context(|| key.clone())?;
+                let value = match value {
+                    toml::Value::Array(_) if key == rules::KEY => value.to_string(),
+                    _ => plain(value).with_context(|| key.clone())?,
+                };
                 self.assign(&key, &value).map_err(anyhow::Error::msg)?;
             }
         }
@@ -417,7 +439,8 @@ impl Config {
                 text.push_str(&format!("\n[{section}]\n"));
             }
             let shown = (setting.field)(self).show();
-            let bare = shown.parse::<u64>().is_ok()
+            let bare = setting.key == rules::KEY
+                || shown.parse::<u64>().is_ok()
                 || shown.parse::<bool>().is_ok()
                 || is_plain_fraction(&shown);
             let shown = if bare { shown } else { toml::Value::String(shown).to_string() };

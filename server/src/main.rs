@@ -5,6 +5,7 @@ mod demo;
 mod http;
 mod import;
 mod running;
+mod sampling;
 mod shutdown;
 mod source;
 mod telemetry;

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
+use ingest::sample::Sampler;
 use ingest::{Decoder, Ingest};
 use query::Engine;
-use storage::{Clock, Store, SystemClock};
+use storage::{Clock, Decode, Store, SystemClock};
 use tokio::sync::watch;
 use web::{Auth, Role, Tail, Web};
 
 use crate::config::Config;
 use crate::config::value::show_duration;
 use crate::http::{Listeners, Stop};
+use crate::sampling::Sampling;
 
 /// Where the doors are; `None` is closed.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +28,8 @@ pub(crate) struct Addresses {
     pub zipkin: Option<SocketAddr>,
     /// Page and API.
     pub ui: Option<SocketAddr>,
+    /// Jaeger's remote sampling.
+    pub sampling: Option<SocketAddr>,
 }
 
 /// A started server.
@@ -37,6 +41,7 @@ pub(crate) struct Running {
     store: Store,
     listeners: Listeners,
     tail: Tail,
+    sampling: Sampling,
 }
 
 /// The file of tokens that belongs to a table.
@@ -49,12 +54,12 @@ pub(crate) fn tokens_file(config: &Config) -> PathBuf {
 /// # Errors
 /// As [`Store::open`]: above all, another process holds it.
 pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    open_with(config, Decoder::new(config.ingest.clone())).await
+    open_with(config, Arc::new(Decoder::new(config.ingest.clone()))).await
 }
 
-async fn open_with(config: &Config, decoder: Decoder) -> anyhow::Result<Store> {
+async fn open_with(config: &Config, decoder: Arc<dyn Decode>) -> anyhow::Result<Store> {
     private_folder(&config.private_dir())?;
-    let store = Store::open(config.table(), Arc::new(decoder), Arc::new(SystemClock)).await;
+    let store = Store::open(config.table(), decoder, Arc::new(SystemClock)).await;
     store.with_context(|| format!("open the table in {}", config.data))
 }
 
@@ -88,7 +93,8 @@ impl Running {
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let decoder = Decoder::new(config.ingest.clone());
-        let store = open_with(config, decoder.clone()).await?;
+        let sampling = Sampling::load(config, Arc::clone(&clock));
+        let store = open_with(config, sampling.watched(decoder.clone())).await?;
         let auth = Auth::open(tokens_file(config), config.tokens_required(), Arc::clone(&clock))?;
         let first_token = auth.first_token()?.map(|secret| secret.expose().to_owned());
         // A span that the table would drop at once is refused at the door.
@@ -107,12 +113,18 @@ impl Running {
             hosts: config.hosts.clone(),
             figures: {
                 let (ingest, listeners) = (ingest.clone(), listeners.figures());
-                Arc::new(move || [ingest.metrics(), decoder.metrics(), listeners()].concat())
+                let sampler = sampling.sampler.clone();
+                Arc::new(move || {
+                    [ingest.metrics(), decoder.metrics(), sampler.metrics(), listeners()].concat()
+                })
             },
         });
-        let doors = Doors { ingest: &ingest, auth: &auth, web };
+        let doors = Doors { ingest: &ingest, auth: &auth, web, sampler: &sampling.sampler };
         match doors.open(&listeners, config).await {
-            Ok(addresses) => Ok(Self { addresses, first_token, store, listeners, tail }),
+            Ok(addresses) => {
+                let sampling = sampling.start();
+                Ok(Self { addresses, first_token, store, listeners, tail, sampling })
+            }
             Err(error) => {
                 listeners.close().await;
                 store.close().await?;
@@ -134,6 +146,7 @@ impl Running {
         // First: its streams would keep their connections open.
         self.tail.close().await;
         self.listeners.close().await;
+        self.sampling.stop().await;
         self.store.close().await.context("close the table")
     }
 
@@ -144,13 +157,14 @@ impl Running {
             || "kept for ever".to_owned(),
             |ttl| format!("kept {}", show_duration(ttl)),
         );
-        let Addresses { grpc, http, zipkin, ui } = self.addresses;
+        let Addresses { grpc, http, zipkin, ui, sampling } = self.addresses;
         let url = |path: &'static str| move |at: SocketAddr| format!("http://{at}{path}");
         let rows = [
             ("page and API", ui.map(url("/"))),
             ("OTLP/gRPC", grpc.map(url(""))),
             ("OTLP/HTTP", http.map(url("/v1/traces"))),
             ("Zipkin", zipkin.map(url("/api/v2/spans"))),
+            ("sampling", sampling.map(url("/sampling?service=NAME"))),
             (
                 "table",
                 Some(format!(
@@ -179,11 +193,11 @@ impl Running {
 
     /// The same for scripts: one JSON object.
     pub(crate) fn summary_json(&self, config: &Config) -> serde_json::Value {
-        let Addresses { grpc, http, zipkin, ui } = self.addresses;
+        let Addresses { grpc, http, zipkin, ui, sampling } = self.addresses;
         let snapshot = self.store.snapshot();
         serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "grpc": grpc, "http": http, "zipkin": zipkin, "ui": ui,
+            "grpc": grpc, "http": http, "zipkin": zipkin, "ui": ui, "sampling": sampling,
             "data": config.data,
             "table_version": snapshot.version.0,
             "spans": snapshot.rows(),
@@ -196,6 +210,7 @@ struct Doors<'a> {
     ingest: &'a Ingest,
     auth: &'a Auth,
     web: Router,
+    sampler: &'a Sampler,
 }
 
 impl Doors<'_> {
@@ -207,6 +222,8 @@ impl Doors<'_> {
             http: open(listeners, "http", at.http, self.ingest.otlp_http().layer(ask())).await?,
             zipkin: open(listeners, "zipkin", at.zipkin, self.ingest.zipkin().layer(ask())).await?,
             ui: open(listeners, "ui", at.ui, self.web).await?,
+            sampling: open(listeners, "sampling", at.sampling, self.sampler.router().layer(ask()))
+                .await?,
         })
     }
 }

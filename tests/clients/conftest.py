@@ -30,7 +30,7 @@ class Server:
         self.log = log
         self.extra = list(extra)
         self.env = {**os.environ, **(env or {})}
-        self.ports = {name: free_port() for name in ("grpc", "http", "zipkin", "ui")}
+        self.ports = {name: free_port() for name in ("grpc", "http", "zipkin", "ui", "sampling")}
         self.process = None
 
     def start(self):

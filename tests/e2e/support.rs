@@ -52,22 +52,29 @@ pub(crate) struct Ports {
     pub(crate) http: u16,
     pub(crate) zipkin: u16,
     pub(crate) ui: u16,
+    pub(crate) sampling: u16,
 }
 
 impl Ports {
-    /// Four ports that were free a moment ago.
+    /// Ports that were free a moment ago.
     pub(crate) fn free() -> Self {
         let listeners: Vec<TcpListener> =
-            (0..4).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+            (0..5).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
         let port = |index: usize| listeners[index].local_addr().expect("bound").port();
-        Self { grpc: port(0), http: port(1), zipkin: port(2), ui: port(3) }
+        Self { grpc: port(0), http: port(1), zipkin: port(2), ui: port(3), sampling: port(4) }
     }
 
     pub(crate) fn flags(self) -> Vec<String> {
-        [("grpc", self.grpc), ("http", self.http), ("zipkin", self.zipkin), ("ui", self.ui)]
-            .iter()
-            .flat_map(|(door, port)| [format!("--{door}-listen"), format!("127.0.0.1:{port}")])
-            .collect()
+        [
+            ("grpc", self.grpc),
+            ("http", self.http),
+            ("zipkin", self.zipkin),
+            ("ui", self.ui),
+            ("sampling", self.sampling),
+        ]
+        .iter()
+        .flat_map(|(door, port)| [format!("--{door}-listen"), format!("127.0.0.1:{port}")])
+        .collect()
     }
 }
 

@@ -97,7 +97,7 @@ fn each<'a>(
 }
 
 /// Writes a length-delimited field.
-fn put(out: &mut Vec<u8>, number: u8, message: &[u8]) {
+pub(super) fn put(out: &mut Vec<u8>, number: u8, message: &[u8]) {
     out.push(number << 3 | 2);
     let mut length = message.len();
     while length >= 0x80 {

@@ -102,6 +102,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("listen.http", "OTLP over HTTP: POST /v1/traces.", |c| &mut c.listen.http),
     setting("listen.zipkin", "Zipkin v2: POST /api/v2/spans.", |c| &mut c.listen.zipkin),
     setting("listen.ui", "Page and HTTP API.", |c| &mut c.listen.ui),
+    setting("listen.sampling", "Jaeger's remote sampling: GET /sampling?service=NAME.", |c| {
+        &mut c.listen.sampling
+    }),
     setting("listen.hosts", "Names that the page is called by, with commas.", |c| &mut c.hosts),
     setting("http.header_time_max", "A request's header must arrive within this.", |c| {
         &mut c.http.header_time_max
@@ -174,6 +177,30 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("sampling.rate", "Share of all traces that the doors keep; 1 keeps everything.", |c| {
         &mut c.ingest.sampling.rate
     }),
+    setting("sampling.source_rate", "Share that services which ask are told to keep.", |c| {
+        &mut c.ingest.sampling.source_rate
+    }),
+    setting(
+        "sampling.target_traces_per_second",
+        "Traces a second of each operation that those shares aim at; 0 leaves them fixed.",
+        |c| &mut c.ingest.sampling.target_traces_per_second,
+    ),
+    setting("sampling.rate_min", "The smallest share that a target leads to.", |c| {
+        &mut c.ingest.sampling.rate_min
+    }),
+    setting(
+        "sampling.lower_bound_traces_per_second",
+        "With a target: what each process keeps of each operation in any case.",
+        |c| &mut c.ingest.sampling.lower_bound_traces_per_second,
+    ),
+    setting("sampling.interval", "With a target: shares are computed anew after this.", |c| {
+        &mut c.ingest.sampling.interval
+    }),
+    setting(
+        "sampling.rule",
+        "[[sampling.rule]] service, name, and rate or traces_per_second; the first that fits counts.",
+        |c| &mut c.ingest.sampling.rules,
+    ),
     setting("storage.durability", "fsync, or os: a power cut may lose the last seconds.", |c| {
         &mut c.durability
     }),

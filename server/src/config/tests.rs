@@ -138,3 +138,42 @@ fn a_share_is_more_than_nothing_and_at_most_all() {
     let error = config.read_toml("[sampling]\nrat = 0.25\n").unwrap_err().to_string();
     assert!(error.contains("did you mean \"sampling.rate\"?"), "{error}");
 }
+
+#[test]
+fn rules_are_tables_in_the_file_and_one_line_elsewhere() {
+    use ingest::sample::{Goal, Rule};
+    let mut config = Config::default();
+    config
+        .read_toml(
+            "[sampling]\nrate = 0.5\n[[sampling.rule]]\nname = \"GET /health\"\nrate = 0\n\
+             [[sampling.rule]]\nservice = \"shop\"\ntraces_per_second = 2.5\n",
+        )
+        .unwrap();
+    let rules = config.ingest.sampling.rules.clone();
+    let expected = [
+        Rule { service: None, name: Some("GET /health".into()), goal: Goal::Rate(0.0) },
+        Rule { service: Some("shop".into()), name: None, goal: Goal::TracesPerSecond(2.5) },
+    ];
+    assert_eq!(rules, expected);
+    let mut again = Config::default();
+    again.read_toml(&config.annotated()).unwrap();
+    assert_eq!(again.ingest.sampling.rules, rules);
+    let line = "[{service=\"shop\", name=\"GET /cart\", rate=0.25}]";
+    let variable = environment(&[("SPANLAKE_SAMPLING_RULE", line)]);
+    let config = Config::load(&Flags::default(), &variable).unwrap();
+    assert_eq!(config.ingest.sampling.rules[0].goal, Goal::Rate(0.25));
+    for (wrong, words) in [
+        ("nam = \"x\"\nrate = 1", "rule 1: unknown field \"nam\"; did you mean \"name\"?"),
+        ("service = \"x\"", "say either rate or traces_per_second"),
+        ("rate = 1\ntraces_per_second = 1", "say either"),
+        ("rate = 1.5", "no share"),
+        ("traces_per_second = 0", "no number above 0"),
+        ("service = 7\nrate = 1", "service is no text"),
+    ] {
+        let error = config.clone().read_toml(&format!("[[sampling.rule]]\n{wrong}\n"));
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(words) && error.starts_with("sampling.rule"), "{error}");
+    }
+    let error = config.clone().read_toml("[sampling]\nrule = 7\n").unwrap_err().to_string();
+    assert!(error.contains("no list"), "{error}");
+}
