@@ -8,7 +8,7 @@ import { DependenciesPage } from "./pages/dependencies.tsx";
 import { LatencyPage } from "./pages/latency.tsx";
 import { NetworkPage } from "./pages/network.tsx";
 import { OverviewPage } from "./pages/overview.tsx";
-import { SqlPage } from "./pages/sql.tsx";
+import { SqlPage } from "./pages/sql/page.tsx";
 import { StoragePage } from "./pages/storage.tsx";
 import { TracesPage } from "./pages/traces.tsx";
 import { TracePage } from "./pages/trace/page.tsx";

@@ -288,7 +288,7 @@ test("a map of 1,238 services starts around the busiest and says how many are hi
     await page.getByLabel("Find a service").fill("service-1200");
     await page.getByLabel("Find a service").press("Enter");
     await page.waitForURL(/focus=service-1200/);
-    await page.locator('[data-node="service-30"]').waitFor();
+    await page.locator('[data-node="service-29"]').waitFor();
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "SVG" }).click()]);
     const text = readFileSync(await download.path(), "utf8");
     assert.match(text, /service-1200/);
@@ -325,6 +325,23 @@ test("SQL runs from the URL, downloads, and says what is wrong", { timeout: TIME
     assert.deepEqual(shown.map((row) => [row.service.text, digits(row.n.text)]), expected.map((row) => [row.service, row.n]));
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "CSV" }).click()]);
     assert.equal(download.suggestedFilename(), "spans.csv");
+    await page.getByRole("button", { name: "Chart" }).click();
+    assert.equal(await page.locator(".bars > div").count(), expected.length);
+    await page.getByRole("button", { name: "Plan" }).click();
+    assert.ok((await table(page, "plan")).some((row) => digits(row.rows.text) === expected.length));
+    await page.waitForURL(/as=plan/);
+  });
+  await visit("/sql", async (page) => {
+    await page.getByLabel("SQL statement").fill("SELECT attributes[");
+    await page.keyboard.type("'http.ro");
+    await page.locator(".choices li", { hasText: "http.route" }).waitFor();
+    await page.keyboard.press("Enter");
+    await page.keyboard.type(" AS route, count(*) FROM spa");
+    await page.locator(".choices li", { hasText: "spans" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.keyboard.type("ns GROUP BY 1");
+    await page.keyboard.press("Control+Enter");
+    assert.ok((await table(page, "result")).some((row) => row.route.text === "/cart"));
   });
   await visit(`/sql?run=1&q=${encodeURIComponent("SELECT nothing FROM nowhere")}`, async (page) => {
     const box = page.locator('[role="alert"]');

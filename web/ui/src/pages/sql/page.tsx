@@ -1,13 +1,15 @@
 // SQL: a statement, its rows, and the same rows as a file. The statement is in the URL.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { request, saveFile, sql, type ApiError, type Answer, type Row } from "../api.ts";
-import { isExact, plainText, typeName } from "../exact.ts";
-import { Badge, Link, Notes } from "../parts/bits.tsx";
-import { Empty, ErrorBox, Waiting } from "../parts/states.tsx";
-import { Table, type Column } from "../parts/table.tsx";
-import { useApp, useAsk } from "../state.tsx";
-import { bytes, duration, grouped, plural } from "../units.ts";
-import { tokens } from "../sqltext.ts";
+import { request, saveFile, sql, type ApiError, type Answer, type Row } from "../../api.ts";
+import { isExact, plainText, typeName } from "../../exact.ts";
+import { Badge, Link, Notes } from "../../parts/bits.tsx";
+import { Empty, ErrorBox, Waiting } from "../../parts/states.tsx";
+import { Table, type Column } from "../../parts/table.tsx";
+import { useApp, useAsk } from "../../state.tsx";
+import { bytes, duration, grouped, plural } from "../../units.ts";
+import { VIEWS } from "../../complete.ts";
+import { Editor } from "./editor.tsx";
+import { PlanView, QuickChart } from "./views.tsx";
 
 const EXAMPLES: readonly [string, string][] = [
   ["Newest spans", "SELECT start_time, service, name, kind, duration_nano, status, trace_id\nFROM spans\nORDER BY start_time DESC\nLIMIT 50"],
@@ -57,7 +59,7 @@ export function SqlPage(): preact.JSX.Element {
       </div>
       {stopped ? <Empty title="Cancelled"><p>The work on the server was stopped.</p></Empty> : error && <ErrorBox error={error} what="The statement" />}
       {running && !data && !error && loading && !stopped && <Waiting rows={10} />}
-      {data && <Result answer={data} />}
+      {data && <Answered answer={data} statement={asked} />}
       {!running && <Reference onChoose={(statement) => setText(statement)} />}
       {running && <Examples onChoose={(statement) => setText(statement)} />}
     </>
@@ -74,38 +76,11 @@ function Facts(props: { answer: Answer }): preact.JSX.Element {
   );
 }
 
-function Editor(props: { text: string; onText: (text: string) => void; onRun: () => void }): preact.JSX.Element {
-  const behind = useRef<HTMLPreElement>(null);
-  return (
-    <div class="editor">
-      <pre ref={behind} aria-hidden="true">
-        {tokens(props.text).map((token, index) => (token.kind === "text" ? token.text : <span key={index} class={`tok-${token.kind}`}>{token.text}</span>))}
-        {"\n"}
-      </pre>
-      <textarea
-        value={props.text}
-        aria-label="SQL statement"
-        spellcheck={false}
-        autocapitalize="off"
-        onInput={(event) => props.onText(event.currentTarget.value)}
-        onScroll={(event) => {
-          if (behind.current) behind.current.scrollTop = event.currentTarget.scrollTop;
-        }}
-        onKeyDown={(event) => {
-          if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-            event.preventDefault();
-            props.onRun();
-          }
-        }}
-      />
-    </div>
-  );
-}
-
 const FORMATS: readonly [string, string, string][] = [
   ["csv", "CSV", "text/csv"],
   ["json", "JSON", "application/json"],
   ["parquet", "Parquet", "application/vnd.apache.parquet"],
+  ["arrow", "Arrow", "application/vnd.apache.arrow.stream"],
 ];
 
 function Downloads(props: { statement: string }): preact.JSX.Element {
@@ -130,6 +105,28 @@ function Downloads(props: { statement: string }): preact.JSX.Element {
       ))}
       {error && <span class="error-text" role="alert"><span class="mark-error" aria-hidden="true" />{error.message}</span>}
     </span>
+  );
+}
+
+const SHAPES = [
+  ["table", "Table"],
+  ["chart", "Chart"],
+  ["plan", "Plan"],
+] as const;
+
+/** The answer as rows, as a picture, or how it came. */
+function Answered(props: { answer: Answer; statement: string }): preact.JSX.Element {
+  const { place, set } = useApp();
+  const shape = SHAPES.find(([name]) => name === place.params["as"])?.[0] ?? "table";
+  return (
+    <>
+      <span class="tabs" role="group" aria-label="Show as">
+        {SHAPES.map(([name, label]) => <button key={name} type="button" class={shape === name ? "on" : ""} aria-pressed={shape === name} onClick={() => set({ as: name === "table" ? null : name }, true)}>{label}</button>)}
+      </span>
+      {shape === "table" && <Result answer={props.answer} />}
+      {shape === "chart" && (props.answer.rows.length === 0 ? <Result answer={props.answer} /> : <QuickChart rows={props.answer.rows} />)}
+      {shape === "plan" && <PlanView statement={props.statement} />}
+    </>
   );
 }
 
@@ -181,16 +178,6 @@ function Examples(props: { onChoose: (statement: string) => void }): preact.JSX.
   );
 }
 
-const FUNCTIONS: readonly [string, string][] = [
-  ["traces", "trace_id, root_service, root_name, start_time, duration_nano, extent_nano, spans, errors, services, complete"],
-  ["latency", "root_service, root_name, traces, errors, p50_nano, p90_nano, p95_nano, p99_nano, max_nano"],
-  ["latency_histogram", "root_service, root_name, low_nano, high_nano, traces"],
-  ["operations", "service, name, kind, spans, errors, p50_nano, p90_nano, p95_nano, p99_nano, max_nano"],
-  ["dependencies", "caller, callee, kind, calls, errors, request_bytes, response_bytes, caller_p50_nano, …"],
-  ["network", "service, server_in, server_out, client_out, client_in, bytes_in, bytes_out, spans, coverage"],
-  ["network_caused", "root_service, root_name, traces, bytes"],
-];
-
 function Reference(props: { onChoose: (statement: string) => void }): preact.JSX.Element {
   return (
     <>
@@ -202,7 +189,7 @@ function Reference(props: { onChoose: (statement: string) => void }): preact.JSX
         </p>
         <p>Views take an optional range: <code>dependencies('-1h', 'now')</code>. <code>quantile(value, 0.95)</code> is the exact nearest rank.</p>
         <dl class="pairs">
-          {FUNCTIONS.map(([name, columns]) => (
+          {VIEWS.map(([name, columns]) => (
             <>
               <dt key={name}><button type="button" class="link" onClick={() => props.onChoose(`SELECT *\nFROM ${name}('-1h', 'now')\nLIMIT 100`)}>{name}()</button></dt>
               <dd>{columns}</dd>
