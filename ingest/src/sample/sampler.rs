@@ -2,14 +2,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, StringArray};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use bytes::Bytes;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use storage::metrics::{Counter, Metric, Shape};
 use storage::schema::{AttributeColumns, column};
-use storage::{Clock, Compressed, Decode, Entry, SpanBatch};
+use storage::{Clock, Compressed, Decode, DecodeSession, Entry, SpanBatch};
 
 use super::adaptive::Operations;
 use super::rule::{fixed, rate_of_unknown};
@@ -64,8 +64,9 @@ impl Sampler {
 
     /// Counts the roots among spans that are being stored.
     pub fn observe(&self, batch: &SpanBatch) {
-        for ((service, name), (roots, weights)) in roots(batch, self.0.clock.now_unix_nano()) {
-            self.operations().add(&self.0.config, (service, name), roots, weights);
+        let now = self.0.clock.now_unix_nano();
+        for (service, name, (roots, weights)) in roots(batch, now).unwrap_or_default() {
+            self.operations().add(&self.0.config, (&service, &name), roots, weights);
         }
     }
 
@@ -165,43 +166,42 @@ impl Sampler {
     }
 }
 
-type Roots<'b> = HashMap<(&'b str, &'b str), (u64, f64)>;
+/// Service, operation, number of roots and sum of their weights.
+type Roots = Vec<(String, String, (u64, f64))>;
 
-/// The roots of the present among `batch`, by service and operation: how many, and their weights.
-fn roots(batch: &SpanBatch, now: i64) -> Roots<'_> {
+/// The roots of the present among `batch`, by service and operation: how many, and their weights. `None` where the batch
+/// lacks a column that every batch has.
+fn roots(batch: &SpanBatch, now: i64) -> Option<Roots> {
     let mut found = Roots::new();
-    let records = batch.records();
-    let text = |name: &str| records.column_by_name(name)?.as_dictionary_opt::<Int32Type>();
-    let (Some(services), Some(names), Some(parents), Some(starts), Some(weights)) = (
-        text(column::SERVICE),
-        text(column::NAME),
-        records.column_by_name(column::PARENT_SPAN_ID),
-        records
-            .column_by_name(column::START)
-            .and_then(|array| array.as_primitive_opt::<Int64Type>()),
-        records
-            .column_by_name(column::WEIGHT)
-            .and_then(|array| array.as_primitive_opt::<Float64Type>()),
-    ) else {
-        return found;
-    };
-    let (Some(service_texts), Some(name_texts)) =
-        (services.values().as_string_opt::<i32>(), names.values().as_string_opt::<i32>())
-    else {
-        return found;
-    };
+    let parents = batch.column(column::PARENT_SPAN_ID)?;
+    if parents.null_count() == 0 {
+        return Some(found);
+    }
+    let starts = batch.column(column::START)?;
+    let weights = batch.column(column::WEIGHT)?;
+    let (starts, weights) =
+        (starts.as_primitive_opt::<Int64Type>()?, weights.as_primitive_opt::<Float64Type>()?);
+    let (services, names) = (batch.column(column::SERVICE)?, batch.column(column::NAME)?);
+    let services = services.as_dictionary_opt::<Int32Type>()?;
+    let names = names.as_dictionary_opt::<Int32Type>()?;
+    let (service_texts, name_texts) =
+        (services.values().as_string_opt::<i32>()?, names.values().as_string_opt::<i32>()?);
     let present = u64::try_from(PRESENT.as_nanos()).unwrap_or(u64::MAX);
+    let mut by_keys: HashMap<(usize, usize), (u64, f64)> = HashMap::new();
     for row in (0..batch.rows()).filter(|row| parents.is_null(*row)) {
-        if let (Some(service), Some(name)) = (services.key(row), names.key(row))
-            && now.abs_diff(starts.value(row)) <= present
+        if now.abs_diff(starts.value(row)) <= present
+            && let (Some(service), Some(name)) = (services.key(row), names.key(row))
         {
-            let key = (service_texts.value(service), name_texts.value(name));
-            let (roots, sum) = found.entry(key).or_default();
+            let (roots, sum) = by_keys.entry((service, name)).or_default();
             *roots += 1;
             *sum += weights.value(row);
         }
     }
-    found
+    let text = |texts: &StringArray, key: usize| texts.value(key).to_owned();
+    for ((service, name), counts) in by_keys {
+        found.push((text(service_texts, service), text(name_texts, name), counts));
+    }
+    Some(found)
 }
 
 /// A decoder whose spans a [`Sampler`] sees as they are stored.
@@ -214,13 +214,29 @@ pub struct Watched<D> {
 }
 
 impl<D: Decode> Decode for Watched<D> {
-    fn decode(&self, entries: &[Entry], columns: &AttributeColumns) -> SpanBatch {
-        let batch = self.decoder.decode(entries, columns);
-        self.sampler.observe(&batch);
-        batch
+    fn session(&self) -> Box<dyn DecodeSession> {
+        let session = self.decoder.session();
+        Box::new(WatchedSession { session, sampler: self.sampler.clone() })
     }
 
     fn inflate(&self, compressed: &Compressed, bytes: usize) -> Option<Bytes> {
         self.decoder.inflate(compressed, bytes)
+    }
+}
+
+struct WatchedSession {
+    session: Box<dyn DecodeSession>,
+    sampler: Sampler,
+}
+
+impl DecodeSession for WatchedSession {
+    fn decode(&mut self, entries: &[Entry], columns: &Arc<AttributeColumns>) -> SpanBatch {
+        let batch = self.session.decode(entries, columns);
+        self.sampler.observe(&batch);
+        batch
+    }
+
+    fn bytes(&self) -> usize {
+        self.session.bytes()
     }
 }
