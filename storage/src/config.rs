@@ -60,6 +60,8 @@ pub struct Config {
     pub dedup_window: Duration,
     /// Partitions older than this leave the table; `None` keeps everything. Default 7 days.
     pub ttl: Option<Duration>,
+    /// Small files are merged into larger ones in the background. Default true.
+    pub compact: bool,
     /// Files that left the table are deleted this much later. Default 5.5 minutes (query limit 30 s + 5 min).
     pub delete_grace: Duration,
 }
@@ -87,6 +89,7 @@ impl Config {
             hot_bytes_max: 512 << 20,
             dedup_window: Duration::from_secs(600),
             ttl: Some(Duration::from_secs(7 * 86_400)),
+            compact: true,
             delete_grace: Duration::from_secs(330),
         }
     }

@@ -29,6 +29,8 @@ use crate::table::{NewFile, Table};
 use order::DateRows;
 use resolve::Resolved;
 
+pub(crate) use lift::members;
+
 /// Writes `batches` (possibly none) into files and commits them with `through`, the position of the last log entry in
 /// them. `columns` lists every attribute column that a batch may have; a column that a batch lacks is filled from its
 /// JSON. After `Ok`, [`Table::state`] has the new files.
@@ -56,14 +58,14 @@ pub(crate) async fn flush(
 }
 
 /// A file ready to be written.
-struct Encoded {
+pub(crate) struct Encoded {
     date: NaiveDate,
     file: EncodedFile,
     sidecar: Sidecar,
 }
 
 /// Data files first, then sidecars: each durable when its call returns.
-async fn write(table: &Table, encoded: Vec<Encoded>) -> Result<Vec<NewFile>> {
+pub(crate) async fn write(table: &Table, encoded: Vec<Encoded>) -> Result<Vec<NewFile>> {
     let mut files = Vec::with_capacity(encoded.len());
     let mut sidecars = Vec::with_capacity(encoded.len());
     for Encoded { date, file, sidecar } in encoded {
@@ -98,7 +100,10 @@ fn parquet_failed(source: parquet::errors::ParquetError) -> Error {
 }
 
 /// Sorts, resolves and encodes.
-fn encode(batches: &[Arc<SpanBatch>], attributes: &AttributeColumns) -> Result<Vec<Encoded>> {
+pub(crate) fn encode(
+    batches: &[Arc<SpanBatch>],
+    attributes: &AttributeColumns,
+) -> Result<Vec<Encoded>> {
     if batches.is_empty() {
         return Ok(Vec::new());
     }
@@ -131,13 +136,26 @@ struct Keys {
     start: ArrayRef,
     service: ArrayRef,
     name: ArrayRef,
+    /// What earlier flushes found out, where the spans come from files: by column.
+    known: Vec<(&'static str, ArrayRef)>,
 }
+
+/// Columns that are found out, not sent.
+const RESOLVED: [&str; 4] =
+    [column::CALLER_SERVICE, column::CALLER_NAME, column::ROOT_SERVICE, column::ROOT_NAME];
 
 impl Keys {
     fn merge(batches: &[Arc<SpanBatch>]) -> std::result::Result<Self, ArrowError> {
         let schema = Schema::new(fixed_fields());
         let merged = |name: &str| columns::merge(batches, schema.field_with_name(name)?);
+        let mut known = Vec::new();
+        for name in RESOLVED {
+            if !columns::is_all_null(batches, schema.field_with_name(name)?) {
+                known.push((name, merged(name)?));
+            }
+        }
         Ok(Self {
+            known,
             trace: merged(column::TRACE_ID)?,
             span: merged(column::SPAN_ID)?,
             parent: merged(column::PARENT_SPAN_ID)?,
@@ -156,6 +174,17 @@ impl Keys {
         })
     }
 
+    /// `found`, and where that is null what was known of the column `name` before.
+    fn or_known(&self, name: &str, found: ArrayRef) -> ArrayRef {
+        let Some((_, known)) = self.known.iter().find(|(of, _)| *of == name) else { return found };
+        let (found, known) =
+            (found.as_dictionary::<Int32Type>(), known.as_dictionary::<Int32Type>());
+        let text = text_of(found);
+        let known = text_of(known);
+        let both = (0..found.len()).map(|row| text(row).or_else(|| known(row)));
+        Arc::new(both.collect::<DictionaryArray<Int32Type>>())
+    }
+
     /// A column that is ready without merging.
     fn ready(&self, name: &str, resolved: &Resolved) -> Option<ArrayRef> {
         let parent = |row: usize| resolved.parent[row];
@@ -167,13 +196,19 @@ impl Keys {
             column::START => Arc::clone(&self.start),
             column::SERVICE => Arc::clone(&self.service),
             column::NAME => Arc::clone(&self.name),
-            column::CALLER_SERVICE => of_other_row(&self.service, parent),
-            column::CALLER_NAME => of_other_row(&self.name, parent),
-            column::ROOT_SERVICE => of_other_row(&self.service, root),
-            column::ROOT_NAME => of_other_row(&self.name, root),
+            column::CALLER_SERVICE => self.or_known(name, of_other_row(&self.service, parent)),
+            column::CALLER_NAME => self.or_known(name, of_other_row(&self.name, parent)),
+            column::ROOT_SERVICE => self.or_known(name, of_other_row(&self.service, root)),
+            column::ROOT_NAME => self.or_known(name, of_other_row(&self.name, root)),
             _ => return None,
         })
     }
+}
+
+/// The text of a row, `None` where it is null.
+fn text_of<'a>(dictionary: &'a DictionaryArray<Int32Type>) -> impl Fn(usize) -> Option<&'a str> {
+    let values = dictionary.values().as_string::<i32>();
+    move |row| dictionary.key(row).map(|key| values.value(key))
 }
 
 /// For each row the value that `text` has in the row that `other` names.

@@ -10,6 +10,7 @@
 //!                                                  \-> Snapshot { version, files, hot } -> readers
 //! ```
 pub mod batch;
+mod compact;
 pub mod config;
 pub mod entry;
 pub mod error;

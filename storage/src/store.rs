@@ -4,6 +4,7 @@
 //! append -> wal (own thread) -> publisher -> hot -> flusher -> table
 //!                                             \-> snapshot, tail
 //! ```
+mod compaction;
 mod flusher;
 mod folders;
 mod health;
@@ -35,6 +36,7 @@ use crate::table::Table;
 use crate::time::Clock;
 use crate::wal::Wal;
 
+use compaction::Compaction;
 use flusher::Command;
 use folders::Folders;
 use health::Health;
@@ -58,6 +60,7 @@ struct Shared {
     hot: Arc<Hot>,
     table: Arc<Table>,
     health: Arc<Health>,
+    compaction: Compaction,
     commands: mpsc::Sender<Command>,
     closed: AtomicBool,
     tasks: Mutex<Option<Tasks>>,
@@ -69,6 +72,7 @@ struct Tasks {
     writer: std::thread::JoinHandle<()>,
     publisher: JoinHandle<()>,
     flusher: JoinHandle<()>,
+    compaction: Option<JoinHandle<()>>,
     locks: Arc<Vec<Lock>>,
 }
 
@@ -129,6 +133,14 @@ impl Store {
     /// The step that failed; nothing acknowledged is lost, and a later flush tries again.
     pub async fn flush(&self) -> Result<()> {
         self.shared.command(Command::Flush).await
+    }
+
+    /// Merges small files now, as the background task does; returns the number of steps. May run beside other calls.
+    ///
+    /// # Errors
+    /// The step that failed; what was committed before stays.
+    pub async fn compact(&self) -> Result<u64> {
+        self.shared.compaction.all().await
     }
 
     /// All partitions, oldest first, hot spans included.
@@ -303,6 +315,7 @@ impl Shared {
             self.hot.rows() as f64,
         ));
         metrics.extend(self.table.metrics());
+        metrics.extend(self.compaction.compactor.metrics());
         metrics
     }
 
@@ -310,9 +323,13 @@ impl Shared {
     async fn end(&self, flush: bool) -> Result<()> {
         self.closed.store(true, Ordering::Release);
         let mut tasks = self.tasks.lock().await;
-        let Some(Tasks { writer, publisher, flusher, locks }) = tasks.take() else {
+        let Some(Tasks { writer, publisher, flusher, compaction, locks }) = tasks.take() else {
             return Ok(());
         };
+        if let Some(compaction) = compaction {
+            // What a step has written so far is an orphan; its files are as they were.
+            compaction.abort();
+        }
         let drained = self.wal.drain().await;
         let flushed = self.command(|done| Command::End { flush, done }).await;
         let flusher = flusher.await;

@@ -225,6 +225,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("storage.dedup_window", "A retried request is recognised for this long.", |c| {
         &mut c.storage.dedup_window
     }),
+    setting("storage.compact", "Merge small files into larger ones in the background.", |c| {
+        &mut c.storage.compact
+    }),
     setting("storage.delete_grace", "Files of dropped partitions are deleted after this.", |c| {
         &mut c.storage.delete_grace
     }),

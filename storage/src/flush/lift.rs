@@ -141,7 +141,7 @@ fn is_key(quoted: &str, key: &str) -> bool {
 }
 
 /// The members of a JSON object as they are written: key (with quotes) and value. Nothing where `json` is no object.
-pub(super) fn members(json: &str) -> Vec<(&str, &str)> {
+pub(crate) fn members(json: &str) -> Vec<(&str, &str)> {
     let mut members = Vec::new();
     let Some(mut rest) = json.trim_start().strip_prefix('{').map(str::trim_start) else {
         return members;

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::health::Health;
+use crate::compact::Merged;
 use crate::entry::Sessions;
 use crate::error::{Error, Result};
 use crate::flush;
@@ -39,6 +40,8 @@ pub(super) enum Command {
         done: Answer<Receipt>,
     },
     ApplyTtl(Answer<Option<Receipt>>),
+    /// Commits a compaction step; answers whether its files were still there.
+    Merged(Arc<Merged>, Answer<bool>),
     /// Ends the task; flushes before where `flush` is set.
     End {
         flush: bool,
@@ -110,6 +113,11 @@ impl Flusher {
                 drop(done.send(self.drop_partitions(&dates, &reason).await));
             }
             Command::ApplyTtl(done) => drop(done.send(self.apply_ttl().await)),
+            Command::Merged(merged, done) => {
+                let result = self.table.commit_merged(&merged).await;
+                self.publish_table();
+                drop(done.send(result));
+            }
             Command::End { flush, done } => {
                 let result = if flush { self.flush().await } else { Ok(()) };
                 drop(done.send(result));

@@ -7,6 +7,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::compaction::Compaction;
 use super::flusher::Flusher;
 use super::folders::Folders;
 use super::health::Health;
@@ -174,7 +175,14 @@ impl Opened {
             health: Arc::clone(&health),
             _locks: Arc::clone(&locks),
         };
+        let compaction = Compaction {
+            table: Arc::clone(&table),
+            compactor: Arc::default(),
+            commands: commands.downgrade(),
+            turn: Arc::default(),
+        };
         let tasks = Tasks {
+            compaction: config.compact.then(|| tokio::spawn(compaction.clone().run())),
             writer,
             publisher: tokio::spawn(publisher.run()),
             flusher: tokio::spawn(flusher.run()),
@@ -187,6 +195,7 @@ impl Opened {
             hot,
             table,
             health,
+            compaction,
             commands,
             closed: AtomicBool::new(false),
             tasks: Mutex::new(Some(tasks)),

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::maintain::Tombstone;
 use super::{Ledger, Table, TableState, load, schema};
+use crate::compact::Merged;
 use crate::error::{Error, Result};
 use crate::file::sidecar::Known;
 use crate::file::{FilePaths, stats};
@@ -66,6 +67,9 @@ pub(crate) struct Change {
     pub(crate) transaction: Option<(String, i64)>,
     /// Further fields of `commitInfo`.
     pub(crate) info: Map<String, Value>,
+    /// The added files hold the spans of the removed ones and no others (`dataChange` is false): who follows the table
+    /// for new spans finds none here.
+    pub(crate) rearranges: bool,
 }
 
 impl Table {
@@ -164,6 +168,27 @@ impl Table {
             }))
         };
         self.commit_change(decide).await.map(drop)
+    }
+
+    /// Puts the outputs of a compaction step in the place of its inputs. False where one of those is no longer live, as
+    /// after a drop: then nothing was done, and the outputs are orphans.
+    pub(crate) async fn commit_merged(&self, merged: &Merged) -> Result<bool> {
+        let decide = |state: &TableState, _: &Value| {
+            let live: HashSet<&str> = state.files.iter().map(|file| file.path.as_str()).collect();
+            if !merged.inputs.iter().all(|file| live.contains(file.path.as_str())) {
+                return Ok(None);
+            }
+            Ok(Some(Change {
+                operation: "OPTIMIZE",
+                parameters: [("predicate".to_owned(), Value::from("[]"))].into_iter().collect(),
+                add: merged.outputs.clone(),
+                remove: merged.inputs.clone(),
+                transaction: Some(maintenance_transaction(self.clock.now_unix_nano())),
+                rearranges: merged.duplicates == 0,
+                ..Change::default()
+            }))
+        };
+        Ok(self.commit_change(decide).await?.is_some())
     }
 
     pub(crate) async fn clock_is_confirmed(&self, now: i64) -> bool {
@@ -392,10 +417,14 @@ fn render(change: &Change, version: TableVersion, id: Uuid, now_milli: i64) -> R
         lines.push(json!({ "txn": txn }).to_string());
     }
     for file in &change.remove {
-        lines.push(action_line(&Action::Remove(remove_action(file, now_milli)))?);
+        lines.push(action_line(&Action::Remove(remove_action(
+            file,
+            now_milli,
+            !change.rearranges,
+        )))?);
     }
     for file in &change.add {
-        lines.push(action_line(&Action::Add(add_action(file, now_milli)))?);
+        lines.push(action_line(&Action::Add(add_action(file, now_milli, !change.rearranges)))?);
     }
     Ok(lines.join("\n") + "\n")
 }
@@ -409,7 +438,7 @@ fn partition(date: NaiveDate) -> HashMap<String, Option<String>> {
     HashMap::from([(crate::schema::column::DATE.to_owned(), Some(date.to_string()))])
 }
 
-fn add_action(file: &NewFile, now_milli: i64) -> Add {
+fn add_action(file: &NewFile, now_milli: i64, data_change: bool) -> Add {
     let tags = [
         (TAG_SIDECAR, file.paths.sidecar.clone()),
         (TAG_CHECKSUM, format!("{:032x}", file.checksum)),
@@ -420,17 +449,17 @@ fn add_action(file: &NewFile, now_milli: i64) -> Add {
         partition_values: partition(file.date),
         size: i64::try_from(file.bytes).unwrap_or(i64::MAX),
         modification_time: now_milli,
-        data_change: true,
+        data_change,
         stats: Some(file.stats.clone()),
         tags: Some(tags.map(|(key, value)| (key.to_owned(), Some(value))).into()),
         ..Add::default()
     }
 }
 
-fn remove_action(file: &DataFile, now_milli: i64) -> Remove {
+fn remove_action(file: &DataFile, now_milli: i64, data_change: bool) -> Remove {
     Remove {
         path: file.path.clone(),
-        data_change: true,
+        data_change,
         deletion_timestamp: Some(now_milli),
         extended_file_metadata: Some(true),
         partition_values: Some(partition(file.date)),

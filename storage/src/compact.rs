@@ -1,0 +1,157 @@
+//! Compaction: small files become large ones, off the ingest path, one Delta commit a step.
+//!
+//! ```text
+//! plan (which files) -> read (checked) -> drop duplicates -> sort, resolve, encode as a flush does -> write -> commit
+//! ```
+//! Owns no state of the table: a step reads files of one snapshot and hands the commit to the flusher, which refuses
+//! it where one of those files has left the table meanwhile. Until the commit, what was written is an orphan that
+//! nobody sees; so a crash between any two steps is harmless. A file that cannot be read is parked: named in the log,
+//! counted, and left alone, while the others go on.
+mod duplicates;
+mod plan;
+mod read;
+mod rest;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, Kind, Result};
+use crate::metrics::{Counter, Metric, Shape};
+use crate::snapshot::DataFile;
+use crate::table::{NewFile, Table};
+use crate::{SpanBatch, flush};
+
+/// What one step made.
+#[derive(Debug)]
+pub(crate) struct Merged {
+    /// The files that it read.
+    pub(crate) inputs: Vec<Arc<DataFile>>,
+    /// What takes their place.
+    pub(crate) outputs: Vec<NewFile>,
+    /// Spans left out because they were stored twice.
+    pub(crate) duplicates: u64,
+}
+
+/// Works step by step; keeps what must not be tried again.
+#[derive(Debug, Default)]
+pub(crate) struct Compactor {
+    parked: Mutex<HashSet<String>>,
+    steps: Counter,
+    files: Counter,
+    rows: Counter,
+    duplicates: Counter,
+}
+
+impl Compactor {
+    /// Does the next step up to the commit; `None` where nothing is worth it now.
+    ///
+    /// # Errors
+    /// A file could not be read for now, or written; the next call tries again.
+    pub(crate) async fn step(&self, table: &Table) -> Result<Option<Merged>> {
+        loop {
+            let now = table.clock().now_unix_nano();
+            let Some(inputs) = plan::next(&table.state().files, &self.parked(), now) else {
+                return Ok(None);
+            };
+            // Where a file was parked, the step is planned anew without it.
+            if let Some(batches) = self.read(table, &inputs).await? {
+                return merge(table, inputs, batches).await.map(Some);
+            }
+        }
+    }
+
+    /// Takes note of a step that was committed.
+    pub(crate) fn committed(&self, merged: &Merged) {
+        self.steps.add(1);
+        self.files.add(merged.inputs.len() as u64);
+        self.rows.add(merged.inputs.iter().map(|file| file.rows).sum());
+        self.duplicates.add(merged.duplicates);
+        tracing::debug!(
+            files = merged.inputs.len(),
+            into = merged.outputs.len(),
+            duplicates = merged.duplicates,
+            "files merged"
+        );
+    }
+
+    /// `None` where a file had to be parked.
+    async fn read(
+        &self,
+        table: &Table,
+        inputs: &[Arc<DataFile>],
+    ) -> Result<Option<Vec<Arc<SpanBatch>>>> {
+        let (store, columns) = (table.object_store(), Arc::clone(&table.state().columns));
+        let mut batches = Vec::new();
+        for file in inputs {
+            match read::read(store.as_ref(), file, &columns).await {
+                Ok(read) => batches.extend(read),
+                Err(error) if is_lasting(&error) => {
+                    tracing::error!(
+                        path = file.path,
+                        error = &error as &dyn std::error::Error,
+                        "file not readable: left out of compaction"
+                    );
+                    self.parked
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(file.path.clone());
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(batches))
+    }
+
+    fn parked(&self) -> HashSet<String> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// For `/metrics`.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles")]
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
+        vec![
+            self.steps.metric("spanlake_compactions_total", "Compaction steps committed."),
+            self.files.metric("spanlake_compacted_files_total", "Files merged into larger ones."),
+            self.rows.metric("spanlake_compacted_spans_total", "Spans rewritten by compaction."),
+            self.duplicates.metric(
+                "spanlake_compaction_duplicates_total",
+                "Spans that were stored twice, dropped by compaction.",
+            ),
+            Metric {
+                name: "spanlake_compaction_parked_files",
+                help: "Files that compaction leaves alone because they cannot be read.",
+                shape: Shape::Gauge,
+                labels: Vec::new(),
+                value: self.parked().len() as f64,
+            },
+        ]
+    }
+}
+
+/// Whether reading the file again would fail again.
+fn is_lasting(error: &Error) -> bool {
+    error.kind() == Kind::Corrupt || matches!(error, Error::Parquet { .. })
+}
+
+async fn merge(
+    table: &Table,
+    inputs: Vec<Arc<DataFile>>,
+    batches: Vec<Arc<SpanBatch>>,
+) -> Result<Merged> {
+    let columns = Arc::clone(&table.state().columns);
+    let work = move || {
+        let (batches, duplicates) = duplicates::drop_duplicates(batches).map_err(|error| {
+            Error::Parquet { step: "compare", path: "files to merge".into(), source: error.into() }
+        })?;
+        Ok((flush::encode(&batches, &columns)?, duplicates))
+    };
+    let encoded = tokio::task::spawn_blocking(work).await;
+    let (encoded, duplicates) =
+        encoded.map_err(|error| Error::Table { step: "merge files", source: error.into() })??;
+    let outputs = flush::write(table, encoded).await?;
+    Ok(Merged { inputs, outputs, duplicates })
+}
+
+#[cfg(test)]
+mod tests;
