@@ -126,12 +126,15 @@ function Strip(props: { partitions: Partition[]; goes: Set<string> }): preact.JS
   return (
     <div class="strip">
       {sorted.map((one, index) => {
+        const before = sorted[index - 1]?.date;
+        const gap = before !== undefined && Date.parse(one.date) - Date.parse(before) > 86_400_000;
+        const year = before === undefined || before.slice(0, 4) !== one.date.slice(0, 4);
         const month = index === 0 || one.date.slice(0, 7) !== sorted[index - 1]?.date.slice(0, 7);
         return (
           <button
             key={one.date}
             type="button"
-            class={`strip-day ${props.goes.has(one.date) ? "goes" : ""} ${one.hot > 0 ? "hot" : ""}`}
+            class={`strip-day ${gap ? "gap" : ""} ${props.goes.has(one.date) ? "goes" : ""} ${one.hot > 0 ? "hot" : ""}`}
             aria-pressed={place.params["date"] === one.date}
             title={`${one.date}: ${grouped(one.rows)} spans, ${bytes(one.bytes)} in ${plural(one.files, "file")}${one.hot > 0 ? `, ${grouped(one.hot)} not yet in a file` : ""}${props.goes.has(one.date) ? "; the rule would remove it" : ""}`}
             onClick={() => set({ date: place.params["date"] === one.date ? null : one.date }, true)}
@@ -139,6 +142,7 @@ function Strip(props: { partitions: Partition[]; goes: Set<string> }): preact.JS
             <i style={{ height: `${Math.max(2, (one.bytes / most) * 76)}px` }} />
             <span>{one.date.slice(8)}</span>
             <span>{month ? MONTHS[Number(one.date.slice(5, 7)) - 1] : " "}</span>
+            <span>{year ? one.date.slice(0, 4) : " "}</span>
           </button>
         );
       })}

@@ -24,6 +24,11 @@ const TRACE_KEYS: readonly [string, string][] = [
   ["e", "Next error"],
 ];
 
+const SQL_KEYS: readonly [string, string][] = [
+  ["Ctrl Enter", "Run"],
+  ["Ctrl Space", "Complete"],
+];
+
 export function Help(props: { onClose: () => void }): preact.JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
@@ -40,7 +45,13 @@ export function Help(props: { onClose: () => void }): preact.JSX.Element {
       <div class="help-columns">
         <dl>{lines(PAGE_KEYS.map(([key, , label]) => [`g ${key}`, label]))}</dl>
         <dl>{lines(KEYS)}</dl>
-        <dl>{lines(TRACE_KEYS)}</dl>
+        <div>
+          <h3>In a trace</h3>
+          <dl>{lines(TRACE_KEYS)}</dl>
+          <p class="quiet">The wheel scrolls; with Ctrl it zooms at the pointer, with Shift it moves in time.</p>
+          <h3>In SQL</h3>
+          <dl>{lines(SQL_KEYS)}</dl>
+        </div>
       </div>
       <button type="button" class="button" onClick={props.onClose}>Close</button>
     </dialog>

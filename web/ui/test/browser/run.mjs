@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
 import { rows, startServer } from "./server.mjs";
 import { HOSTILE, LARGE, LARGE_SPANS, largeBody, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
@@ -52,10 +53,10 @@ async function visit(path, act, options = {}) {
   await options.prepare?.(page);
   page.on("console", (message) => message.type() === "error" && !options.errorsExpected && complaints.push(`console: ${message.text()}`));
   page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
-  page.on("request", (request) => /^(blob|data):/.test(request.url()) || new URL(request.url()).origin === server.page || complaints.push(`request: ${request.url()}`));
+  page.on("request", (request) => /^(blob|data):/.test(request.url()) || new URL(request.url()).origin === (options.server ?? server).page || complaints.push(`request: ${request.url()}`));
   await page.addInitScript(() => addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`)));
   try {
-    await page.goto(server.page + path, { timeout: TIMEOUT });
+    await page.goto((options.server ?? server).page + path, { timeout: TIMEOUT });
     await act(page);
     assert.equal(await page.evaluate(() => window.hit), undefined, "span data ran as code");
     assert.deepEqual(complaints, []);
@@ -376,9 +377,9 @@ test("an empty range says where the spans are", { timeout: TIMEOUT * 3 }, () =>
   }));
 
 test("at 390 px no page scrolls sideways, in either theme", { timeout: TIMEOUT * 6 }, async () => {
-  for (const path of ["/", "/traces", `/trace/${TRACE}`, "/latency", "/dependencies", "/network", "/sql", "/storage"]) {
-    await visit(`${path}?${RANGE}`, async (page) => {
-      await page.locator("main table, main .wf-row, main .box").first().waitFor();
+  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/dependencies", "/network", "/sql", "/storage"]) {
+    await visit(`${path}${path.includes("?") ? "&" : "?"}${RANGE}`, async (page) => {
+      await page.locator("main table, main .wf-row, main .box, main .graph").first().waitFor();
       const over = await page.evaluate(() => {
         const content = document.querySelector(".content");
         return Math.max(document.documentElement.scrollWidth - innerWidth, content ? content.scrollWidth - content.clientWidth : 0);
@@ -387,6 +388,33 @@ test("at 390 px no page scrolls sideways, in either theme", { timeout: TIMEOUT *
     }, { viewport: { width: 390, height: 844 }, colorScheme: path === "/" ? "dark" : "light" });
   }
 });
+
+test("the page is small, and its policy lets nothing run that is not a file of it", { timeout: TIMEOUT * 2 }, () =>
+  visit("/", async (page) => {
+    await page.locator(".rail").waitFor();
+    const files = await page.evaluate(async () => {
+      const paths = [...document.querySelectorAll("script[src], link[rel=stylesheet], link[rel=modulepreload]")].map((element) => element.src || element.href);
+      return Promise.all(paths.map(async (path) => (await fetch(path)).text()));
+    });
+    assert.ok(files.length >= 2);
+    const size = files.reduce((sum, text) => sum + gzipSync(text).length, 0);
+    assert.ok(size < 600 * 1024, `${size} bytes compressed`);
+    assert.equal(await page.locator("script:not([src]), style").count(), 0);
+    const policy = (await fetch(server.page)).headers.get("content-security-policy");
+    assert.match(policy, /default-src 'none'; script-src 'self'; style-src 'self'/);
+    assert.match(policy, /require-trusted-types-for 'script'/);
+    assert.doesNotMatch(policy, /unsafe/);
+  }));
+
+test("what fails says what, why, and which request", { timeout: TIMEOUT * 2 }, () =>
+  visit(`/traces?${RANGE}&min_duration=soon`, async (page) => {
+    const box = page.locator('[role="alert"]').first();
+    await box.waitFor();
+    const words = await box.textContent();
+    assert.match(words, /The search failed/);
+    assert.match(words, /min_duration is a duration/);
+    assert.match(words, /Status 400 .*Request [0-9a-f]{16}/);
+  }, { errorsExpected: true }));
 
 test("keys go to pages and open the help", { timeout: TIMEOUT * 3 }, () =>
   visit(`/?${RANGE}`, async (page) => {
@@ -413,6 +441,40 @@ async function frameCost(page, count, act) {
   await page.evaluate(act, count);
   return ((await task()) - from) / count;
 }
+
+test("the two-minute walk: from the overview to the cause of the demo's incident", { timeout: TIMEOUT * 5 }, async () => {
+  const shop = await startServer(values["server-binary"], { demo: true });
+  try {
+    // The last incident before the shop opened: the tax provider was slow and failed, from 240 to 150 s before.
+    const { started } = await rows(shop, "/api/v1/status");
+    const ago = (seconds) => new Date(Date.parse(started) - seconds * 1000).toISOString();
+    const history = async () => (await rows(shop, "/api/v1/sql", `SELECT count(*) AS n FROM spans WHERE start_time < '${ago(345)}'`))[0].n;
+    for (let tries = 0; tries < 300 && (await history()) === 0; tries += 1) await new Promise((resolve) => setTimeout(resolve, 500));
+    await visit(`/?from=${ago(242)}&to=${ago(152)}`, async (page) => {
+      const slower = page.locator('[data-part="changes"] li', { hasText: /^tax/ }).first();
+      assert.match(await slower.textContent(), /p95|fail/);
+      await slower.locator("a").click();
+      await page.waitForURL(/\/traces\?.*service=tax/);
+      await page.locator('table[data-name="traces"] tbody tr').first().click();
+      await page.locator(".wf-row").first().waitFor();
+      // The errors of the trace, one by one, until the one that has no other below it.
+      await page.keyboard.press("/");
+      await page.keyboard.type("taxrates");
+      await page.locator(".wf-corner", { hasText: "match" }).waitFor();
+      await page.locator(".wf-scroll").focus();
+      await page.waitForFunction(() => !/^0 /.test(document.querySelector(".wf-corner").textContent));
+      await page.keyboard.press("n");
+      const attributes = page.locator('[data-part="attributes"]');
+      await attributes.waitFor();
+      assert.match(await attributes.textContent(), /api\.taxrates\.example\.org/);
+      await page.keyboard.press("g");
+      await page.keyboard.press("d");
+      await page.locator('[data-edge^="tax → "]').first().waitFor();
+    }, { server: shop });
+  } finally {
+    await shop.stop();
+  }
+});
 
 // Last: its many spans are in nobody else's figures.
 test("a trace of 20,001 spans opens, scrolls, folds and is searched", { timeout: TIMEOUT * 3 }, async () => {
