@@ -10,7 +10,7 @@ use crate::support::Server;
 #[test]
 fn a_stopping_server_ends_open_streams_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start("serve", &folder.path().join("data"), &[]);
+    let server = Server::start("serve", &folder.path().join("data"), &["--ttl", "never"]);
     let mut reader = TcpStream::connect(("127.0.0.1", server.ports.ui)).unwrap();
     reader.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     reader.write_all(b"GET /api/v1/tail?name=hello HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();

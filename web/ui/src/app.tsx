@@ -10,6 +10,7 @@ import { NetworkPage } from "./pages/network.tsx";
 import { OverviewPage } from "./pages/overview.tsx";
 import { SqlPage } from "./pages/sql/page.tsx";
 import { StoragePage } from "./pages/storage.tsx";
+import { TailPage } from "./pages/tail.tsx";
 import { TracesPage } from "./pages/traces.tsx";
 import { TracePage } from "./pages/trace/page.tsx";
 import { StateProvider, useRootState, type State } from "./state.tsx";
@@ -23,6 +24,7 @@ const VIEWS: Record<Page, () => preact.JSX.Element> = {
   dependencies: DependenciesPage,
   network: NetworkPage,
   sql: SqlPage,
+  tail: TailPage,
   storage: StoragePage,
 };
 
@@ -34,6 +36,7 @@ const TITLES: Record<Page, string> = {
   dependencies: "Dependencies",
   network: "Network",
   sql: "SQL",
+  tail: "Tail",
   storage: "Storage",
 };
 
@@ -62,7 +65,7 @@ export function App(): preact.JSX.Element {
 function Content(props: { state: State }): preact.JSX.Element {
   const { page } = props.state.place;
   const View = VIEWS[page];
-  const ranged = page !== "trace" && page !== "sql" && page !== "storage";
+  const ranged = page !== "trace" && page !== "sql" && page !== "tail" && page !== "storage";
   return (
     <main class={`content page-${page}`} id="content">
       {props.state.rangeError && ranged ? (

@@ -11,6 +11,7 @@ export const PAGE_KEYS: readonly [string, Page, string][] = [
   ["d", "dependencies", "Dependencies"],
   ["n", "network", "Network"],
   ["q", "sql", "SQL"],
+  ["f", "tail", "Tail"],
   ["s", "storage", "Storage"],
 ];
 
@@ -52,7 +53,11 @@ function act(event: KeyboardEvent, state: State, actions: KeyActions): void {
   const keys: Record<string, () => void> = {
     "/": () => (document.querySelector<HTMLInputElement>(".page-trace .row-search") ?? document.querySelector<HTMLInputElement>(".bar .search input"))?.focus(),
     "?": actions.help,
-    ".": () => state.set({ live: state.live ? null : "1" }, true),
+    ".": () => {
+      const { page, params } = state.place;
+      if (page === "tail") state.set({ paused: params["paused"] ? null : "1" }, true);
+      else state.set({ live: state.live ? null : "1" }, true);
+    },
     "[": () => range(shiftRange(state.range, -0.5)),
     "]": () => range(shiftRange(state.range, 0.5)),
     "-": () => range(zoomRange(state.range, 2)),

@@ -1,6 +1,6 @@
 // The state of the page is its URL: page, range, filters, selection. Back always undoes.
 
-export const PAGES = ["overview", "traces", "trace", "latency", "dependencies", "network", "sql", "storage"] as const;
+export const PAGES = ["overview", "traces", "trace", "latency", "dependencies", "network", "sql", "tail", "storage"] as const;
 export type Page = (typeof PAGES)[number];
 
 export interface Place {

@@ -3,7 +3,7 @@ import { PAGE_KEYS } from "../keys.ts";
 
 const KEYS: readonly [string, string][] = [
   ["/", "Search; in a trace: find a span"],
-  [".", "Live on and off"],
+  [".", "Live on and off; in the tail: pause"],
   ["[ ]", "Range back, forward"],
   ["- =", "Range wider, narrower"],
   ["r", "Ask again"],

@@ -1,6 +1,6 @@
 // Browser tests: the real server, spans over OTLP, headless Chromium.
 // npm run test:browser -- --server-binary PATH        (CHROMIUM names another browser)
-// `--page FOLDER` takes the page from a fresh `npm run build` instead of the one inside the binary.
+// `--shots FOLDER` keeps pictures of some pages. `--page FOLDER` takes the page from a fresh `npm run build` instead of the one inside the binary.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { extname, join } from "node:path";
@@ -10,8 +10,9 @@ import { gzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
 import { rows, startServer } from "./server.mjs";
 import { HOSTILE, LARGE, LARGE_SPANS, largeBody, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
+import { tailTests } from "./tail.mjs";
 
-const { values } = parseArgs({ options: { "server-binary": { type: "string" }, page: { type: "string" } } });
+const { values } = parseArgs({ options: { "server-binary": { type: "string" }, page: { type: "string" }, shots: { type: "string" } } });
 if (!values["server-binary"]) {
   console.error("usage: npm run test:browser -- --server-binary PATH");
   process.exit(2);
@@ -44,12 +45,17 @@ async function send(body) {
 }
 
 /** Opens a path in a fresh window and hands it over; then nothing may have gone wrong on it. */
-async function visit(path, act, options = {}) {
+function visit(path, act, options = {}) {
+  return open(server, path, act, options);
+}
+
+/** The same at another server. */
+async function open(server, path, act, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...contextOf(options) });
   const page = await context.newPage();
   page.setDefaultTimeout(TIMEOUT);
   complaints.length = 0;
-  if (values.page) await replacePage(page);
+  if (values.page) await replacePage(page, server);
   await options.prepare?.(page);
   page.on("console", (message) => message.type() === "error" && !options.errorsExpected && complaints.push(`console: ${message.text()}`));
   page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
@@ -71,7 +77,7 @@ function contextOf(options) {
 }
 
 /** Answers for the page's own files from a folder, under the server's headers. */
-async function replacePage(page) {
+async function replacePage(page, server) {
   const { headers } = await fetch(server.page);
   const policy = headers.get("content-security-policy");
   await page.route(/^[^?]*$|\?/, async (route) => {
@@ -431,6 +437,8 @@ test("keys go to pages and open the help", { timeout: TIMEOUT * 3 }, () =>
     await page.keyboard.press("Enter");
     await page.waitForURL(new RegExp(`/trace/${TRACE}`));
   }));
+
+tailTests({ binary: values["server-binary"], open, shots: values.shots });
 
 /** Milliseconds of CPU that the page's main thread takes for one frame, over `count` frames. */
 async function frameCost(page, count, act) {
