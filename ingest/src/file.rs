@@ -1,5 +1,6 @@
 //! Files of spans: recognises the format and cuts them into requests.
 mod chrome;
+pub mod growing;
 mod jaeger;
 mod json;
 mod otlp;

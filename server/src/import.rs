@@ -3,7 +3,10 @@
 //! ```text
 //! file -> ingest::file::Pieces (own thread) -> [shift] -> journal: known? -> target, 4 at once -> journal: done
 //! ```
+mod follow;
+mod followed;
 mod journal;
+mod positions;
 mod shift;
 mod target;
 #[cfg(test)]
@@ -22,7 +25,10 @@ use ingest::file::{Piece, Pieces};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+pub(crate) use self::follow::Totals;
+use self::follow::{Follower, run as run_follower};
 use self::journal::{Fingerprint, Journal};
+use self::positions::Positions;
 use self::shift::Shift;
 use self::target::{Stored, Target};
 use crate::config::Config;
@@ -131,14 +137,7 @@ pub(crate) async fn store(plan: Plan, config: &Config) -> anyhow::Result<Summary
         storage.dedup_window = Duration::MAX;
     }
     let holding = Config { storage, ..config.clone() };
-    let store = crate::running::open_store(&holding).await.map_err(|error| {
-        match error.root_cause().downcast_ref::<storage::Error>() {
-            Some(storage::Error::Locked { .. }) => error.context(
-                "a server holds this table: import through it, with --server http://127.0.0.1:4318",
-            ),
-            _ => error,
-        }
-    })?;
+    let store = open_table(&holding).await?;
     let was_empty = store.snapshot().rows() == 0;
     let journal = Journal::open(&config.private_dir().join("imports.journal"))?;
     let target = Target::table(store.clone(), config.ingest.clone());
@@ -154,6 +153,17 @@ pub(crate) async fn store(plan: Plan, config: &Config) -> anyhow::Result<Summary
     }
     store.close().await.context("close the table")?;
     Ok(summary)
+}
+
+async fn open_table(config: &Config) -> anyhow::Result<storage::Store> {
+    crate::running::open_store(config).await.map_err(|error| {
+        match error.root_cause().downcast_ref::<storage::Error>() {
+            Some(storage::Error::Locked { .. }) => error.context(
+                "a server holds this table: import through it, with --server http://127.0.0.1:4318",
+            ),
+            _ => error,
+        }
+    })
 }
 
 /// A table that held nothing before was made for this history: it keeps everything from now on. One that others
@@ -193,6 +203,51 @@ pub(crate) async fn send(
     token: Option<String>,
 ) -> anyhow::Result<Summary> {
     run(plan, Target::server(server, token), None).await
+}
+
+/// A follower keeps what it sent apart from what was sent before for as long: after a crash its last batch comes again.
+const FOLLOW_AGAIN_WITHIN: Duration = Duration::from_secs(24 * 3_600);
+
+/// Follows `inputs` into the table that `config` names until `stop`.
+///
+/// # Errors
+/// The table cannot be opened or closed, or the journal cannot be written.
+pub(crate) async fn follow_into_table(
+    inputs: Vec<PathBuf>,
+    journal: Option<PathBuf>,
+    config: &Config,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<(Totals, u64)> {
+    let mut config = config.clone();
+    config.storage.dedup_window = config.storage.dedup_window.max(FOLLOW_AGAIN_WITHIN);
+    let store = open_table(&config).await?;
+    let journal = journal.unwrap_or_else(|| config.private_dir().join("follow.journal"));
+    let positions = Positions::open(&journal, "table")?;
+    let target = Target::table(store.clone(), config.ingest.clone());
+    let mut follower = Follower::new(inputs, positions, target);
+    let ended = run_follower(&mut follower, stop).await;
+    let done = (follower.totals().clone(), follower.lag());
+    drop(follower);
+    store.flush().await.context("write the spans into files")?;
+    store.close().await.context("close the table")?;
+    ended.map(|()| done)
+}
+
+/// Follows `inputs` to the door of a server until `stop`.
+///
+/// # Errors
+/// The journal cannot be written.
+pub(crate) async fn follow_to_server(
+    inputs: Vec<PathBuf>,
+    journal: Option<PathBuf>,
+    (server, token): (&str, Option<String>),
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<(Totals, u64)> {
+    let journal = journal.unwrap_or_else(|| PathBuf::from("spanlake-follow.journal"));
+    let positions = Positions::open(&journal, server)?;
+    let mut follower = Follower::new(inputs, positions, Target::server(server, token));
+    run_follower(&mut follower, stop).await?;
+    Ok((follower.totals().clone(), follower.lag()))
 }
 
 async fn run(plan: Plan, target: Target, journal: Option<Journal>) -> anyhow::Result<Summary> {

@@ -88,7 +88,7 @@ fn unknown() -> Error {
 }
 
 /// No length and no protobuf tag begins with these and goes on without control characters.
-fn is_json(head: &[u8]) -> bool {
+pub(super) fn is_json(head: &[u8]) -> bool {
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let start = &text[..text.len().min(8)];
     matches!(start.first(), Some(b'{' | b'['))
@@ -102,17 +102,19 @@ fn length(head: &[u8], read: fn([u8; 4]) -> u32) -> Option<usize> {
 
 /// True where the first frame lies within `head` and is a request through and through.
 fn is_whole_frame(head: &[u8], length: Option<usize>) -> bool {
-    let frame = length.and_then(|length| head.get(4..4 + length));
-    frame.is_some_and(|frame| {
-        let mut fields = Fields::new(frame);
-        loop {
-            match fields.next() {
-                Ok(Some((1, Field::Bytes(_)))) => {}
-                Ok(None) => return true,
-                _ => return false,
-            }
+    length.and_then(|length| head.get(4..4 + length)).is_some_and(is_request)
+}
+
+/// True for what has nothing but fields of a request.
+pub(super) fn is_request(bytes: &[u8]) -> bool {
+    let mut fields = Fields::new(bytes);
+    loop {
+        match fields.next() {
+            Ok(Some((1, Field::Bytes(_)))) => {}
+            Ok(None) => return true,
+            _ => return false,
         }
-    })
+    }
 }
 
 fn begins_frame(head: &[u8], length: Option<usize>) -> bool {

@@ -20,6 +20,11 @@ use crate::words;
   curl 'http://jaeger:16686/api/traces?service=shop&limit=1000' | spanlake import -
   spanlake import chrome-trace.json.gz --shift-to-now --data ./profile
   spanlake import traces.jsonl --shift-to-now --server http://127.0.0.1:4318
+  spanlake import --follow /var/log/otel --server http://127.0.0.1:4318
+  spanlake import --follow /var/log/otel/traces.json --data ./table --journal ./positions
+
+--follow ships files as they grow (OTLP JSON lines as the Collector's file exporter writes them, Zipkin and
+Jaeger JSON lines, OTLP protobuf with 4-byte lengths), through rotation and restarts, until Ctrl-C.
 
 What was imported is remembered by content: an interrupted import goes on where it was, and a file that
 is imported again adds nothing.")]
@@ -39,6 +44,13 @@ pub(crate) struct Import {
     /// Import also what was imported before
     #[arg(long)]
     again: bool,
+    /// Go on: send what is added to the files, and new files in the folders, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["shift_to_now", "again"])]
+    follow: bool,
+    /// Where --follow keeps how far it is [default: follow.journal in the table's folder; with --server
+    /// ./spanlake-follow.journal]
+    #[arg(long, value_name = "FILE", requires = "follow")]
+    journal: Option<PathBuf>,
     /// How to print the summary
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -51,6 +63,10 @@ impl Import {
         let environment = environment();
         let config = Config::load(&self.flags, &environment).context(Usage)?;
         crate::telemetry::start("warn", false)?;
+        if self.follow {
+            let token = self.token.clone().or_else(|| environment.get("SPANLAKE_TOKEN").cloned());
+            return self.follow(&config, token);
+        }
         let plan = Plan {
             files: import::files(&self.inputs)?,
             shift_to_now: self.shift_to_now,
@@ -68,6 +84,51 @@ impl Import {
             Format::Json => format!("{}\n", in_json(&summary)),
         });
         Ok(if summary.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+impl Import {
+    fn follow(self, config: &Config, token: Option<String>) -> anyhow::Result<ExitCode> {
+        if self.inputs.iter().any(|input| input.as_os_str() == "-") {
+            return Err(super::usage("--follow takes files and folders, not standard input"));
+        }
+        let (inputs, journal) = (self.inputs, self.journal);
+        let begin = std::time::Instant::now();
+        let (totals, lag) = block_on(async {
+            let mut signals = crate::shutdown::Signals::listen()?;
+            let stop = async {
+                signals.next().await;
+            };
+            match &self.server {
+                Some(server) => {
+                    import::follow_to_server(inputs, journal, (server, token), stop).await
+                }
+                None => import::follow_into_table(inputs, journal, config, stop).await,
+            }
+        })?;
+        let seconds = begin.elapsed().as_secs_f64();
+        say(&match self.format {
+            Format::Text => format!(
+                "{} spans from {} files in {seconds:.1} s; {} refused, {} records left out, {} behind\n",
+                words::count(totals.spans),
+                totals.files.len(),
+                words::count(totals.refused),
+                words::count(totals.skipped),
+                words::bytes(lag)
+            ),
+            Format::Json => {
+                let summary = serde_json::json!({
+                    "spans": totals.spans,
+                    "refused": totals.refused,
+                    "files": totals.files.len(),
+                    "left_out_records": totals.skipped,
+                    "behind_bytes": lag,
+                    "seconds": seconds,
+                });
+                format!("{summary}\n")
+            }
+        });
+        Ok(ExitCode::SUCCESS)
     }
 }
 
