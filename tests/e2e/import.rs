@@ -130,6 +130,93 @@ fn a_server_keeps_the_history_that_a_new_table_was_made_of() {
     assert_eq!(server.sql("SELECT count(*) AS n FROM spans")[0]["n"], 379);
 }
 
+/// *Scenario*: a Chrome trace and a Jaeger trace as their tools write them, the first one moved to now.
+/// *Guarantees*: both can be asked like any other trace; what has no place among spans is told.
+#[test]
+fn traces_of_chrome_and_jaeger_are_asked_like_others() {
+    let Some(sets) = data_sets() else { return };
+    let folder = tempfile::tempdir().expect("folder");
+    let data = folder.path().join("data");
+    let chrome = sets.join("chrome_lighthouse/pid-change.json.gz");
+    let flags = ["--shift-to-now", "--format", "json"];
+    let import = ["import", "--data", path(&data), path(&chrome)];
+    let told = run(&[&import[..], &flags].concat());
+    let told: Value = serde_json::from_str(&told).expect("a summary");
+    assert_eq!(told["left_out"]["objects (N, D, O)"], 61, "{told}");
+    let slices = "SELECT count(*) AS n, count(DISTINCT trace_id) AS traces FROM spans \
+                  WHERE attributes['chrome.phase'] IS NULL AND start_time_unix_nano > 1700000000000000000";
+    let rows = query(path(&data), slices);
+    assert_eq!((&rows[0]["n"], &rows[0]["traces"]), (&Value::from(7_651), &Value::from(1)));
+    let jaeger =
+        sets.join("jaeger_ui/components/TracePage/TraceTimelineViewer/genaiTestTrace.json");
+    run(&["import", "--data", path(&data), path(&jaeger)]);
+    let exported = run(&["export", "dependencies", "--data", path(&data), "--format", "json"]);
+    let edges: Vec<Value> = serde_json::from_str(&exported).expect("rows");
+    let failed = edges.iter().find(|edge| edge["callee"] == "k8s-api").expect("an edge");
+    assert_eq!(
+        (&failed["caller"], &failed["calls"]),
+        (&Value::from("trace-store"), &Value::from(3))
+    );
+    assert_eq!(failed["errors"], 1);
+}
+
+/// *Scenario*: a follower that sends to a server is killed, the file grows, and another one goes on until Ctrl-C.
+/// *Guarantees*: the server has every line once, and the follower says at its end what it did.
+#[test]
+fn a_follower_goes_on_after_it_was_killed() {
+    let folder = tempfile::tempdir().expect("folder");
+    let server = crate::support::Server::start(
+        "serve",
+        &folder.path().join("data"),
+        &["--set", "ttl=never"],
+    );
+    let logs = folder.path().join("logs");
+    std::fs::create_dir(&logs).expect("folder");
+    let follow = || {
+        crate::support::spanlake()
+            .args(["import", "--follow", path(&logs), "--server"])
+            .arg(format!("http://127.0.0.1:{}", server.ports.http))
+            .args(["--journal", path(&folder.path().join("journal"))])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("the binary starts")
+    };
+    let has = |spans: u64| server.sql("SELECT count(*) AS n FROM spans")[0]["n"] == spans;
+    let wait_for = |spans: u64| {
+        let begin = std::time::Instant::now();
+        while !has(spans) {
+            assert!(begin.elapsed().as_secs() < 60, "{spans} spans never came");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    std::fs::write(logs.join("a.jsonl"), lines(0..50)).expect("write");
+    let mut first = follow();
+    wait_for(50);
+    first.kill().expect("kill");
+    first.wait().expect("wait");
+    std::fs::rename(logs.join("a.jsonl"), logs.join("a.jsonl.1")).expect("rotate");
+    std::fs::write(logs.join("a.jsonl"), lines(50..80) + "not a trace\n").expect("write");
+    let second = follow();
+    wait_for(80);
+    let pid = rustix::process::Pid::from_child(&second);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signal");
+    let output = second.wait_with_output().expect("output");
+    let words = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && words.contains("spans from"), "{words}");
+    assert!(has(80));
+}
+
+/// OTLP JSON, a request a line.
+fn lines(ids: std::ops::Range<u64>) -> String {
+    let line = |id: u64| {
+        let id = id + 1;
+        format!(
+            r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":"{id:032x}","spanId":"{id:016x}","name":"n","startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000000000000001"}}]}}]}}]}}"#
+        ) + "\n"
+    };
+    ids.map(line).collect()
+}
+
 fn query(data: &str, sql: &str) -> Vec<Value> {
     serde_json::from_str(&run(&["query", "--data", data, "--format", "json", sql])).expect("rows")
 }

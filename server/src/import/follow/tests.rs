@@ -1,6 +1,5 @@
 //! Every test drives the steps itself: nothing waits for a clock.
 use std::io::Write;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
