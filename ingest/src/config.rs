@@ -14,6 +14,16 @@ pub struct Config {
     pub expansion_max: usize,
     /// Bytes of bodies being handled at once, decompressed. Default 256 MiB.
     pub in_flight_bytes_max: usize,
+    /// Of these, what one tenant may have; a tenant's only request is not bound by it. Default 64 MiB.
+    pub tenant_in_flight_bytes_max: usize,
+    /// Spans that the tenant may store in a second, over time (`None`: as many as the machine takes). Default `None`.
+    pub spans_per_second_max: Option<u64>,
+    /// Bytes of bodies, decompressed, that the tenant may send in a second, over time. Default `None`.
+    pub bytes_per_second_max: Option<u64>,
+    /// A tenant that was quiet may be ahead of its rates by what they let in during this. Default 2 seconds.
+    pub rate_burst: Duration,
+    /// Size of the tenant's files at which further spans are refused. Default `None`: no limit.
+    pub table_bytes_max: Option<u64>,
     /// Spans which start before now minus this are refused (`None`: any age is taken). Default 7 days.
     pub age_max: Option<Duration>,
     /// Spans which start after now plus this are refused. Default 24 hours.
@@ -44,6 +54,11 @@ impl Default for Config {
             zipkin_body_bytes_max: 8 << 20,
             expansion_max: 200,
             in_flight_bytes_max: 256 << 20,
+            tenant_in_flight_bytes_max: 64 << 20,
+            spans_per_second_max: None,
+            bytes_per_second_max: None,
+            rate_burst: Duration::from_secs(2),
+            table_bytes_max: None,
             age_max: Some(Duration::from_secs(7 * 86_400)),
             future_max: Duration::from_secs(86_400),
             attributes_max: 1_000,

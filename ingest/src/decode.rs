@@ -39,6 +39,8 @@ pub enum Format {
     OtlpJson,
     /// Zipkin v2 JSON array of spans.
     ZipkinJson,
+    /// Zipkin v2 `ListOfSpans`, protobuf.
+    ZipkinProtobuf,
 }
 
 impl Format {
@@ -48,12 +50,13 @@ impl Format {
             Self::OtlpProtobuf => 1,
             Self::OtlpJson => 2,
             Self::ZipkinJson => 3,
+            Self::ZipkinProtobuf => 4,
         }
     }
 
     /// The format with this number.
     pub fn from_code(code: u8) -> Option<Self> {
-        [Self::OtlpProtobuf, Self::OtlpJson, Self::ZipkinJson]
+        [Self::OtlpProtobuf, Self::OtlpJson, Self::ZipkinJson, Self::ZipkinProtobuf]
             .into_iter()
             .find(|format| format.code() == code)
     }
@@ -69,7 +72,8 @@ impl Format {
         match self {
             Self::OtlpProtobuf => protobuf::walk(body, config, accept, sink),
             Self::OtlpJson => json::walk(body, config, accept, sink),
-            Self::ZipkinJson => zipkin::walk(body, config, accept, sink),
+            Self::ZipkinJson => zipkin::json::walk(body, config, accept, sink),
+            Self::ZipkinProtobuf => zipkin::protobuf::walk(body, config, accept, sink),
         }
     }
 }

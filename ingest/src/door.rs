@@ -1,8 +1,11 @@
 //! The doors: what every request passes, whichever protocol brought it.
+mod admission;
 mod answer;
 mod body;
+mod bucket;
 mod count;
 mod flight;
+mod intake;
 mod otlp_grpc;
 mod otlp_http;
 mod zipkin;
@@ -12,16 +15,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use storage::metrics::{Metric, Shape};
 use storage::time::TimeRange;
-use storage::{Appended, Clock, Compressed, Entry, Store};
+use storage::{Clock, Store};
+use tokio::sync::Semaphore;
 
-use self::body::Taken;
+use self::admission::Admission;
 pub(crate) use self::body::inflate_again;
+use self::body::{Limits, Taken};
 use self::count::Counts;
 use self::flight::Flight;
 pub(crate) use self::flight::retry_after;
+use self::intake::Intake;
 use crate::decode::Format;
 use crate::decode::census::Census;
-use crate::decode::sink::window;
 use crate::sample::{self, Threshold};
 use crate::{Config, Error, Result};
 
@@ -71,6 +76,9 @@ pub struct Ingest {
     config: Arc<Config>,
     clock: Arc<dyn Clock>,
     flight: Flight,
+    admission: Arc<Admission>,
+    /// One permit a core: more would only take turns.
+    cpu: Arc<Semaphore>,
     counts: Arc<Counts>,
     /// `None` where everything is kept.
     threshold: Option<Threshold>,
@@ -79,10 +87,17 @@ pub struct Ingest {
 impl Ingest {
     /// Doors into `store`.
     pub fn new(store: Store, config: Config, clock: Arc<dyn Clock>) -> Self {
-        let flight = Flight::new(config.in_flight_bytes_max);
-        let threshold = sample::threshold(config.sampling.rate);
-        let counts = Arc::default();
-        Self { store, config: Arc::new(config), clock, flight, counts, threshold }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            flight: Flight::new(config.in_flight_bytes_max, config.tenant_in_flight_bytes_max),
+            admission: Arc::new(Admission::new(&config, clock.now_unix_nano())),
+            cpu: Arc::new(Semaphore::new(cores)),
+            counts: Arc::new(Counts::new(&config.tenant)),
+            threshold: sample::threshold(config.sampling.rate),
+            store,
+            config: Arc::new(config),
+            clock,
+        }
     }
 
     /// Checks one uncompressed request and stores its good spans; returns when they are durable and visible.
@@ -96,6 +111,7 @@ impl Ingest {
         body: Bytes,
         accept: Option<TimeRange>,
     ) -> Result<Outcome> {
+        let mut intake = Intake::direct(self, Door::Direct);
         let held = self.flight.hold().and_then(|mut held| {
             held.grow(body.len())?;
             Ok(held)
@@ -103,11 +119,11 @@ impl Ingest {
         let outcome = match held {
             Ok(held) => {
                 let taken = Taken { plain: body, sent: None, held };
-                self.store_checked(Door::Direct, format, taken, accept).await
+                intake.store(format, taken, accept).await
             }
             Err(error) => Err(error),
         };
-        self.counted(Door::Direct, outcome)
+        intake.counted(outcome)
     }
 
     /// `POST /v1/traces` (protobuf and JSON, gzip and zstd).
@@ -120,7 +136,7 @@ impl Ingest {
         otlp_grpc::router(self.clone())
     }
 
-    /// `POST /api/v2/spans`.
+    /// `POST /api/v2/spans` (JSON and protobuf).
     pub fn zipkin(&self) -> axum::Router {
         zipkin::router(self.clone())
     }
@@ -134,65 +150,18 @@ impl Ingest {
             name: "spanlake_ingest_in_flight_bytes",
             help: "Bytes of request bodies being handled now.",
             shape: Shape::Gauge,
-            labels: Vec::new(),
+            labels: vec![("tenant", self.config.tenant.clone())],
             value: used as f64,
         });
         metrics
     }
 
-    /// The common path of all doors; what covers the body is given back at the end.
-    async fn store_checked(
-        &self,
-        door: Door,
-        format: Format,
-        taken: Taken,
-        accept: Option<TimeRange>,
-    ) -> Result<Outcome> {
-        let Taken { plain: body, sent, held } = taken;
-        if body.len() > storage::config::BODY_BYTES_MAX {
-            return Err(Error::TooLarge { limit_bytes: storage::config::BODY_BYTES_MAX });
+    /// Limits of OTLP bodies.
+    fn otlp_limits(&self) -> Limits {
+        Limits {
+            bytes_max: self.config.otlp_body_bytes_max,
+            expansion_max: self.config.expansion_max,
         }
-        let received_unix_nano = self.clock.now_unix_nano();
-        let accept = accept.unwrap_or_else(|| {
-            window(received_unix_nano, self.config.age_max, self.config.future_max)
-        });
-        let bytes = body.len();
-        // Imports bring what someone chose to bring: only what is sent live is sampled.
-        let threshold = self.threshold.filter(|_| door != Door::Direct);
-        let (census, body) = self.check(format, body, (accept, threshold)).await?;
-        // What was sent holds more than what is to be stored.
-        let sent = sent.filter(|_| threshold.is_none());
-        let entry =
-            Entry { format: format.code(), received_unix_nano, accept, body, deduplicate: true };
-        // A request without a span to keep leaves nothing to remember.
-        let duplicate =
-            census.stored() > 0 && matches!(self.append(entry, sent).await?, Appended::Duplicate);
-        drop(held);
-        self.counts.stored(door, &census, bytes, duplicate);
-        Ok(Outcome {
-            accepted_spans: if duplicate { 0 } else { census.accepted },
-            rejected_spans: census.rejected(),
-            message: census.message(),
-            duplicate,
-        })
-    }
-
-    async fn append(&self, entry: Entry, sent: Option<Compressed>) -> Result<Appended> {
-        Ok(match sent {
-            Some(sent) => self.store.append_compressed(entry, sent).await?,
-            None => self.store.append(entry).await?,
-        })
-    }
-
-    /// Counts a refusal on its way out.
-    pub(crate) fn counted<T>(&self, door: Door, result: Result<T>) -> Result<T> {
-        if let Err(error) = &result {
-            if let Error::Storage(cause) = error {
-                tracing::warn!(door = door.label(), error = ?cause, "storage refused a request");
-            }
-            self.counts.refused(door, error.kind());
-        }
-        result
     }
 
     /// What the body holds, and what of it is to be stored.
@@ -208,15 +177,17 @@ impl Ingest {
             Some(threshold) => sample::body((format, body), &config, accept, threshold),
             None => Census::take(format, &body, &config, accept).map(|census| (census, body)),
         };
-        let checked = if small { check() } else { off_thread(check).await? };
+        let checked = if small { check() } else { off_thread(&self.cpu, check).await? };
         checked.map_err(|malformed| Error::Malformed(malformed.to_string()))
     }
 }
 
 /// Runs CPU-bound work where it does not hold up the async threads.
 pub(crate) async fn off_thread<T: Send + 'static>(
+    cpu: &Semaphore,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
+    let _permit = cpu.acquire().await.map_err(|_| Error::Interrupted)?;
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Interrupted)
 }
 

@@ -15,4 +15,4 @@ pub mod sample;
 pub use config::Config;
 pub use decode::{Decoder, Format};
 pub use door::{Ingest, Outcome};
-pub use error::{Error, Result};
+pub use error::{Error, Rate, Result};

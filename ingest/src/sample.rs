@@ -82,6 +82,7 @@ pub(crate) fn body(
         Format::OtlpProtobuf => protobuf::Splice::of(&body, verdicts)?,
         Format::OtlpJson => json::otlp(&body, &mut verdicts)?,
         Format::ZipkinJson => json::zipkin(&body, &mut verdicts)?,
+        Format::ZipkinProtobuf => protobuf::Splice::of_zipkin(&body, verdicts)?,
     };
     Ok((census, spliced.into()))
 }

@@ -112,6 +112,20 @@ impl Store {
         self.shared.append(entry, Some(sent)).await
     }
 
+    /// Returns where an append would not be refused for want of room in the log or in memory; waits a moment where a
+    /// flush is about to make some. What a door asks before it reads a body.
+    ///
+    /// # Errors
+    /// What [`Store::append`] would say.
+    pub async fn room(&self) -> Result<()> {
+        let shared = &*self.shared;
+        if shared.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        shared.check_wal(0)?;
+        shared.wait_for_hot().await
+    }
+
     /// The state of the table now. Never blocks, never waits for IO.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.hot.snapshot()

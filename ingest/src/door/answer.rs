@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::Outcome;
 use crate::Error;
 
+const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 /// A message of this size at most goes back; the rest is in the log.
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
 
@@ -47,8 +48,12 @@ pub(super) fn status_protobuf(error: &Error) -> Vec<u8> {
 
 /// The same in JSON.
 pub(super) fn status_json(error: &Error) -> Vec<u8> {
-    let status =
+    let mut status =
         serde_json::json!({"code": error.grpc_code(), "message": short(&error.for_sender())});
+    if let Some(after) = error.retry_after() {
+        let delay = format!("{:.3}s", after.as_secs_f64());
+        status["details"] = serde_json::json!([{"@type": RETRY_INFO, "retryDelay": delay}]);
+    }
     status.to_string().into_bytes()
 }
 
@@ -60,7 +65,7 @@ fn retry_info(after: Duration) -> Vec<u8> {
     let mut info = Vec::new();
     bytes(&mut info, 1, &delay);
     let mut any = Vec::new();
-    bytes(&mut any, 1, b"type.googleapis.com/google.rpc.RetryInfo");
+    bytes(&mut any, 1, RETRY_INFO.as_bytes());
     bytes(&mut any, 2, &info);
     any
 }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use storage::{Codec, Compressed};
+use tokio::sync::Semaphore;
 
 use super::flight::{Flight, Held};
 use super::off_thread;
@@ -18,6 +20,11 @@ const INFLATED_FLOOR_BYTES: usize = 64 << 10;
 /// Compressed bodies up to this size are inflated on the async thread: less than half a millisecond of CPU.
 const INFLATED_AT_ONCE_BYTES: usize = 16 << 10;
 const STEP_BYTES: usize = 256 << 10;
+/// So many of the announced bytes are held before they arrive.
+pub(super) const AHEAD_BYTES: usize = 2 << 20;
+/// Of a refused body so much is read; then the connection is closed: reading this costs less than a new connection.
+const DRAINED_BYTES_MAX: usize = 1 << 20;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,39 +67,70 @@ pub(super) struct Limits {
     pub(super) expansion_max: usize,
 }
 
+/// A body being read, its bytes held in flight.
+struct Reader<'h> {
+    bytes: Vec<u8>,
+    held_bytes: usize,
+    expected: usize,
+    limit_bytes: usize,
+    held: &'h mut Held,
+}
+
+impl<'h> Reader<'h> {
+    fn new(expected: usize, limit_bytes: usize, held: &'h mut Held) -> Self {
+        let held_bytes = held.bytes();
+        Self { bytes: Vec::new(), held_bytes, expected, limit_bytes, held }
+    }
+
+    fn push(&mut self, chunk: &[u8]) -> Result<()> {
+        let needed = self.bytes.len() + chunk.len();
+        if needed > self.limit_bytes {
+            return Err(Error::TooLarge { limit_bytes: self.limit_bytes });
+        }
+        if needed > self.bytes.capacity() {
+            // Not all that was announced: a slow sender must not hold what others could use.
+            let wanted = match self.expected {
+                0 => needed.saturating_mul(2).min(self.limit_bytes),
+                expected => needed.max(expected.min(needed.saturating_mul(2).max(AHEAD_BYTES))),
+            };
+            if wanted > self.held_bytes {
+                self.held.grow(wanted - self.held_bytes)?;
+                self.held_bytes = wanted;
+            }
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+}
+
+/// The next bytes of the body, `None` at its end.
+async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>> {
+    loop {
+        let frame = tokio::time::timeout(IDLE_MAX, body.frame()).await;
+        let Some(frame) = frame.map_err(|_| Error::Stalled { limit: IDLE_MAX })? else {
+            return Ok(None);
+        };
+        // What is not data are trailers.
+        if let Ok(chunk) = frame.map_err(|_| Error::Interrupted)?.into_data() {
+            return Ok(Some(chunk));
+        }
+    }
+}
+
 /// Reads the whole body as it is sent, holding its bytes in `held`.
 pub(super) async fn read(
-    mut body: Body,
+    body: &mut Body,
     announced: Option<usize>,
     limit_bytes: usize,
     held: &mut Held,
 ) -> Result<Vec<u8>> {
-    if announced.is_some_and(|bytes| bytes > limit_bytes) {
-        return Err(Error::TooLarge { limit_bytes });
+    let mut reader = Reader::new(announced.unwrap_or(0), limit_bytes, held);
+    while let Some(chunk) = next_chunk(body).await? {
+        reader.push(&chunk)?;
     }
-    let mut bytes = Vec::new();
-    let mut held_bytes = 0;
-    while let Some(frame) = tokio::time::timeout(IDLE_MAX, body.frame())
-        .await
-        .map_err(|_| Error::Stalled { limit: IDLE_MAX })?
-    {
-        let Ok(chunk) = frame.map_err(|_| Error::Interrupted)?.into_data() else {
-            continue; // trailers
-        };
-        let needed = bytes.len() + chunk.len();
-        if needed > limit_bytes {
-            return Err(Error::TooLarge { limit_bytes });
-        }
-        if needed > held_bytes {
-            // Not all that was announced: a slow sender must not hold what others could use.
-            let ahead = needed.saturating_mul(2).max(STEP_BYTES);
-            let wanted = needed.max(announced.unwrap_or(0).min(ahead));
-            held.grow(wanted - held_bytes)?;
-            held_bytes = wanted;
-            bytes.reserve_exact(wanted - bytes.len());
-        }
-        bytes.extend_from_slice(&chunk);
-    }
+    let bytes = reader.bytes;
+    held.shrink_to(bytes.len());
     Ok(bytes)
 }
 
@@ -107,10 +145,79 @@ pub(super) struct Taken {
     pub(super) held: Held,
 }
 
+/// Compressed flag and length before each gRPC message.
+const PREFIX_BYTES: usize = 5;
+
+/// Reads the one gRPC message that the body must hold, into a buffer of its size; true where it is compressed.
+pub(super) async fn read_message(
+    body: &mut Body,
+    limit_bytes: usize,
+    held: &mut Held,
+) -> Result<(Vec<u8>, bool)> {
+    let (mut prefix, mut filled) = ([0; PREFIX_BYTES], 0);
+    let mut reader = Reader::new(0, limit_bytes, held);
+    while let Some(mut chunk) = next_chunk(body).await? {
+        if filled < PREFIX_BYTES {
+            let head = chunk.split_to(chunk.len().min(PREFIX_BYTES - filled));
+            prefix[filled..filled + head.len()].copy_from_slice(&head);
+            filled += head.len();
+            if filled < PREFIX_BYTES {
+                continue;
+            }
+            reader.expected = message_length(prefix, limit_bytes)?;
+        }
+        if reader.bytes.len() + chunk.len() > reader.expected {
+            return Err(not_one_message());
+        }
+        reader.push(&chunk)?;
+    }
+    if filled < PREFIX_BYTES {
+        return Err(Error::Malformed("gRPC: the request message is missing".to_owned()));
+    }
+    if reader.bytes.len() != reader.expected {
+        return Err(not_one_message());
+    }
+    Ok((reader.bytes, prefix[0] == 1))
+}
+
+fn message_length([flag, a, b, c, d]: [u8; PREFIX_BYTES], limit_bytes: usize) -> Result<usize> {
+    let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    if flag > 1 {
+        return Err(not_one_message());
+    }
+    if length > limit_bytes { Err(Error::TooLarge { limit_bytes }) } else { Ok(length) }
+}
+
+fn not_one_message() -> Error {
+    Error::Malformed("gRPC: the call must carry exactly one message".to_owned())
+}
+
+/// Reads what is left of a refused body where that is little, so that the next request can follow on the same
+/// connection; true at its end.
+pub(super) async fn drain(body: &mut Body, announced: Option<usize>) -> bool {
+    if body.is_end_stream() {
+        return true;
+    }
+    if announced.is_some_and(|bytes| bytes > DRAINED_BYTES_MAX) {
+        return false;
+    }
+    let read = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > DRAINED_BYTES_MAX {
+                return false;
+            }
+        }
+        body.is_end_stream()
+    };
+    tokio::time::timeout(DRAIN_TIME_MAX, read).await.unwrap_or(false)
+}
+
 /// Undoes the compression; what was sent is kept beside it, for the log.
 pub(super) async fn inflate(
-    encoding: Encoding,
-    body: Vec<u8>,
+    cpu: &Semaphore,
+    (encoding, body): (Encoding, Vec<u8>),
     limits: Limits,
     mut held: Held,
 ) -> Result<Taken> {
@@ -124,13 +231,13 @@ pub(super) async fn inflate(
         let sent = Some(Compressed { codec, body: body.into() });
         Ok(Taken { plain: inflated.into(), sent, held })
     };
-    if at_once { work() } else { off_thread(work).await? }
+    if at_once { work() } else { off_thread(cpu, work).await? }
 }
 
 /// Inflates once more what the log kept of a body, which had `bytes` bytes when it was taken.
 pub(crate) fn inflate_again(compressed: &Compressed, bytes: usize) -> Option<Bytes> {
     // Nothing else is in flight during replay; what was taken once is within the limits of then.
-    let mut held = Flight::new(usize::MAX).hold().ok()?;
+    let mut held = Flight::new(usize::MAX, usize::MAX).hold().ok()?;
     let limits = Limits { bytes_max: bytes, expansion_max: usize::MAX };
     let body = inflated(compressed.codec, &compressed.body, limits, &mut held).ok()?;
     (body.len() == bytes).then(|| body.into())

@@ -1,20 +1,13 @@
 //! What the doors count, for `/metrics`.
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use storage::Kind;
-use storage::metrics::{Counter, Metric, Shape};
+use storage::metrics::{Counter, Metric};
 
 use super::Door;
+use crate::Error;
 use crate::decode::census::Census;
 use crate::decode::sink::Refusal;
 
-/// Why a whole request was refused, as a label.
-const REASONS: [(&str, &[Kind]); 4] = [
-    ("invalid", &[Kind::Invalid, Kind::NotFound]),
-    ("too_large", &[Kind::TooLarge]),
-    ("busy", &[Kind::Busy]),
-    ("unavailable", &[Kind::Unavailable, Kind::TimedOut, Kind::Corrupt, Kind::Internal]),
-];
+/// Why spans are refused: with their request, or within one whose others are stored.
+const REASONS: usize = Error::REASONS.len();
 
 /// Counters of one door.
 #[derive(Debug, Default)]
@@ -24,17 +17,30 @@ struct DoorCounts {
     spans: Counter,
     sampled_out: Counter,
     bytes: Counter,
-    refused: [Counter; REASONS.len()],
-    refused_spans: [AtomicU64; Refusal::ALL.len()],
+    refused: [Refused; REASONS],
+    refused_spans: [Counter; Refusal::ALL.len()],
 }
 
-/// Counters of all doors.
+/// Requests refused as a whole for one reason.
 #[derive(Debug, Default)]
+struct Refused {
+    requests: Counter,
+    bytes: Counter,
+    spans: Counter,
+}
+
+/// Counters of all doors, of one tenant.
+#[derive(Debug)]
 pub(crate) struct Counts {
+    tenant: String,
     doors: [DoorCounts; Door::ALL.len()],
 }
 
 impl Counts {
+    pub(crate) fn new(tenant: &str) -> Self {
+        Self { tenant: tenant.to_owned(), doors: Default::default() }
+    }
+
     /// A request that was stored, or recognised as stored before.
     pub(crate) fn stored(&self, door: Door, census: &Census, bytes: usize, duplicate: bool) {
         let counts = &self.doors[door as usize];
@@ -47,15 +53,18 @@ impl Counts {
             counts.sampled_out.add(census.sampled_out);
         }
         for (refusal, spans) in census.refusals() {
-            counts.refused_spans[refusal as usize].fetch_add(spans, Ordering::Relaxed);
+            counts.refused_spans[refusal as usize].add(spans);
         }
     }
 
-    /// A request refused as a whole.
-    pub(crate) fn refused(&self, door: Door, kind: Kind) {
-        let reason = REASONS.iter().position(|(_, kinds)| kinds.contains(&kind));
+    /// A request refused as a whole, of which so many bytes and spans were known.
+    pub(crate) fn refused(&self, door: Door, error: &Error, (bytes, spans): (usize, u64)) {
+        let reason = Error::REASONS.iter().position(|reason| *reason == error.reason());
         if let Some(reason) = reason {
-            self.doors[door as usize].refused[reason].add(1);
+            let refused = &self.doors[door as usize].refused[reason];
+            refused.requests.add(1);
+            refused.bytes.add(bytes as u64);
+            refused.spans.add(spans);
         }
     }
 
@@ -63,36 +72,29 @@ impl Counts {
         let mut metrics = Vec::new();
         for door in Door::ALL {
             let counts = &self.doors[door as usize];
-            let mut push = |name, help, counter: &Counter, reason: Option<&str>| {
+            let mut push = |(name, help), counter: &Counter, reason: Option<&str>| {
                 let mut metric = counter.metric(name, help);
                 metric.labels.push(("door", door.label().to_owned()));
                 metric.labels.extend(reason.map(|reason| ("reason", reason.to_owned())));
+                metric.labels.push(("tenant", self.tenant.clone()));
                 metrics.push(metric);
             };
-            push(REQUESTS.0, REQUESTS.1, &counts.requests, None);
-            push(DUPLICATES.0, DUPLICATES.1, &counts.duplicates, None);
-            push(SPANS.0, SPANS.1, &counts.spans, None);
-            push(SAMPLED_OUT.0, SAMPLED_OUT.1, &counts.sampled_out, None);
-            push(BYTES.0, BYTES.1, &counts.bytes, None);
-            for ((reason, _), counter) in REASONS.iter().zip(&counts.refused) {
-                push(REFUSED.0, REFUSED.1, counter, Some(reason));
+            push(REQUESTS, &counts.requests, None);
+            push(DUPLICATES, &counts.duplicates, None);
+            push(SPANS, &counts.spans, None);
+            push(SAMPLED_OUT, &counts.sampled_out, None);
+            push(BYTES, &counts.bytes, None);
+            for (reason, refused) in Error::REASONS.iter().zip(&counts.refused) {
+                push(REFUSED, &refused.requests, Some(reason));
+                push(REFUSED_BYTES, &refused.bytes, Some(reason));
+                push(REFUSED_SPANS, &refused.spans, Some(reason));
             }
-            metrics.extend(counts.refused_span_metrics(door));
+            for refusal in Refusal::ALL {
+                let counter = &counts.refused_spans[refusal as usize];
+                push(REFUSED_SPANS, counter, Some(refusal.label()));
+            }
         }
         metrics
-    }
-}
-
-impl DoorCounts {
-    #[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles")]
-    fn refused_span_metrics(&self, door: Door) -> impl Iterator<Item = Metric> {
-        Refusal::ALL.into_iter().map(move |refusal| Metric {
-            name: "spanlake_ingest_refused_spans_total",
-            help: "Spans refused within requests whose other spans were stored.",
-            shape: Shape::Counter,
-            labels: vec![("door", door.label().to_owned()), ("reason", refusal.label().to_owned())],
-            value: self.refused_spans[refusal as usize].load(Ordering::Relaxed) as f64,
-        })
     }
 }
 
@@ -109,3 +111,11 @@ const BYTES: (&str, &str) =
     ("spanlake_ingest_bytes_total", "Bytes of request bodies, decompressed.");
 const REFUSED: (&str, &str) =
     ("spanlake_ingest_refused_requests_total", "Requests refused as a whole.");
+const REFUSED_BYTES: (&str, &str) = (
+    "spanlake_ingest_refused_bytes_total",
+    "Bytes of refused requests: as announced where they were refused unread, else as read.",
+);
+const REFUSED_SPANS: (&str, &str) = (
+    "spanlake_ingest_refused_spans_total",
+    "Spans refused one by one, and those of refused requests where these had been read: of the others only bytes are known.",
+);

@@ -1,20 +1,44 @@
-//! Bytes being handled at once, counted against one limit for all doors.
+//! Bytes being handled at once: one limit for all doors, and in it a share for the tenant.
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{Error, Result};
 
-/// The limit; cheap to clone.
+/// The limits; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Flight {
     free: Arc<Semaphore>,
+    share: Arc<Share>,
+}
+
+/// What one tenant may have in flight.
+#[derive(Debug)]
+struct Share {
+    used: AtomicUsize,
+    bytes_max: usize,
 }
 
 impl Flight {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(bytes_max.min(Semaphore::MAX_PERMITS))) }
+    pub(crate) fn new(bytes_max: usize, tenant_bytes_max: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(bytes_max.min(Semaphore::MAX_PERMITS))),
+            share: Arc::new(Share { used: AtomicUsize::new(0), bytes_max: tenant_bytes_max }),
+        }
+    }
+
+    /// Whether a body of `bytes` has room now. Holds nothing.
+    ///
+    /// # Errors
+    /// Which limit is in the way.
+    pub(crate) fn fits(&self, bytes: usize) -> Result<()> {
+        let used = self.share.used.load(Ordering::Relaxed);
+        if used > 0 && used.saturating_add(bytes) > self.share.bytes_max {
+            return Err(tenant_busy());
+        }
+        if self.free_bytes() < bytes { Err(busy()) } else { Ok(()) }
     }
 
     /// Nothing yet.
@@ -29,9 +53,7 @@ impl Flight {
 
     fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        Arc::clone(&self.free)
-            .try_acquire_many_owned(bytes)
-            .map_err(|_| Error::Busy { retry_after: retry_after() })
+        Arc::clone(&self.free).try_acquire_many_owned(bytes).map_err(|_| busy())
     }
 }
 
@@ -43,21 +65,56 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// How many.
+    pub(crate) fn bytes(&self) -> usize {
+        self.permit.num_permits()
+    }
+
     /// Holds `bytes` more.
     ///
     /// # Errors
-    /// [`Error::Busy`] where the limit is reached; what was held stays held.
+    /// A limit is reached; what was held stays held.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<()> {
-        let more = self.flight.take(bytes)?;
-        self.permit.merge(more);
-        Ok(())
+        let share = &self.flight.share;
+        let before = share.used.fetch_add(bytes, Ordering::Relaxed);
+        // A tenant's only request is never in its own way: it could come back for ever.
+        let others = before > self.permit.num_permits();
+        let taken = match others && before.saturating_add(bytes) > share.bytes_max {
+            true => Err(tenant_busy()),
+            false => self.flight.take(bytes),
+        };
+        match taken {
+            Ok(more) => {
+                self.permit.merge(more);
+                Ok(())
+            }
+            Err(error) => {
+                share.used.fetch_sub(bytes, Ordering::Relaxed);
+                Err(error)
+            }
+        }
     }
 
     /// Gives all but `bytes` back.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         let excess = self.permit.num_permits().saturating_sub(bytes);
         drop(self.permit.split(excess));
+        self.flight.share.used.fetch_sub(excess, Ordering::Relaxed);
     }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.flight.share.used.fetch_sub(self.permit.num_permits(), Ordering::Relaxed);
+    }
+}
+
+fn busy() -> Error {
+    Error::Busy { retry_after: retry_after() }
+}
+
+fn tenant_busy() -> Error {
+    Error::TenantBusy { retry_after: retry_after() }
 }
 
 /// One to five seconds, spread so that senders refused together do not come back together.

@@ -14,16 +14,15 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Full};
 
-use super::body::{self, Encoding, Limits};
-use super::otlp_http::{content_length, media_type};
+use super::body::Encoding;
+use super::intake::{Intake, Parcel};
+use super::otlp_http::media_type;
 use super::{Door, Ingest, Outcome, answer};
 use crate::decode::Format;
 use crate::{Error, Result};
 
 const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-/// Compressed flag and length before each message.
-const PREFIX_BYTES: usize = 5;
 /// gRPC's code for what does not exist here.
 const UNIMPLEMENTED: u64 = 12;
 
@@ -44,8 +43,10 @@ async fn export(State(ingest): State<Ingest>, request: Request) -> Response {
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return response;
     }
-    let outcome = take(&ingest, request).await;
-    match ingest.counted(Door::OtlpGrpc, outcome) {
+    let mut intake = Intake::new(&ingest, Door::OtlpGrpc, request.headers());
+    let parcel = parcel(&ingest, request.headers());
+    let outcome = intake.receive(parcel, request.into_body()).await;
+    match intake.counted(outcome) {
         Ok(outcome) => success(&outcome),
         Err(error @ Error::ContentEncoding(_)) => failure(UNIMPLEMENTED, &error.to_string(), None),
         Err(error) => {
@@ -55,32 +56,10 @@ async fn export(State(ingest): State<Ingest>, request: Request) -> Response {
     }
 }
 
-async fn take(ingest: &Ingest, request: Request) -> Result<Outcome> {
-    let encoding = Encoding::parse(request.headers().get("grpc-encoding"))?;
-    let announced = content_length(request.headers());
-    let limits = Limits {
-        bytes_max: ingest.config.otlp_body_bytes_max,
-        expansion_max: ingest.config.expansion_max,
-    };
-    let mut held = ingest.flight.hold()?;
-    let bytes_max = limits.bytes_max.saturating_add(PREFIX_BYTES);
-    let mut body = body::read(request.into_body(), announced, bytes_max, &mut held).await?;
-    let encoding = if remove_prefix(&mut body)? { encoding } else { Encoding::Identity };
-    let taken = body::inflate(encoding, body, limits, held).await?;
-    ingest.store_checked(Door::OtlpGrpc, Format::OtlpProtobuf, taken, None).await
-}
-
-/// Takes the prefix off the one message that the body must hold; true where the message is compressed.
-fn remove_prefix(body: &mut Vec<u8>) -> Result<bool> {
-    let Some(&[flag, a, b, c, d]) = body.first_chunk::<PREFIX_BYTES>() else {
-        return Err(Error::Malformed("gRPC: the request message is missing".to_owned()));
-    };
-    let length = u32::from_be_bytes([a, b, c, d]) as usize;
-    if flag > 1 || length != body.len() - PREFIX_BYTES {
-        return Err(Error::Malformed("gRPC: the call must carry exactly one message".to_owned()));
-    }
-    body.drain(..PREFIX_BYTES);
-    Ok(flag == 1)
+fn parcel(ingest: &Ingest, headers: &HeaderMap) -> Result<Parcel> {
+    let encoding = Encoding::parse(headers.get("grpc-encoding"))?;
+    let limits = ingest.otlp_limits();
+    Ok(Parcel { format: Format::OtlpProtobuf, encoding, limits, framed: true })
 }
 
 fn success(outcome: &Outcome) -> Response {

@@ -4,10 +4,11 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::post;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
-use super::body::{self, Encoding, Limits};
+use super::body::Encoding;
+use super::intake::{Intake, Parcel};
 use super::{Door, Ingest, Outcome, answer};
 use crate::decode::Format;
 use crate::{Error, Result};
@@ -24,32 +25,23 @@ async fn export(State(ingest): State<Ingest>, request: Request) -> Response {
     // What cannot be read as a type of ours is answered in JSON, which people can read.
     let format = format(request.headers());
     let shape = *format.as_ref().unwrap_or(&Format::OtlpJson);
-    let outcome = match format {
-        Ok(format) => take(&ingest, format, request).await,
-        Err(error) => Err(error),
-    };
-    match ingest.counted(Door::OtlpHttp, outcome) {
+    let mut intake = Intake::new(&ingest, Door::OtlpHttp, request.headers());
+    let parcel = format.and_then(|format| parcel(&ingest, format, request.headers()));
+    let close = request.version() < Version::HTTP_2;
+    let outcome = intake.receive(parcel, request.into_body()).await;
+    match intake.counted(outcome) {
         Ok(outcome) => success(shape, &outcome),
-        Err(error) => failure(shape, &error),
+        Err(error) => {
+            let mut response = failure(shape, &error);
+            set_connection(response.headers_mut(), intake.unread && close);
+            response
+        }
     }
 }
 
-async fn take(ingest: &Ingest, format: Format, request: Request) -> Result<Outcome> {
-    let encoding = Encoding::parse(request.headers().get(CONTENT_ENCODING))?;
-    let announced = content_length(request.headers());
-    let limits = Limits {
-        bytes_max: ingest.config.otlp_body_bytes_max,
-        expansion_max: ingest.config.expansion_max,
-    };
-    let mut held = ingest.flight.hold()?;
-    let body = body::read(request.into_body(), announced, limits.bytes_max, &mut held).await?;
-    let taken = body::inflate(encoding, body, limits, held).await?;
-    ingest.store_checked(Door::OtlpHttp, format, taken, None).await
-}
-
-/// The length that the sender announced.
-pub(super) fn content_length(headers: &HeaderMap) -> Option<usize> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+fn parcel(ingest: &Ingest, format: Format, headers: &HeaderMap) -> Result<Parcel> {
+    let encoding = Encoding::parse(headers.get(CONTENT_ENCODING))?;
+    Ok(Parcel { format, encoding, limits: ingest.otlp_limits(), framed: false })
 }
 
 /// The media type of the body without parameters, in lower case.
@@ -88,7 +80,15 @@ fn failure(format: Format, error: &Error) -> Response {
 /// Sets `Retry-After` where trying again makes sense.
 pub(super) fn set_retry_after(headers: &mut HeaderMap, error: &Error) {
     if let Some(after) = error.retry_after() {
-        headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs()));
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+}
+
+/// Says that the connection ends with this answer.
+pub(super) fn set_connection(headers: &mut HeaderMap, close: bool) {
+    if close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }
 

@@ -1,4 +1,5 @@
 mod kept;
+mod refuse;
 
 use std::io::Write;
 
@@ -24,20 +25,31 @@ const NOW: i64 = 1_700_000_000_000_000_000;
 /// Doors over a store in a folder that goes with them.
 struct Doors {
     ingest: Ingest,
+    clock: Arc<ManualClock>,
     _folder: TempDir,
 }
 
 async fn doors(config: Config) -> Doors {
-    doors_in(tempfile::tempdir().unwrap(), config).await
+    doors_in(tempfile::tempdir().unwrap(), config, |_| {}).await
 }
 
-async fn doors_in(folder: TempDir, config: Config) -> Doors {
+async fn doors_over(config: Config, adjust: impl FnOnce(&mut storage::Config)) -> Doors {
+    doors_in(tempfile::tempdir().unwrap(), config, adjust).await
+}
+
+async fn doors_in(
+    folder: TempDir,
+    config: Config,
+    adjust: impl FnOnce(&mut storage::Config),
+) -> Doors {
     let clock = Arc::new(ManualClock::at(NOW));
     let decoder = Arc::new(Decoder::new(config.clone()));
     let mut settings = storage::Config::in_folder(folder.path());
     settings.disk_free_bytes_min = 0;
+    adjust(&mut settings);
     let store = Store::open(settings, decoder, Arc::<ManualClock>::clone(&clock)).await.unwrap();
-    Doors { ingest: Ingest::new(store, config, clock), _folder: folder }
+    let ingest = Ingest::new(store, config, Arc::<ManualClock>::clone(&clock));
+    Doors { ingest, clock, _folder: folder }
 }
 
 impl Doors {
@@ -47,6 +59,18 @@ impl Doors {
 
     async fn end(self) {
         self.ingest.store.close().await.unwrap();
+    }
+
+    /// The sum of a counter over all doors, for one reason.
+    fn refused(&self, name: &str, reason: &str) -> f64 {
+        let label = ("reason", reason.to_owned());
+        let metrics = self.ingest.metrics();
+        let counted = metrics.iter().filter(|metric| metric.name == name);
+        let counted = counted.filter(|metric| metric.labels.contains(&label));
+        counted
+            .inspect(|metric| assert!(metric.labels.contains(&("tenant", "default".to_owned()))))
+            .map(|metric| metric.value)
+            .sum()
     }
 
     /// The sum of a counter over all doors and reasons.
@@ -208,22 +232,6 @@ async fn http_refuses_with_the_status_of_the_specification() {
     assert_eq!(send(doors.ingest.otlp_http(), get).await.status, 405);
     assert_eq!(doors.rows(), 0);
     assert_eq!(doors.metric("spanlake_ingest_refused_requests_total"), 8.0);
-    doors.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_busy_server_says_when_to_come_back() {
-    let doors = doors(Config { in_flight_bytes_max: 10, ..Config::default() }).await;
-    let answer = http(&doors, &[PROTOBUF], spans(&[1])).await;
-    assert_eq!(answer.status, 429);
-    let after: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
-    assert!((1..=5).contains(&after), "{after}");
-    let answer = grpc(&doors, &[], framed(0, &spans(&[1]))).await;
-    assert_eq!(answer.headers["grpc-status"], "8");
-    assert!(answer.headers.contains_key("grpc-status-details-bin"));
-    let refused = doors.ingest.accept(Format::OtlpProtobuf, spans(&[1]).into(), None).await;
-    assert!(matches!(refused, Err(Error::Busy { .. })));
-    assert_eq!(doors.ingest.flight.free_bytes(), 10, "everything held was given back");
     doors.end().await;
 }
 

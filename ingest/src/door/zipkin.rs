@@ -3,12 +3,13 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http::StatusCode;
 use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, StatusCode, Version};
 
-use super::body::{self, Encoding, Limits};
-use super::otlp_http::{content_length, media_type, set_retry_after};
-use super::{Door, Ingest, Outcome};
+use super::body::{Encoding, Limits};
+use super::intake::{Intake, Parcel};
+use super::otlp_http::{media_type, set_connection, set_retry_after};
+use super::{Door, Ingest};
 use crate::decode::Format;
 use crate::{Error, Result};
 
@@ -18,31 +19,31 @@ pub(super) fn router(ingest: Ingest) -> Router {
 }
 
 async fn spans(State(ingest): State<Ingest>, request: Request) -> Response {
-    let outcome = take(&ingest, request).await;
-    match ingest.counted(Door::Zipkin, outcome) {
-        // Zipkin knows no partial success: refused spans are named in the body of the 202.
+    let mut intake = Intake::new(&ingest, Door::Zipkin, request.headers());
+    let parcel = parcel(&ingest, request.headers());
+    let close = request.version() < Version::HTTP_2;
+    let outcome = intake.receive(parcel, request.into_body()).await;
+    match intake.counted(outcome) {
         Ok(outcome) => (StatusCode::ACCEPTED, outcome.message).into_response(),
         Err(error) => {
             let mut response = (error.status(), error.for_sender()).into_response();
             set_retry_after(response.headers_mut(), &error);
+            set_connection(response.headers_mut(), intake.unread && close);
             response
         }
     }
 }
 
-async fn take(ingest: &Ingest, request: Request) -> Result<Outcome> {
-    match media_type(request.headers()).as_str() {
-        "" | "application/json" => {}
+fn parcel(ingest: &Ingest, headers: &HeaderMap) -> Result<Parcel> {
+    let format = match media_type(headers).as_str() {
+        "" | "application/json" => Format::ZipkinJson,
+        "application/x-protobuf" => Format::ZipkinProtobuf,
         other => return Err(Error::ZipkinContentType(other.to_owned())),
-    }
-    let encoding = Encoding::parse(request.headers().get(CONTENT_ENCODING))?;
-    let announced = content_length(request.headers());
+    };
+    let encoding = Encoding::parse(headers.get(CONTENT_ENCODING))?;
     let limits = Limits {
         bytes_max: ingest.config.zipkin_body_bytes_max,
         expansion_max: ingest.config.expansion_max,
     };
-    let mut held = ingest.flight.hold()?;
-    let body = body::read(request.into_body(), announced, limits.bytes_max, &mut held).await?;
-    let taken = body::inflate(encoding, body, limits, held).await?;
-    ingest.store_checked(Door::Zipkin, Format::ZipkinJson, taken, None).await
+    Ok(Parcel { format, encoding, limits, framed: false })
 }

@@ -1,6 +1,11 @@
-//! An OTLP protobuf request without the spans that are left out.
+//! A protobuf request, OTLP or Zipkin, without the spans that are left out.
 use super::decide::Verdict;
 use crate::decode::wire::{Field, Fields, Malformed};
+
+/// Number of a span's trace state in OTLP.
+const OTLP_TRACE_STATE: u8 = 3;
+/// The same in a Zipkin span, which has none of its own: see [`crate::decode::zipkin::protobuf::TRACE_STATE`].
+const ZIPKIN_TRACE_STATE: u8 = 15;
 
 /// Writes what stays of a request. Whatever is no span is copied byte by byte; a resource or scope without a span goes.
 pub(super) struct Splice<V> {
@@ -25,6 +30,23 @@ impl<V: Iterator<Item = Verdict>> Splice<V> {
                 put(&mut request, 1, &splice.resource);
             }
             Ok(())
+        })?;
+        Ok(request)
+    }
+
+    /// The same for Zipkin's `ListOfSpans`.
+    pub(super) fn of_zipkin(body: &[u8], verdicts: V) -> Result<Vec<u8>, Malformed> {
+        let (resource, scope, span) = (Vec::new(), Vec::new(), Vec::new());
+        let mut splice = Self { verdicts, resource, scope, span };
+        let mut request = Vec::new();
+        each(body, |field, raw| match field {
+            (1, Field::Bytes(span)) => {
+                splice.span((ZIPKIN_TRACE_STATE, span), (1, raw), &mut request).map(|_| ())
+            }
+            _ => {
+                request.extend_from_slice(raw);
+                Ok(())
+            }
         })?;
         Ok(request)
     }
@@ -55,30 +77,47 @@ impl<V: Iterator<Item = Verdict>> Splice<V> {
                 self.scope.extend_from_slice(raw);
                 return Ok(());
             };
-            match self.verdicts.next() {
-                Some(Verdict::Drop) => return Ok(()),
-                Some(Verdict::Rewrite(trace_state)) => {
-                    self.span_with(span, &trace_state)?;
-                    put(&mut self.scope, 2, &self.span);
-                }
-                Some(Verdict::Keep) | None => self.scope.extend_from_slice(raw),
-            }
-            kept = true;
+            let mut scope = std::mem::take(&mut self.scope);
+            kept |= self.span((OTLP_TRACE_STATE, span), (2, raw), &mut scope)?;
+            self.scope = scope;
             Ok(())
         })?;
         Ok(kept)
     }
 
-    fn span_with(&mut self, message: &[u8], trace_state: &[u8]) -> Result<(), Malformed> {
-        const TRACE_STATE: u32 = 3;
+    /// Writes a span, `raw` with its tag, as the next verdict says; true where it stays. Its trace state is, and the
+    /// span itself in its message, the field of that number.
+    fn span(
+        &mut self,
+        (trace_state_number, span): (u8, &[u8]),
+        (number, raw): (u8, &[u8]),
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Malformed> {
+        match self.verdicts.next() {
+            Some(Verdict::Drop) => return Ok(false),
+            Some(Verdict::Rewrite(trace_state)) => {
+                self.span_with(span, trace_state_number, &trace_state)?;
+                put(out, number, &self.span);
+            }
+            Some(Verdict::Keep) | None => out.extend_from_slice(raw),
+        }
+        Ok(true)
+    }
+
+    fn span_with(
+        &mut self,
+        message: &[u8],
+        trace_state_number: u8,
+        trace_state: &[u8],
+    ) -> Result<(), Malformed> {
         self.span.clear();
         each(message, |(number, _), raw| {
-            if number != TRACE_STATE {
+            if number != u32::from(trace_state_number) {
                 self.span.extend_from_slice(raw);
             }
             Ok(())
         })?;
-        put(&mut self.span, 3, trace_state);
+        put(&mut self.span, trace_state_number, trace_state);
         Ok(())
     }
 }

@@ -181,6 +181,24 @@ fn zipkin_spans_get_a_trace_state() {
     assert_eq!(kept(&rows), [("unknown", "kept", "ot=th:8", 2.0)]);
 }
 
+#[test]
+fn zipkin_spans_in_protobuf_get_a_trace_state() {
+    let field = |number: u8, bytes: &[u8]| {
+        [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+    };
+    let span = |id: u8, name: &[u8]| {
+        let trace_id = [0, id, 0, 0, 0, 0, 0, 0];
+        let timestamp = [6 << 3 | 1, 1, 0, 0, 0, 0, 0, 0, 0];
+        let local = field(8, &field(1, b"shop"));
+        let parts = [field(1, &trace_id), field(3, &[1; 8]), field(5, name), local];
+        field(1, &[parts.concat(), timestamp.to_vec()].concat())
+    };
+    let body = [span(0xe0, b"kept"), span(0x20, b"gone")].concat();
+    let (census, rows) = stored(Format::ZipkinProtobuf, body, 0.5);
+    assert_eq!((census.accepted, census.sampled_out), (2, 1));
+    assert_eq!(kept(&rows), [("shop", "kept", "ot=th:8", 2.0)]);
+}
+
 proptest! {
     /// Consistency through the whole path; and what stays is what decodes without sampling, except for its weight.
     #[test]

@@ -150,6 +150,25 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("ingest.in_flight_bytes_max", "Bodies being handled at once, decompressed.", |c| {
         &mut c.ingest.in_flight_bytes_max
     }),
+    setting("ingest.tenant_in_flight_bytes_max", "Of these, what one tenant may have.", |c| {
+        &mut c.ingest.tenant_in_flight_bytes_max
+    }),
+    setting(
+        "ingest.spans_per_second_max",
+        "Spans of a tenant in a second, over time; or off.",
+        |c| &mut c.ingest.spans_per_second_max,
+    ),
+    setting(
+        "ingest.bytes_per_second_max",
+        "Bytes of a tenant's bodies in a second; or off.",
+        |c| &mut c.ingest.bytes_per_second_max,
+    ),
+    setting("ingest.rate_burst", "A tenant may be ahead of its rates by this time.", |c| {
+        &mut c.ingest.rate_burst
+    }),
+    setting("ingest.table_bytes_max", "Size of a tenant's files that ends ingest; or off.", |c| {
+        &mut c.ingest.table_bytes_max
+    }),
     setting("ingest.future_max", "Spans that start later than now plus this are refused.", |c| {
         &mut c.ingest.future_max
     }),

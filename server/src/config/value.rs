@@ -128,6 +128,17 @@ impl Value for Option<Duration> {
 }
 
 /// `off` is `None`.
+impl Value for Option<u64> {
+    fn assign(&mut self, text: &str) -> Result<(), String> {
+        *self = if text == "off" { None } else { Some(parse_size(text)?) };
+        Ok(())
+    }
+    fn show(&self) -> String {
+        self.map_or_else(|| "off".to_owned(), show_size)
+    }
+}
+
+/// `off` is `None`.
 impl Value for Option<SocketAddr> {
     fn assign(&mut self, text: &str) -> Result<(), String> {
         *self = match text {

@@ -68,6 +68,7 @@ fn each_time(piece: &Piece, visit: Visit<'_>) -> anyhow::Result<Bytes> {
             walk(&mut json, &["timestamp"], 1_000, visit);
             serde_json::to_vec(&json)?.into()
         }
+        Format::ZipkinProtobuf => bail!("--shift-to-now does not move times of Zipkin's protobuf"),
     })
 }
 

@@ -123,6 +123,7 @@ fn send(
         Format::OtlpProtobuf => ("/v1/traces", "application/x-protobuf"),
         Format::OtlpJson => ("/v1/traces", "application/json"),
         Format::ZipkinJson => ("/api/v2/spans", "application/json"),
+        Format::ZipkinProtobuf => ("/api/v2/spans", "application/x-protobuf"),
     };
     let mut request =
         agent.post(format!("{base}{path}")).header(header::CONTENT_TYPE, content_type);
@@ -156,7 +157,7 @@ fn of_answer(piece: &Piece, answer: &[u8]) -> Stored {
             let partial = partial.partial_success.unwrap_or_default();
             (u64::try_from(partial.rejected_spans).unwrap_or(0), partial.error_message)
         }
-        Format::OtlpJson | Format::ZipkinJson => {
+        Format::OtlpJson | Format::ZipkinJson | Format::ZipkinProtobuf => {
             let json: serde_json::Value = serde_json::from_slice(answer).unwrap_or_default();
             let partial = &json["partialSuccess"];
             let refused = &partial["rejectedSpans"];
@@ -166,6 +167,13 @@ fn of_answer(piece: &Piece, answer: &[u8]) -> Stored {
         }
     };
     Stored { spans: count(piece).saturating_sub(refused), refused, message }
+}
+
+/// `zipkin.proto3.ListOfSpans`, its spans unread.
+#[derive(Clone, PartialEq, prost::Message)]
+struct ListOfSpans {
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    spans: Vec<Vec<u8>>,
 }
 
 fn count(piece: &Piece) -> u64 {
@@ -185,6 +193,9 @@ fn count(piece: &Piece) -> u64 {
         Format::ZipkinJson => {
             serde_json::from_slice::<Vec<&serde_json::value::RawValue>>(&piece.body)
                 .map_or(0, |spans| spans.len())
+        }
+        Format::ZipkinProtobuf => {
+            ListOfSpans::decode(&piece.body[..]).map_or(0, |list| list.spans.len())
         }
     };
     spans as u64

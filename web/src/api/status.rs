@@ -91,14 +91,19 @@ fn ingest(shared: &Shared, metrics: &[Metric]) -> Ingest {
     }
 }
 
-/// Refusals by their label `reason`, whatever was refused.
+/// Refusals by their label `reason`: requests refused as a whole, else the spans refused one by one.
 fn by_reason(metrics: &[Metric]) -> BTreeMap<String, f64> {
     let mut reasons = BTreeMap::new();
-    for metric in metrics.iter().filter(|metric| metric.name.starts_with("spanlake_ingest_")) {
-        let reason = metric.labels.iter().find(|(name, _)| *name == "reason");
-        if let Some((_, reason)) = reason {
-            *reasons.entry(reason.clone()).or_default() += metric.value;
+    for name in ["spanlake_ingest_refused_spans_total", "spanlake_ingest_refused_requests_total"] {
+        let mut counted: BTreeMap<String, f64> = BTreeMap::new();
+        for metric in metrics.iter().filter(|metric| metric.name == name) {
+            let reason = metric.labels.iter().find(|(label, _)| *label == "reason");
+            if let Some((_, reason)) = reason {
+                *counted.entry(reason.clone()).or_default() += metric.value;
+            }
         }
+        // A reason of requests outranks the spans of those requests.
+        reasons.extend(counted);
     }
     reasons
 }

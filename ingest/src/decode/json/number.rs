@@ -18,10 +18,6 @@ impl Text<'_> {
     pub(in crate::decode) fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
-
-    pub(in crate::decode) fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 /// The text of an optional field.

@@ -64,7 +64,7 @@ async fn a_request_is_kept_as_it_was_compressed_and_recognised_however_it_comes_
     let folder = tempfile::tempdir().unwrap();
     copy(doors._folder.path(), folder.path());
     doors.end().await;
-    let doors = doors_in(folder, Config::default()).await;
+    let doors = doors_in(folder, Config::default(), |_| {}).await;
     assert_eq!(doors.rows(), 9, "replayed");
     post_twice(&doors, &again, 9).await;
     post_twice(&doors, &sent, 9).await;

@@ -1,0 +1,183 @@
+//! One request from its header to the store: the same steps at every door, refusals as early as they can be known.
+use axum::body::Body;
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, HeaderValue};
+use storage::time::TimeRange;
+use storage::{Appended, Compressed, Entry};
+
+use super::admission::Charge;
+use super::body::{self, Encoding, Limits, Taken};
+use super::flight::Held;
+use super::{Door, Ingest, Outcome};
+use crate::decode::Format;
+use crate::decode::sink::window;
+use crate::{Error, Result};
+
+/// What the header says about the body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parcel {
+    pub(super) format: Format,
+    pub(super) encoding: Encoding,
+    pub(super) limits: Limits,
+    /// The body is one gRPC message behind its prefix.
+    pub(super) framed: bool,
+}
+
+/// A request on its way in.
+#[derive(Debug)]
+pub(crate) struct Intake<'a> {
+    ingest: &'a Ingest,
+    door: Door,
+    charge: Charge<'a>,
+    announced: Option<usize>,
+    /// The sender waits for a sign before it sends the body.
+    expects: bool,
+    /// Of the body: announced, then as sent, then inflated.
+    bytes: usize,
+    /// To be stored, once they are counted.
+    spans: u64,
+    /// A refused body was left unread, so the connection cannot go on.
+    pub(super) unread: bool,
+}
+
+impl<'a> Intake<'a> {
+    /// A request with this header.
+    pub(super) fn new(ingest: &'a Ingest, door: Door, headers: &HeaderMap) -> Self {
+        let announced = headers.get(CONTENT_LENGTH).map(HeaderValue::to_str);
+        let announced = announced.and_then(|length| length.ok()?.parse().ok());
+        let expects = headers.contains_key(EXPECT);
+        Self { announced, expects, bytes: announced.unwrap_or(0), ..Self::direct(ingest, door) }
+    }
+
+    /// A request that did not come over the network.
+    pub(super) fn direct(ingest: &'a Ingest, door: Door) -> Self {
+        Self {
+            ingest,
+            door,
+            charge: Charge::new(&ingest.admission, &*ingest.clock),
+            announced: None,
+            expects: false,
+            bytes: 0,
+            spans: 0,
+            unread: false,
+        }
+    }
+
+    /// Reads, inflates, checks and stores the body. Where it is refused, a small one is read to its end all the same,
+    /// so that the connection stays open.
+    pub(super) async fn receive(
+        &mut self,
+        parcel: Result<Parcel>,
+        mut body: Body,
+    ) -> Result<Outcome> {
+        let arrived = match parcel {
+            Ok(parcel) => self.read(parcel, &mut body).await,
+            Err(error) => Err(error),
+        };
+        match arrived {
+            Ok((format, taken)) => self.store(format, taken, None).await,
+            Err(error) => {
+                let left = matches!(error, Error::Stalled { .. } | Error::Interrupted);
+                self.unread = left || self.expects || !body::drain(&mut body, self.announced).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn read(&mut self, parcel: Parcel, body: &mut Body) -> Result<(Format, Taken)> {
+        let Parcel { format, encoding, limits, framed } = parcel;
+        let mut held = self.enter(limits).await?;
+        let (body, encoding) = if framed {
+            let (message, compressed) =
+                body::read_message(body, limits.bytes_max, &mut held).await?;
+            (message, if compressed { encoding } else { Encoding::Identity })
+        } else {
+            (body::read(body, self.announced, limits.bytes_max, &mut held).await?, encoding)
+        };
+        self.bytes = body.len();
+        let taken = body::inflate(&self.ingest.cpu, (encoding, body), limits, held).await?;
+        self.bytes = taken.plain.len();
+        self.charge.bytes(self.bytes);
+        Ok((format, taken))
+    }
+
+    /// Everything that can refuse a request by its header, cheapest first.
+    async fn enter(&mut self, limits: Limits) -> Result<Held> {
+        let ingest = self.ingest;
+        let limit_bytes = limits.bytes_max;
+        if self.announced.is_some_and(|bytes| bytes > limit_bytes) {
+            return Err(Error::TooLarge { limit_bytes });
+        }
+        let now = ingest.clock.now_unix_nano();
+        ingest.admission.check_rates(now)?;
+        ingest.flight.fits(self.bytes)?;
+        ingest.admission.check_room(&ingest.store, now).await?;
+        let mut held = ingest.flight.hold()?;
+        held.grow(self.bytes.min(body::AHEAD_BYTES))?;
+        self.charge.bytes(self.bytes);
+        Ok(held)
+    }
+
+    /// Checks a body and stores its good spans; what covers it is given back at the end.
+    pub(super) async fn store(
+        &mut self,
+        format: Format,
+        taken: Taken,
+        accept: Option<TimeRange>,
+    ) -> Result<Outcome> {
+        let Taken { plain: body, sent, held } = taken;
+        let ingest = self.ingest;
+        self.bytes = body.len();
+        if body.len() > storage::config::BODY_BYTES_MAX {
+            return Err(Error::TooLarge { limit_bytes: storage::config::BODY_BYTES_MAX });
+        }
+        let received_unix_nano = ingest.clock.now_unix_nano();
+        let accept = accept.unwrap_or_else(|| {
+            window(received_unix_nano, ingest.config.age_max, ingest.config.future_max)
+        });
+        // Imports bring what someone chose to bring: only what is sent live is sampled, and bound by rates.
+        let live = self.door != Door::Direct;
+        let threshold = ingest.threshold.filter(|_| live);
+        let (census, body) = ingest.check(format, body, (accept, threshold)).await?;
+        // What was sent holds more than what is to be stored.
+        let sent = sent.filter(|_| threshold.is_none());
+        self.spans = census.accepted;
+        if live {
+            self.charge.spans(census.stored());
+        }
+        let entry =
+            Entry { format: format.code(), received_unix_nano, accept, body, deduplicate: true };
+        // A request without a span to keep leaves nothing to remember.
+        let duplicate =
+            census.stored() > 0 && matches!(self.append(entry, sent).await?, Appended::Duplicate);
+        drop(held);
+        self.charge.keep();
+        ingest.counts.stored(self.door, &census, self.bytes, duplicate);
+        Ok(Outcome {
+            accepted_spans: if duplicate { 0 } else { census.accepted },
+            rejected_spans: census.rejected(),
+            message: census.message(),
+            duplicate,
+        })
+    }
+
+    async fn append(&self, entry: Entry, sent: Option<Compressed>) -> Result<Appended> {
+        let store = &self.ingest.store;
+        Ok(match sent {
+            Some(sent) => store.append_compressed(entry, sent).await?,
+            None => store.append(entry).await?,
+        })
+    }
+
+    /// Counts a refusal on its way out.
+    pub(super) fn counted<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            if let Error::Storage(cause) = error {
+                tracing::warn!(door = self.door.label(), error = ?cause, "storage refused a request");
+            }
+            self.ingest.admission.note(error, self.ingest.clock.now_unix_nano());
+            self.ingest.counts.refused(self.door, error, (self.bytes, self.spans));
+        }
+        result
+    }
+}
