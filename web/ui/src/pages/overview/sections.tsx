@@ -90,12 +90,23 @@ function ChangeWords(props: { change: Change }): preact.JSX.Element {
 
 /** Why spans are refused, and what a sender or an operator does about it. */
 const REFUSALS: Record<string, string> = {
-  busy: "The server was at a limit and asked to try again later; senders do.",
-  unavailable: "The log could not be written: see the server's own log.",
+  in_flight: "The server handled as many bytes as it may at once; senders try again.",
+  tenant_in_flight: "This tenant's requests held as many bytes as they may at once; senders try again.",
+  spans_rate: "More spans a second than ingest.spans_per_second_max; senders try again.",
+  bytes_rate: "More bytes a second than ingest.bytes_per_second_max; senders try again.",
+  memory_full: "Spans came faster than files are written; senders try again.",
+  log_full: "The log holds as much as it may until files are written; senders try again.",
+  disk_full: "The disk is nearly full: free some space.",
+  table_full: "The table is as large as ingest.table_bytes_max: shorten the TTL or drop days.",
+  storage: "The log could not be written: see the server's own log.",
+  interrupted: "The connection or the server ended within a request; senders try again.",
+  stalled: "A sender paused too long within a request.",
   too_large: "A request was larger than the limit: lower the exporter's batch size.",
   too_old: "The span is older than the retention rule keeps.",
   in_the_future: "The sender's clock is ahead of this one's.",
-  invalid: "The request could not be read as spans.",
+  malformed: "The request could not be read as spans.",
+  content_type: "The content type is none of those taken: see the exporter's protocol setting.",
+  content_encoding: "The compression is none of those taken: gzip, zstd, deflate.",
 };
 
 export function StoreState(): preact.JSX.Element | null {
