@@ -15,7 +15,9 @@ use arrow::datatypes::{DataType, FieldRef, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 pub use spots::Spots;
+pub(crate) use strings::Reading;
 pub use strings::{Interner, Interning, Strings};
+pub(crate) use values::Part;
 pub use values::Values;
 
 use crate::schema::{AttributeScope, AttributeType, column, fixed_fields};
@@ -194,8 +196,12 @@ pub(crate) fn merge(
     name: &str,
     data_type: &DataType,
 ) -> Result<ArrayRef, ArrowError> {
-    let parts: Vec<values::Part<'_>> = batches.iter().map(|batch| batch.part(name)).collect();
-    values::merge(&parts, data_type)
+    values::merge(&parts(batches, name), data_type)
+}
+
+/// The column `name` of each of the batches.
+pub(crate) fn parts<'a>(batches: &'a [Arc<SpanBatch>], name: &str) -> Vec<Part<'a>> {
+    batches.iter().map(|batch| batch.part(name)).collect()
 }
 
 /// True where no batch has a value in the column.

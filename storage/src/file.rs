@@ -6,7 +6,8 @@
 //! ```text
 //! SpanBatch.. -> columns (one dictionary each) -> writer (sort order given, columns in parallel) -> EncodedFile
 //! ```
-pub(crate) mod columns;
+pub(crate) mod chunk;
+pub(crate) mod layout;
 pub(crate) mod sidecar;
 pub(crate) mod stats;
 pub(crate) mod writer;

@@ -3,31 +3,35 @@
 //! The order is: data files written and fsynced, sidecars written and fsynced, commit. Until the commit, what was
 //! written is an orphan that nobody sees and maintenance deletes; after it, the log is trimmed by the caller. So a
 //! crash between any two steps is harmless.
+mod gather;
+mod heads;
 mod lift;
 mod order;
 mod resolve;
 mod rest;
+mod texts;
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array};
-use arrow::datatypes::{Field, Int32Type, Int64Type, Schema};
-use arrow::error::ArrowError;
+use arrow::datatypes::{Field, FieldRef};
 use chrono::NaiveDate;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use crate::batch::SpanBatch;
+use crate::batch::{self, SpanBatch};
 use crate::error::{Error, Result};
+use crate::file::chunk::NULL;
 use crate::file::sidecar::Sidecar;
-use crate::file::writer::{Column, EncodedFile, FileRows, LoadColumn};
-use crate::file::{FilePaths, columns, stats, writer};
-use crate::id::{TraceId, WalSeq};
-use crate::schema::{AttributeColumns, column, fixed_fields};
-use crate::snapshot::TraceFilter;
+use crate::file::writer::{ColumnWriter, EncodedFile, Plan};
+use crate::file::{FilePaths, stats};
+use crate::id::WalSeq;
+use crate::schema::{AttributeColumns, column};
 use crate::table::{NewFile, Table};
-use order::DateRows;
+use gather::{Gather, Memory};
+use heads::Heads;
 use resolve::Resolved;
+use texts::Words;
 
 pub(crate) use lift::members;
 
@@ -107,160 +111,134 @@ pub(crate) fn encode(
     if batches.is_empty() {
         return Ok(Vec::new());
     }
-    let keys = Keys::merge(batches).map_err(|error| parquet_failed(error.into()))?;
-    let resolved = keys.resolve();
-    let dates = order::sort(&keys.start, &keys.service, &keys.name);
-    let rows: Vec<FileRows> = dates.iter().map(|date| date.file_rows(&resolved)).collect();
+    let heads = Heads::of(batches);
+    let resolved = heads.resolve();
+    let order = heads.sort();
     let lifted = lift::lift(batches, attributes).map_err(|error| parquet_failed(error.into()))?;
     let rest = rest::keys(&lifted);
-    let file_columns = file_columns(&lifted, attributes, &keys, &resolved);
-    let files = writer::encode(file_columns, &rows).map_err(parquet_failed)?;
-    let encoded = dates.iter().zip(files).map(|(date, file)| Encoded {
-        date: date.date,
-        file,
-        sidecar: Sidecar {
-            rows: date.rows.len() as u64,
-            traces: date.traces(&resolved) as u64,
-            filter: filter(&keys, &resolved, date),
+    let columns = Columns {
+        gather: Gather { batches: &lifted, places: &order.places(), rows: &order.rows },
+        heads: &heads,
+        resolved: &resolved,
+    };
+    let places: Vec<Range<usize>> = order.dates.iter().map(|(_, places)| places.clone()).collect();
+    let plan = Plan::new(columns.fields(attributes), &places).map_err(parquet_failed)?;
+    let write = |column: &mut ColumnWriter<'_>, memory: &mut Memory| columns.write(column, memory);
+    let files = plan.encode(Memory::default, write).map_err(parquet_failed)?;
+    let dated = order.dates.iter().zip(files);
+    let encoded = dated.map(|((date, places), file)| {
+        let first_rows = order.first_rows(places.clone(), &resolved);
+        let sidecar = Sidecar {
+            rows: places.len() as u64,
+            traces: first_rows.len() as u64,
+            filter: heads.filter(&first_rows),
             rest: rest.clone(),
-        },
+        };
+        Encoded { date: *date, file, sidecar }
     });
     Ok(encoded.collect())
 }
 
-/// The columns that decide about order, parents and roots, merged first.
-struct Keys {
-    trace: ArrayRef,
-    span: ArrayRef,
-    parent: ArrayRef,
-    start: ArrayRef,
-    service: ArrayRef,
-    name: ArrayRef,
-    /// What earlier flushes found out, where the spans come from files: by column.
-    known: Vec<(&'static str, ArrayRef)>,
-}
-
-/// Columns that are found out, not sent.
-const RESOLVED: [&str; 4] =
-    [column::CALLER_SERVICE, column::CALLER_NAME, column::ROOT_SERVICE, column::ROOT_NAME];
-
-impl Keys {
-    fn merge(batches: &[Arc<SpanBatch>]) -> std::result::Result<Self, ArrowError> {
-        let schema = Schema::new(fixed_fields());
-        let merged = |name: &str| columns::merge(batches, schema.field_with_name(name)?);
-        let mut known = Vec::new();
-        for name in RESOLVED {
-            if !columns::is_all_null(batches, schema.field_with_name(name)?) {
-                known.push((name, merged(name)?));
-            }
-        }
-        Ok(Self {
-            known,
-            trace: merged(column::TRACE_ID)?,
-            span: merged(column::SPAN_ID)?,
-            parent: merged(column::PARENT_SPAN_ID)?,
-            start: merged(column::START)?,
-            service: merged(column::SERVICE)?,
-            name: merged(column::NAME)?,
-        })
-    }
-
-    fn resolve(&self) -> Resolved {
-        resolve::resolve(&resolve::Spans {
-            trace: self.trace.as_fixed_size_binary(),
-            span: self.span.as_fixed_size_binary(),
-            parent: self.parent.as_fixed_size_binary(),
-            start: self.start.as_primitive::<Int64Type>(),
-        })
-    }
-
-    /// `found`, and where that is null what was known of the column `name` before.
-    fn or_known(&self, name: &str, found: ArrayRef) -> ArrayRef {
-        let Some((_, known)) = self.known.iter().find(|(of, _)| *of == name) else { return found };
-        let (found, known) =
-            (found.as_dictionary::<Int32Type>(), known.as_dictionary::<Int32Type>());
-        let text = text_of(found);
-        let known = text_of(known);
-        let both = (0..found.len()).map(|row| text(row).or_else(|| known(row)));
-        Arc::new(both.collect::<DictionaryArray<Int32Type>>())
-    }
-
-    /// A column that is ready without merging.
-    fn ready(&self, name: &str, resolved: &Resolved) -> Option<ArrayRef> {
-        let parent = |row: usize| resolved.parent[row];
-        let root = |row: usize| resolved.root_of(row);
-        Some(match name {
-            column::TRACE_ID => Arc::clone(&self.trace),
-            column::SPAN_ID => Arc::clone(&self.span),
-            column::PARENT_SPAN_ID => Arc::clone(&self.parent),
-            column::START => Arc::clone(&self.start),
-            column::SERVICE => Arc::clone(&self.service),
-            column::NAME => Arc::clone(&self.name),
-            column::CALLER_SERVICE => self.or_known(name, of_other_row(&self.service, parent)),
-            column::CALLER_NAME => self.or_known(name, of_other_row(&self.name, parent)),
-            column::ROOT_SERVICE => self.or_known(name, of_other_row(&self.service, root)),
-            column::ROOT_NAME => self.or_known(name, of_other_row(&self.name, root)),
-            _ => return None,
-        })
-    }
-}
-
-/// The text of a row, `None` where it is null.
-fn text_of<'a>(dictionary: &'a DictionaryArray<Int32Type>) -> impl Fn(usize) -> Option<&'a str> {
-    let values = dictionary.values().as_string::<i32>();
-    move |row| dictionary.key(row).map(|key| values.value(key))
-}
-
-/// For each row the value that `text` has in the row that `other` names.
-fn of_other_row(text: &ArrayRef, other: impl Fn(usize) -> Option<u32>) -> ArrayRef {
-    let text = text.as_dictionary::<Int32Type>();
-    let key = |row: u32| {
-        let row = row as usize;
-        text.keys().is_valid(row).then(|| text.keys().value(row))
-    };
-    let keys: Int32Array = (0..text.len()).map(|row| other(row).and_then(key)).collect();
-    Arc::new(DictionaryArray::new(keys, Arc::clone(text.values())))
-}
-
-/// All columns that have a value in some row, in the order of the schema.
-fn file_columns<'a>(
-    batches: &'a [Arc<SpanBatch>],
+/// For [`crate::micro`].
+pub(crate) fn encode_files(
+    batches: &[Arc<SpanBatch>],
     attributes: &AttributeColumns,
-    keys: &'a Keys,
-    resolved: &'a Resolved,
-) -> Vec<Column<'a>> {
-    let mut columns = Vec::new();
-    for field in attributes.schema().fields() {
-        let ready = keys.ready(field.name(), resolved);
-        let all_null = match &ready {
-            Some(array) => array.null_count() == array.len(),
-            None => columns::is_all_null(batches, field),
-        };
-        if all_null {
-            continue;
-        }
-        let load: LoadColumn<'a> = match ready {
-            Some(array) => Box::new(move || Ok(array)),
-            None => {
-                let field = Arc::clone(field);
-                Box::new(move || columns::merge(batches, &field))
-            }
-        };
-        let plain = Field::new(field.name(), field.data_type().clone(), field.is_nullable());
-        columns.push(Column { field: Arc::new(plain), load });
-    }
-    columns
+) -> Result<Vec<bytes::Bytes>> {
+    Ok(encode(batches, attributes)?.into_iter().map(|encoded| encoded.file.bytes).collect())
 }
 
-fn filter(keys: &Keys, resolved: &Resolved, date: &DateRows) -> TraceFilter {
-    let ids = keys.trace.as_fixed_size_binary();
-    let mut filter = TraceFilter::with_capacity(date.traces(resolved));
-    for row in date.first_rows(resolved) {
-        if let Some(id) = TraceId::from_slice(ids.value(row as usize)) {
-            filter.insert(&id);
+/// For [`crate::micro`].
+pub(crate) fn resolve_and_sort(batches: &[Arc<SpanBatch>]) -> usize {
+    let heads = Heads::of(batches);
+    heads.resolve();
+    heads.sort().rows.len()
+}
+
+/// Every column of the files.
+struct Columns<'a> {
+    gather: Gather<'a>,
+    heads: &'a Heads,
+    resolved: &'a Resolved,
+}
+
+impl Columns<'_> {
+    /// The columns that have a value in some row, in the order of the schema.
+    fn fields(&self, attributes: &AttributeColumns) -> Vec<FieldRef> {
+        let schema = attributes.schema();
+        let fields = schema.fields().iter().filter(|field| self.has_value(field.name()));
+        let plain = |field: &FieldRef| {
+            Field::new(field.name(), field.data_type().clone(), field.is_nullable()).into()
+        };
+        fields.map(plain).collect()
+    }
+
+    fn has_value(&self, name: &str) -> bool {
+        match name {
+            column::CALLER_SERVICE | column::CALLER_NAME => {
+                self.heads.known(name).is_some() || self.resolved.has_parents()
+            }
+            column::ROOT_SERVICE | column::ROOT_NAME => {
+                self.heads.known(name).is_some() || self.resolved.has_roots()
+            }
+            _ => !batch::is_all_null(self.gather.batches, name),
         }
     }
-    filter
+
+    /// For a row the key that `words` has in the row of its parent or root, as the column says; where that is not
+    /// here, what was known before.
+    fn key_of_other_row(&self, column: &str, words: &Words) -> impl Fn(u32) -> u32 {
+        let is_caller = matches!(column, column::CALLER_SERVICE | column::CALLER_NAME);
+        let known = self.heads.known(column);
+        move |row| {
+            let row = row as usize;
+            let other =
+                if is_caller { self.resolved.parent[row] } else { self.resolved.root_of(row) };
+            match words.key(other) {
+                NULL => known.map_or(NULL, |known| known[row]),
+                key => key,
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        column: &mut ColumnWriter<'_>,
+        memory: &mut Memory,
+    ) -> parquet::errors::Result<()> {
+        let (gather, heads, resolved) = (&self.gather, self.heads, self.resolved);
+        let of_column = column.field().name().as_str();
+        match of_column {
+            column::TRACE_ID => {
+                let trace = |row: u32| resolved.trace[row as usize];
+                gather.write_keys(column, memory, trace, resolved.ids.as_slice())
+            }
+            column::SPAN_ID => gather.write_keys(column, memory, |row| row, heads.span.as_slice()),
+            column::PARENT_SPAN_ID => {
+                let key = |row: u32| if heads.parent[row as usize].is_some() { row } else { NULL };
+                gather.write_keys(column, memory, key, heads.parent.as_slice())
+            }
+            column::START => {
+                let times = gather.rows.iter().map(|row| heads.start[*row as usize]);
+                column.write_times(&times.collect::<Vec<_>>())
+            }
+            column::DURATION => column.write_times(&gather.times(column::DURATION)),
+            column::SERVICE => {
+                gather.write_keys(column, memory, |row| heads.service.key(row), &&heads.service)
+            }
+            column::NAME => {
+                gather.write_keys(column, memory, |row| heads.name.key(row), &&heads.name)
+            }
+            column::CALLER_SERVICE | column::ROOT_SERVICE => {
+                let key = self.key_of_other_row(of_column, &heads.service);
+                gather.write_keys(column, memory, key, &&heads.service)
+            }
+            column::CALLER_NAME | column::ROOT_NAME => {
+                let key = self.key_of_other_row(of_column, &heads.name);
+                gather.write_keys(column, memory, key, &&heads.name)
+            }
+            _ => gather.write(column, memory),
+        }
+    }
 }
 
 #[cfg(test)]

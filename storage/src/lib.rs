@@ -20,6 +20,8 @@ mod hot;
 pub mod id;
 mod lock;
 pub mod metrics;
+#[doc(hidden)]
+pub mod micro;
 pub mod retain;
 pub mod schema;
 pub mod snapshot;

@@ -1,13 +1,9 @@
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Field, Int32Type};
-
-use super::columns::merge;
 use super::sidecar::Sidecar;
 use super::*;
 use crate::TraceId;
 use crate::error::Kind;
-use crate::flush::tests::{DAY, TestSpan, batch, span};
-use crate::schema::{AttributeScope, column, dictionary_type};
+use crate::flush::tests::DAY;
+use crate::schema::AttributeScope;
 use crate::snapshot::TraceFilter;
 
 #[test]
@@ -36,23 +32,4 @@ fn a_sidecar_survives_the_round_trip_and_damage_is_noticed() {
         assert_eq!(error.kind(), Kind::Corrupt, "{place}");
         assert!(Sidecar::from_bytes("x", &bytes[..place]).is_err(), "{place}");
     }
-}
-
-#[test]
-fn dictionaries_of_many_batches_become_one() {
-    let named = |name| TestSpan { name, ..span(1, 1, None, DAY) };
-    let batches = [
-        batch(&[named("a"), named("b"), named("a")], Vec::new()),
-        batch(&[named("c"), named("a")], Vec::new()),
-    ];
-    let field = Field::new(column::NAME, dictionary_type(), false);
-    let merged = merge(&batches, &field).unwrap();
-    let merged = merged.as_dictionary::<Int32Type>();
-    assert_eq!(merged.keys().values(), &[0, 1, 0, 2, 0]);
-    assert_eq!(
-        merged.values().as_string::<i32>().iter().flatten().collect::<Vec<_>>(),
-        ["a", "b", "c"]
-    );
-    let absent = Field::new("http_route", dictionary_type(), true);
-    assert_eq!(merge(&batches, &absent).unwrap().null_count(), 5);
 }

@@ -1,89 +1,133 @@
 //! The order of rows in files: one file a date, sorted by service, name and start.
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
-use arrow::datatypes::{Int32Type, Int64Type};
+//!
+//! A radix sort of row numbers, one digit of one key at a time, from the least significant on: each pass keeps the
+//! order of equal digits, so the passes by start come first and those by date last.
+use std::ops::Range;
+
 use chrono::NaiveDate;
 
 use super::resolve::Resolved;
 use crate::file::date_of;
-use crate::file::writer::{FileRows, ROW_GROUP_ROWS};
 
-/// The rows of one date in file order.
+/// Counters of 11 bits fit into the first cache, beside what is being sorted.
+const DIGIT_BITS: u32 = 11;
+const DIGITS: usize = 1 << DIGIT_BITS;
+
+/// All rows of a flush in the order of the files.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct DateRows {
-    pub(crate) date: NaiveDate,
+pub(crate) struct Order {
+    /// By place: the row.
     pub(crate) rows: Vec<u32>,
+    /// Ascending; each file's places.
+    pub(crate) dates: Vec<(NaiveDate, Range<usize>)>,
 }
 
-impl DateRows {
-    /// One row of each distinct trace.
-    pub(crate) fn first_rows(&self, resolved: &Resolved) -> impl Iterator<Item = u32> {
-        let mut seen = vec![false; resolved.root.len()];
-        self.rows.iter().copied().filter(move |row| {
+impl Order {
+    /// By row: its place.
+    pub(crate) fn places(&self) -> Vec<u32> {
+        let mut places = vec![0; self.rows.len()];
+        for (place, row) in (0u32..).zip(&self.rows) {
+            places[*row as usize] = place;
+        }
+        places
+    }
+
+    /// Of the rows at `places`, one of each distinct trace.
+    pub(crate) fn first_rows(&self, places: Range<usize>, resolved: &Resolved) -> Vec<u32> {
+        let mut seen = vec![false; resolved.traces()];
+        let rows = self.rows[places].iter().copied();
+        rows.filter(|row| {
             let trace = resolved.trace[*row as usize] as usize;
             !std::mem::replace(&mut seen[trace], true)
         })
+        .collect()
+    }
+}
+
+/// Sorts all rows, of which `services` and `names` are the places among the sorted texts.
+pub(crate) fn sort(starts: &[i64], services: &[u32], names: &[u32]) -> Order {
+    let mut sorting = Sorting::new(starts.len());
+    let first = starts.iter().copied().min().unwrap_or(0);
+    sorting.sort_by(|row| starts[row].wrapping_sub(first).cast_unsigned());
+    sorting.sort_by(|row| u64::from(names[row]));
+    sorting.sort_by(|row| u64::from(services[row]));
+    let mut days: Vec<NaiveDate> = Vec::new();
+    let last = starts.iter().copied().max().unwrap_or(0);
+    if date_of(first) == date_of(last) {
+        days.push(date_of(first));
+    } else {
+        days.extend(starts.iter().map(|start| date_of(*start)));
+        days.sort_unstable();
+        days.dedup();
+        sorting.sort_by(|row| days.partition_point(|day| *day < date_of(starts[row])) as u64);
+    }
+    let rows = sorting.rows;
+    let mut from = 0;
+    let dates = days.into_iter().map(|day| {
+        let in_day = |row: &u32| date_of(starts[*row as usize]) <= day;
+        let until = from + rows[from..].partition_point(in_day);
+        (day, std::mem::replace(&mut from, until)..until)
+    });
+    let dates = dates.filter(|(_, places)| !places.is_empty()).collect();
+    Order { rows, dates }
+}
+
+struct Sorting {
+    rows: Vec<u32>,
+    spare: Vec<u32>,
+}
+
+impl Sorting {
+    fn new(rows: usize) -> Self {
+        let rows: Vec<u32> = (0u32..).take(rows).collect();
+        Self { spare: vec![0; rows.len()], rows }
     }
 
-    /// Distinct traces.
-    pub(crate) fn traces(&self, resolved: &Resolved) -> usize {
-        self.first_rows(resolved).count()
-    }
-
-    /// The file as the writer wants it.
-    pub(crate) fn file_rows(&self, resolved: &Resolved) -> FileRows {
-        FileRows {
-            row_groups: self
-                .rows
-                .chunks(ROW_GROUP_ROWS)
-                .map(|rows| UInt32Array::from(rows.to_vec()))
-                .collect(),
-            traces: self.traces(resolved) as u64,
+    /// Sorts by `key`; rows with equal keys stay in their order.
+    fn sort_by(&mut self, key: impl Fn(usize) -> u64) {
+        let largest = (0..self.rows.len()).map(&key).max().unwrap_or(0);
+        let mut shift = 0;
+        while shift < u64::BITS && largest >> shift > 0 {
+            self.pass(|row| {
+                let [low, high, ..] = (key(row as usize) >> shift).to_le_bytes();
+                usize::from(u16::from_le_bytes([low, high])) % DIGITS
+            });
+            shift += DIGIT_BITS;
         }
     }
-}
 
-/// Sorts all rows; dates ascending. `service` and `name` are dictionaries.
-pub(crate) fn sort(start: &ArrayRef, service: &ArrayRef, name: &ArrayRef) -> Vec<DateRows> {
-    let starts = start.as_primitive::<Int64Type>().values();
-    let (services, names) = (ranks(service), ranks(name));
-    let mut order: Vec<SortKey> = (0u32..)
-        .zip(starts)
-        .zip(services.iter().zip(&names))
-        .map(|((row, start), (service, name))| SortKey {
-            date: date_of(*start),
-            text: (u64::from(*service) << 32) | u64::from(*name),
-            start: *start,
-            row,
-        })
-        .collect();
-    order.sort_unstable();
-    order
-        .chunk_by(|a, b| a.date == b.date)
-        .map(|keys| DateRows { date: keys[0].date, rows: keys.iter().map(|key| key.row).collect() })
-        .collect()
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct SortKey {
-    date: NaiveDate,
-    text: u64,
-    start: i64,
-    row: u32,
-}
-
-/// For each row the place of its value among the sorted values; 0 for null.
-fn ranks(column: &ArrayRef) -> Vec<u32> {
-    let column = column.as_dictionary::<Int32Type>();
-    let values = column.values().as_string::<i32>();
-    let mut sorted: Vec<usize> = (0..values.len()).collect();
-    sorted.sort_unstable_by_key(|index| values.value(*index));
-    let mut rank = vec![0; values.len()];
-    for (place, index) in (1u32..).zip(sorted) {
-        rank[index] = place;
+    fn pass(&mut self, digit: impl Fn(u32) -> usize) {
+        let mut next = [0usize; DIGITS];
+        self.rows.iter().for_each(|row| next[digit(*row)] += 1);
+        let mut place = 0;
+        for count in &mut next {
+            place += std::mem::replace(count, place);
+        }
+        for row in &self.rows {
+            let place = &mut next[digit(*row)];
+            self.spare[*place] = *row;
+            *place += 1;
+        }
+        std::mem::swap(&mut self.rows, &mut self.spare);
     }
-    column
-        .keys()
-        .iter()
-        .map(|key| key.and_then(|key| usize::try_from(key).ok()).map_or(0, |key| rank[key]))
-        .collect()
 }
+
+/// By row: the place of its text among the sorted ones; 0 for no text (`u32::MAX`).
+pub(crate) fn ranks<T: Ord>(keys: &[u32], text: impl Fn(u32) -> T) -> Vec<u32> {
+    let given = keys.iter().copied().filter(|key| *key != u32::MAX);
+    let mut rank = vec![0; given.clone().max().map_or(0, |key| key as usize + 1)];
+    let mut used = Vec::new();
+    for key in given {
+        if std::mem::replace(&mut rank[key as usize], 1) == 0 {
+            used.push(key);
+        }
+    }
+    used.sort_unstable_by_key(|key| text(*key));
+    for (place, key) in (1u32..).zip(used) {
+        rank[key as usize] = place;
+    }
+    keys.iter().map(|key| rank.get(*key as usize).copied().unwrap_or(0)).collect()
+}
+
+#[cfg(test)]
+mod tests;

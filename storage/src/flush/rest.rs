@@ -2,11 +2,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, StringArray};
-use arrow::datatypes::Int32Type;
+use arrow::array::{Array, AsArray, StringArray};
 
 use super::lift::members;
-use crate::batch::SpanBatch;
+use super::texts;
+use crate::batch::{self, SpanBatch, Values};
+use crate::file::chunk::value::Values as _;
 use crate::schema::{AttributeScope, column};
 
 /// Attributes with a value outside a column of their type, sorted.
@@ -17,32 +18,41 @@ pub(crate) fn keys(batches: &[Arc<SpanBatch>]) -> Vec<(AttributeScope, String)> 
     let mut keys = BTreeSet::new();
     for batch in batches {
         keys.extend(batch.rest().iter().map(|rest| (rest.scope, rest.key.clone())));
-        if let Some(json) = batch.column(column::ATTRIBUTES) {
-            add_nested(AttributeScope::Span, json.as_string::<i32>(), &mut keys);
-        }
-        if let Some(json) = batch.column(column::RESOURCE) {
-            let resources = json.as_dictionary::<Int32Type>().values();
-            add_nested(AttributeScope::Resource, resources.as_string::<i32>(), &mut keys);
+    }
+    for part in batch::parts(batches, column::ATTRIBUTES) {
+        let Some(Values::Array(array)) = part.values else { continue };
+        let json = array.as_string::<i32>();
+        if may_nest(json) {
+            json.iter()
+                .flatten()
+                .for_each(|json| add_nested(AttributeScope::Span, json, &mut keys));
         }
     }
+    let resources = batch::parts(batches, column::RESOURCE);
+    texts::with_texts(&resources, None, &mut Vec::new(), |rows, texts| {
+        for key in texts::distinct(rows, texts.count()) {
+            let json = std::str::from_utf8(texts.get(key)).unwrap_or_default();
+            add_nested(AttributeScope::Resource, json, &mut keys);
+        }
+    });
     keys.into_iter().collect()
 }
 
-fn add_nested(
-    scope: AttributeScope,
-    json: &StringArray,
-    keys: &mut BTreeSet<(AttributeScope, String)>,
-) {
-    for json in json.iter().flatten() {
-        // The object's own brace comes first; another brace or a bracket is a nested value, or within a string.
-        if !json.get(1..).is_some_and(|inner| inner.contains(['{', '['])) {
-            continue;
-        }
-        for (key, value) in members(json) {
-            if value.starts_with(['{', '[']) {
-                let key = serde_json::from_str(key).unwrap_or_default();
-                keys.insert((scope, key));
-            }
+/// False where there are no more brackets than the objects' own.
+fn may_nest(json: &StringArray) -> bool {
+    let opening = json.values().iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    opening > json.len() - json.null_count()
+}
+
+fn add_nested(scope: AttributeScope, json: &str, keys: &mut BTreeSet<(AttributeScope, String)>) {
+    // The object's own brace comes first; another brace or a bracket is a nested value, or within a string.
+    if !json.get(1..).is_some_and(|inner| inner.contains(['{', '['])) {
+        return;
+    }
+    for (key, value) in members(json) {
+        if value.starts_with(['{', '[']) {
+            let key = serde_json::from_str(key).unwrap_or_default();
+            keys.insert((scope, key));
         }
     }
 }

@@ -1,22 +1,56 @@
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
 use super::*;
+
+type Row = (u8, u8, Option<u8>, i64);
+
+fn resolve_rows(rows: &[Row]) -> Resolved {
+    let trace: Vec<[u8; 16]> = rows.iter().map(|row| [row.0; 16]).collect();
+    let span: Vec<[u8; 8]> = rows.iter().map(|row| [row.1; 8]).collect();
+    let parent: Vec<Option<[u8; 8]>> = rows.iter().map(|row| row.2.map(|id| [id; 8])).collect();
+    let start: Vec<i64> = rows.iter().map(|row| row.3).collect();
+    resolve(&Spans { trace: &trace, span: &span, parent: &parent, start: &start })
+}
+
+fn known(row: u32) -> Option<u32> {
+    (row != NONE).then_some(row)
+}
 
 /// `(trace, span, parent, start)` by row -> parents and roots by row.
 #[track_caller]
-fn check(spans: &[(u8, u8, Option<u8>, i64)], parents: &[Option<u32>], roots: &[Option<u32>]) {
-    let ids = |ids: Vec<Option<[u8; 8]>>| {
-        FixedSizeBinaryArray::try_from_sparse_iter_with_size(ids.into_iter(), 8).unwrap()
-    };
-    let traces = spans.iter().map(|span| [span.0; 16]);
-    let trace = FixedSizeBinaryArray::try_from_iter(traces).unwrap();
-    let resolved = resolve(&Spans {
-        trace: &trace,
-        span: &ids(spans.iter().map(|span| Some([span.1; 8])).collect()),
-        parent: &ids(spans.iter().map(|span| span.2.map(|id| [id; 8])).collect()),
-        start: &spans.iter().map(|span| Some(span.3)).collect(),
-    });
-    assert_eq!(resolved.parent, parents);
-    let found: Vec<_> = (0..spans.len()).map(|row| resolved.root_of(row)).collect();
+fn check(rows: &[Row], parents: &[Option<u32>], roots: &[Option<u32>]) {
+    let resolved = resolve_rows(rows);
+    assert_eq!(resolved.parent.iter().map(|row| known(*row)).collect::<Vec<_>>(), parents);
+    let found: Vec<_> = (0..rows.len()).map(|row| known(resolved.root_of(row))).collect();
     assert_eq!(found, roots);
+}
+
+/// The rules of the module, by looking at every pair of spans.
+fn parent_by_the_rules(rows: &[Row], row: usize) -> Option<u32> {
+    let (trace, _, parent, _) = rows[row];
+    let shares = |other: usize| rows[other].2 == Some(rows[other].1);
+    (0..rows.len())
+        .filter(|other| *other != row && rows[*other].0 == trace && Some(rows[*other].1) == parent)
+        .min_by_key(|other| (!shares(*other), rows[*other].3, *other))
+        .map(|other| u32::try_from(other).unwrap())
+}
+
+proptest! {
+    #[test]
+    fn parents_follow_the_rules(
+        rows in prop::collection::vec((0u8..3, 0u8..12, prop::option::of(0u8..12), 0i64..5), 0..60),
+    ) {
+        let resolved = resolve_rows(&rows);
+        let mut numbers = HashMap::new();
+        for (row, (trace, ..)) in rows.iter().enumerate() {
+            prop_assert_eq!(known(resolved.parent[row]), parent_by_the_rules(&rows, row), "row {}", row);
+            let number = *numbers.entry(*trace).or_insert(resolved.trace[row]);
+            prop_assert_eq!(number, resolved.trace[row]);
+        }
+        prop_assert_eq!(numbers.len(), resolved.traces());
+    }
 }
 
 #[test]

@@ -1,0 +1,86 @@
+//! How each column of a file is written.
+//!
+//! These settings measured smallest and fastest for files sorted by service, name and start; each has its figure in
+//! docs/format.md#file.
+use arrow::datatypes::{DataType, Schema};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
+
+use super::chunk::{Layout, PAGE_BYTES, PAGE_ROWS};
+use super::writer::ROW_GROUP_ROWS;
+use crate::schema::column;
+
+/// Trace ids of a million spans fit, so that all pages use the dictionary (10.3 -> 2.0 bytes a span).
+const TRACE_DICTIONARY_BYTES: usize = 8 << 20;
+/// A reader has to decompress the whole dictionary for a single row.
+const DICTIONARY_BYTES: usize = 1 << 20;
+
+/// How the column `name` is written, where its rows come as keys.
+pub(crate) fn layout(name: &str) -> Layout {
+    let usual = Layout {
+        dictionary_bytes_max: DICTIONARY_BYTES,
+        statistics: true,
+        compressed: true,
+        bloom: false,
+    };
+    let plain = Layout { dictionary_bytes_max: 0, statistics: false, ..usual };
+    match name {
+        column::TRACE_ID => {
+            Layout { dictionary_bytes_max: TRACE_DICTIONARY_BYTES, bloom: true, ..usual }
+        }
+        column::SPAN_ID => Layout { compressed: false, ..plain },
+        column::PARENT_SPAN_ID | column::ATTRIBUTES => plain,
+        column::RESOURCE => Layout { statistics: false, ..usual },
+        _ => usual,
+    }
+}
+
+/// Settings of files with `schema`, for the columns that the stock writer makes, and for the footer.
+pub(crate) fn properties(schema: &Schema) -> WriterProperties {
+    let path = |name: &str| ColumnPath::from(name);
+    let mut builder = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_created_by(concat!("spanlake ", env!("CARGO_PKG_VERSION")).into())
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_sorting_columns(Some(sorting_columns(schema)));
+    for name in [column::START, column::DURATION] {
+        builder = builder
+            .set_column_dictionary_enabled(path(name), false)
+            .set_column_encoding(path(name), Encoding::DELTA_BINARY_PACKED)
+            .set_column_statistics_enabled(path(name), EnabledStatistics::Page);
+    }
+    builder.build()
+}
+
+/// Service, name, start: what every file is sorted by.
+fn sorting_columns(schema: &Schema) -> Vec<SortingColumn> {
+    let mut leaf = 0;
+    let mut sorting = Vec::new();
+    for field in schema.fields() {
+        if [column::SERVICE, column::NAME, column::START].contains(&field.name().as_str()) {
+            let place = i32::try_from(leaf).unwrap_or(i32::MAX);
+            sorting.push((field.name().clone(), place));
+        }
+        leaf += leaves(field.data_type());
+    }
+    // The start lies before service and name among the columns, but sorts after them.
+    sorting.sort_by_key(|(name, place)| (name == column::START, *place));
+    sorting
+        .into_iter()
+        .map(|(_, column_idx)| SortingColumn { column_idx, descending: false, nulls_first: true })
+        .collect()
+}
+
+/// Parquet columns of one Arrow column.
+pub(crate) fn leaves(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::List(element) => leaves(element.data_type()),
+        DataType::Struct(fields) => fields.iter().map(|field| leaves(field.data_type())).sum(),
+        _ => 1,
+    }
+}
