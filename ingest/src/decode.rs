@@ -1,4 +1,4 @@
-//! Bytes -> [`SpanBatch`], straight into Arrow builders.
+//! Bytes -> [`storage::SpanBatch`], straight into Arrow builders.
 //!
 //! Every format is walked once by the door (to count what it holds) and once by the store's group (to build columns),
 //! by the same function: the walk is generic over a `sink::Sink`, and which spans are kept is decided in

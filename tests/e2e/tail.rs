@@ -35,9 +35,9 @@ fn read_until(reader: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     let mut bytes = [0; 4096];
     while !text.contains(end) {
-        let read = reader.read(&mut bytes).unwrap();
+        let read = reader.read(&mut bytes).expect("the stream");
         assert!(read > 0, "the stream ended: {text}");
-        text.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+        text.push_str(std::str::from_utf8(&bytes[..read]).expect("UTF-8"));
     }
     text
 }
