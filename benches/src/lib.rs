@@ -10,3 +10,4 @@ pub mod report;
 pub mod rounds;
 pub mod send;
 pub mod server;
+pub mod tail;

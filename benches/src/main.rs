@@ -8,6 +8,7 @@ use benches::corpus::Corpus;
 use benches::report::{Figures, ask, print};
 use benches::send::{Plan, send};
 use benches::server::Server;
+use benches::tail::{self, Readers};
 use clap::Parser;
 
 /// Starts a fresh server, sends a corpus over OTLP/HTTP, waits for the commit, asks questions, prints a table.
@@ -16,6 +17,7 @@ use clap::Parser;
 ///   cargo build --release --workspace && target/release/spanlake-bench --spans 2000000
 ///   target/release/spanlake-bench --spans 1000000 --marks 1,10,100    cost as the table grows to 100 rounds
 ///   target/release/spanlake-bench --spans 1000000 --rate 300000       answer times below capacity
+///   target/release/spanlake-bench --tail-readers 1000                 without, then with readers of the live tail
 #[derive(Parser, Debug)]
 #[command(verbatim_doc_comment)]
 struct Arguments {
@@ -41,6 +43,9 @@ struct Arguments {
     /// Repetitions of each question; 0 asks none.
     #[arg(long, default_value_t = 7)]
     repetitions: usize,
+    /// Readers of the live tail, some of which take nothing: everything is measured without them, then with them.
+    #[arg(long, default_value_t = 0)]
+    tail_readers: usize,
     /// The server; by default `spanlake` beside this program.
     #[arg(long)]
     server: Option<PathBuf>,
@@ -57,7 +62,11 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let figures = measure(&arguments)?;
+    let mut figures = measure(&arguments, 0)?;
+    if arguments.tail_readers > 0 {
+        eprintln!("\nthe same with {} readers of the live tail", arguments.tail_readers);
+        figures.extend(measure(&arguments, arguments.tail_readers)?);
+    }
     if let Some(path) = &arguments.json {
         std::fs::write(path, serde_json::to_vec_pretty(&figures)?)?;
         eprintln!("figures in {}", path.display());
@@ -65,7 +74,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn measure(arguments: &Arguments) -> Result<Vec<Figures>> {
+fn measure(arguments: &Arguments, tail_readers: usize) -> Result<Vec<Figures>> {
     ensure!(
         arguments.marks.is_sorted() && !arguments.marks.contains(&0),
         "--marks must rise from 1"
@@ -82,7 +91,9 @@ fn measure(arguments: &Arguments) -> Result<Vec<Figures>> {
         std::fs::remove_dir_all(&data).context("remove the last run's table")?;
     }
     let shift_nano = shift(&corpus, arguments)?;
-    let server = Server::start(&binary(arguments)?, &data, &arguments.serve)?;
+    let serve = [tail::settings(arguments.tail_readers), arguments.serve.clone()].concat();
+    let server = Server::start(&binary(arguments)?, &data, &serve)?;
+    let readers = Readers::open(&server, tail_readers)?;
     let mut all = Vec::new();
     let mut rounds = 0;
     for mark in &arguments.marks {
@@ -120,6 +131,11 @@ fn measure(arguments: &Arguments) -> Result<Vec<Figures>> {
         print(&figures);
         all.push(figures);
         rounds = *mark;
+    }
+    if tail_readers > 0 {
+        let (bytes, ended) = readers.figures();
+        eprint!("{}", tail::figures(&server)?);
+        eprintln!("readers took {bytes} bytes; {ended} of their streams ended");
     }
     Ok(all)
 }

@@ -7,7 +7,7 @@ use storage::Arrival;
 use super::events::{Events, Lost, lagged, mark, skipped};
 use super::hub::Seated;
 use super::position::Position;
-use super::select::select;
+use super::select::{Sought, select};
 use crate::Result;
 
 /// Spans of one piece: what a reader that does not read may cost.
@@ -74,7 +74,8 @@ fn read(seated: &Seated, at: u64, budget: usize) -> Piece {
 fn add(piece: &mut Piece, seated: &Seated, arrival: &Arrival, budget: usize) -> Result<()> {
     let rows = arrival.batch.rows();
     let from = usize::try_from(piece.next.saturating_sub(arrival.first)).unwrap_or(rows).min(rows);
-    let wanted = select(&seated.channel.filter, &arrival.batch).slice(from, rows - from);
+    let wanted =
+        select(&seated.channel.filter, &Sought::new(&arrival.batch)).slice(from, rows - from);
     if budget == 0 {
         piece.skipped += wanted.count_set_bits() as u64;
         piece.next = arrival.end();

@@ -13,7 +13,7 @@ use super::events::{Events, mark};
 use super::hub::{Channel, Hub};
 use super::position::Position;
 use super::ring::Frame;
-use super::select::select;
+use super::select::{Sought, select};
 
 /// Frames are cut at this size: hyper holds 16 of them for a connection whose peer does not read.
 const FRAME_BYTES: usize = 16 << 10;
@@ -74,7 +74,9 @@ fn round(hub: &Hub, found: &Arrivals, at: u64, now: Instant) -> u64 {
 }
 
 fn compare(hub: &Hub, arrival: &Arrival, drafts: &mut [Draft]) {
-    let chosen: Vec<Vec<usize>> = drafts.iter_mut().map(|draft| draft.choose(arrival)).collect();
+    let sought = Sought::new(&arrival.batch);
+    let chosen: Vec<Vec<usize>> =
+        drafts.iter_mut().map(|draft| draft.choose(arrival, &sought)).collect();
     let mut wanted = vec![false; arrival.batch.rows()];
     for row in chosen.iter().flatten() {
         wanted[*row] = true;
@@ -131,13 +133,13 @@ impl Draft {
     }
 
     /// The rows of `arrival` that become events here; the others that the filter wants are skipped.
-    fn choose(&mut self, arrival: &Arrival) -> Vec<usize> {
+    fn choose(&mut self, arrival: &Arrival, sought: &Sought<'_>) -> Vec<usize> {
         let rows = arrival.batch.rows();
         let from = usize::try_from(self.begin.saturating_sub(arrival.first)).unwrap_or(rows);
         if from >= rows {
             return Vec::new();
         }
-        let wanted = select(&self.channel.filter, &arrival.batch).slice(from, rows - from);
+        let wanted = select(&self.channel.filter, sought).slice(from, rows - from);
         let count = wanted.count_set_bits();
         let taken = count.min(self.tokens);
         self.tokens -= taken;

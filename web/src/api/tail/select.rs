@@ -1,5 +1,8 @@
 //! The spans of a batch that a filter wants, column by column: a text is compared once for each distinct value.
-use arrow::array::{Array, AsArray};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
 use storage::SpanBatch;
@@ -8,8 +11,34 @@ use storage::schema::{AttributeScope, META_KEY, META_SCOPE, column as c};
 use super::filter::Filter;
 use crate::api::trace::attributes::{Members, Value};
 
+/// A batch whose columns are made into arrays once, however many filters ask for them.
+pub(super) struct Sought<'a> {
+    batch: &'a SpanBatch,
+    made: RefCell<HashMap<String, Option<ArrayRef>>>,
+}
+
+impl<'a> Sought<'a> {
+    /// Nothing is made yet.
+    pub(super) fn new(batch: &'a SpanBatch) -> Self {
+        Self { batch, made: RefCell::default() }
+    }
+
+    fn rows(&self) -> usize {
+        self.batch.rows()
+    }
+
+    fn column(&self, name: &str) -> Option<ArrayRef> {
+        if let Some(made) = self.made.borrow().get(name) {
+            return made.clone();
+        }
+        let made = self.batch.column(name);
+        self.made.borrow_mut().insert(name.to_owned(), made.clone());
+        made
+    }
+}
+
 /// One bit a row: whether `filter` wants it.
-pub(super) fn select(filter: &Filter, batch: &SpanBatch) -> BooleanBuffer {
+pub(super) fn select(filter: &Filter, batch: &Sought<'_>) -> BooleanBuffer {
     let mut rows = BooleanBuffer::new_set(batch.rows());
     let texts = [
         (c::SERVICE, &filter.service),
@@ -44,7 +73,7 @@ pub(super) fn select(filter: &Filter, batch: &SpanBatch) -> BooleanBuffer {
     rows
 }
 
-fn within(batch: &SpanBatch, range: std::ops::RangeInclusive<i64>) -> BooleanBuffer {
+fn within(batch: &Sought<'_>, range: std::ops::RangeInclusive<i64>) -> BooleanBuffer {
     let column = batch.column(c::DURATION);
     let Some(durations) = column.as_ref().and_then(|column| column.as_primitive_opt::<Int64Type>())
     else {
@@ -96,21 +125,29 @@ fn valid(column: &dyn Array, found: BooleanBuffer) -> BooleanBuffer {
 }
 
 /// Among `rows`, those whose attribute `key` has this value: in its column, or in the JSON of the others.
-fn has_attribute(batch: &SpanBatch, key: &str, value: &str, rows: &BooleanBuffer) -> BooleanBuffer {
-    let is_own = |metadata: &std::collections::HashMap<String, String>| {
+fn has_attribute(
+    batch: &Sought<'_>,
+    key: &str,
+    value: &str,
+    rows: &BooleanBuffer,
+) -> BooleanBuffer {
+    let is_own = |metadata: &HashMap<String, String>| {
         metadata.get(META_KEY).is_some_and(|name| name == key)
             && metadata.get(META_SCOPE).is_some_and(|scope| scope == "span")
     };
-    let own = batch.schema().fields().iter().find(|field| is_own(field.metadata()));
+    let own = batch.batch.schema().fields().iter().find(|field| is_own(field.metadata()));
     let in_column = match own.and_then(|field| batch.column(field.name())) {
         Some(column) => equal_value(&column, value),
         None => BooleanBuffer::new_unset(rows.len()),
     };
     let in_rest =
         |count: &storage::batch::RestCount| count.scope == AttributeScope::Span && count.key == key;
+    if !batch.batch.rest().iter().any(in_rest) {
+        return in_column;
+    }
     let rest = batch.column(c::ATTRIBUTES);
     let rest = rest.as_ref().and_then(|column| column.as_string_opt::<i32>());
-    let Some(rest) = rest.filter(|_| batch.rest().iter().any(in_rest)) else { return in_column };
+    let Some(rest) = rest else { return in_column };
     BooleanBuffer::collect_bool(rows.len(), |row| {
         let is_open = rows.value(row) && !in_column.value(row) && rest.is_valid(row);
         in_column.value(row) || (is_open && json_has(rest.value(row), key, value))
