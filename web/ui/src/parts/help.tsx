@@ -43,14 +43,20 @@ export function Help(props: { onClose: () => void }): preact.JSX.Element {
     <dialog ref={dialog} class="help" onClose={props.onClose} onClick={(event) => event.target === dialog.current && props.onClose()}>
       <h2>Keys</h2>
       <div class="help-columns">
-        <dl>{lines(PAGE_KEYS.map(([key, , label]) => [`g ${key}`, label]))}</dl>
-        <dl>{lines(KEYS)}</dl>
+        <div>
+          <h3>Pages</h3>
+          <dl>{lines(PAGE_KEYS.map(([key, , label]) => [`g ${key}`, label]))}</dl>
+        </div>
+        <div>
+          <h3>Everywhere</h3>
+          <dl>{lines(KEYS)}</dl>
+          <h3>In SQL</h3>
+          <dl>{lines(SQL_KEYS)}</dl>
+        </div>
         <div>
           <h3>In a trace</h3>
           <dl>{lines(TRACE_KEYS)}</dl>
           <p class="quiet">The wheel scrolls; with Ctrl it zooms at the pointer, with Shift it moves in time.</p>
-          <h3>In SQL</h3>
-          <dl>{lines(SQL_KEYS)}</dl>
         </div>
       </div>
       <button type="button" class="button" onClick={props.onClose}>Close</button>

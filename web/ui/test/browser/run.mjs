@@ -113,6 +113,12 @@ test("the overview shows each service with the API's figures", { timeout: TIMEOU
       if (row.errors > 0) assert.match(line.errors.title, new RegExp(`^${row.errors} of ${row.n}$`));
     }
     assert.equal(digits(await figure(page, "requests")), expected.reduce((sum, row) => sum + row.n, 0));
+    await page.locator('[data-part="changes"]', { hasText: "There were no requests in the" }).waitFor();
+    await page.locator('[data-part="store"]').waitFor();
+    const status = await rows(server, "/api/v1/status");
+    assert.equal(digits(await figure(page, "received")), status.ingest.spans);
+    assert.equal(digits(await figure(page, "stored")) + digits(await figure(page, "waiting")), status.table.rows);
+    assert.equal(await figure(page, "refused"), "0");
   }));
 
 test("traces come in pages without overlap, and a row opens its trace", { timeout: TIMEOUT * 3 }, () =>
@@ -236,10 +242,18 @@ test("hostile texts stay texts on every page", { timeout: TIMEOUT * 6 }, async (
     for (const part of ["name", "key", "value", "event", "status"]) assert.ok(words.includes(PAYLOADS[part]), part);
     assert.ok((await page.locator(".wf-names").innerText()).includes(PAYLOADS.service));
   });
-  for (const [path, name] of [["/", "services"], ["/latency", "latency"], ["/dependencies", "dependencies"], ["/network", "network"]]) {
+  await visit(`/trace/${HOSTILE}?view=compare&with=${TRACE}`, async (page) => {
+    assert.ok(JSON.stringify(await table(page, "diff")).includes(JSON.stringify(PAYLOADS.name).slice(1, -1)));
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "HTML" }).click()]);
+    assert.doesNotMatch(readFileSync(await download.path(), "utf8"), /<(script|img|svg|iframe|a)\b/i);
+  });
+  await visit(`/sql?run=1&as=chart&q=${encodeURIComponent("SELECT name, count(*) AS n FROM spans GROUP BY name")}`, async (page) => {
+    assert.ok((await page.locator(".bars").innerText()).includes(PAYLOADS.name));
+  });
+  for (const [path, name] of [["/", "services"], ["/traces", "traces"], ["/latency", "latency"], ["/dependencies", "dependencies"], ["/network", "network"]]) {
     await visit(`${path}?${RANGE}`, async (page) => {
       const shown = await table(page, name);
-      assert.ok(JSON.stringify(shown).includes(JSON.stringify(PAYLOADS.service).slice(1, -1)), path);
+      if (path !== "/traces") assert.ok(JSON.stringify(shown).includes(JSON.stringify(PAYLOADS.service).slice(1, -1)), path);
       assert.equal(await page.locator("main img, main iframe, main script").count(), 0);
     });
   }
