@@ -2,7 +2,7 @@
 // npm run test:browser -- --server-binary PATH        (CHROMIUM names another browser)
 // `--shots FOLDER` keeps pictures of some pages. `--page FOLDER` takes the page from a fresh `npm run build` instead of the one inside the binary.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { parseArgs } from "node:util";
@@ -59,10 +59,10 @@ async function open(server, path, act, options = {}) {
   await options.prepare?.(page);
   page.on("console", (message) => message.type() === "error" && !options.errorsExpected && complaints.push(`console: ${message.text()}`));
   page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
-  page.on("request", (request) => /^(blob|data):/.test(request.url()) || new URL(request.url()).origin === (options.server ?? server).page || complaints.push(`request: ${request.url()}`));
+  page.on("request", (request) => /^(blob|data):/.test(request.url()) || new URL(request.url()).origin === server.page || complaints.push(`request: ${request.url()}`));
   await page.addInitScript(() => addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`)));
   try {
-    await page.goto((options.server ?? server).page + path, { timeout: TIMEOUT });
+    await page.goto(server.page + path, { timeout: TIMEOUT });
     await act(page);
     assert.equal(await page.evaluate(() => window.hit), undefined, "span data ran as code");
     assert.deepEqual(complaints, []);
@@ -472,7 +472,7 @@ test("the two-minute walk: from the overview to the cause of the demo's incident
     const ago = (seconds) => new Date(Date.parse(started) - seconds * 1000).toISOString();
     const history = async () => (await rows(shop, "/api/v1/sql", `SELECT count(*) AS n FROM spans WHERE start_time < '${ago(345)}'`))[0].n;
     for (let tries = 0; tries < 300 && (await history()) === 0; tries += 1) await new Promise((resolve) => setTimeout(resolve, 500));
-    await visit(`/?from=${ago(242)}&to=${ago(152)}`, async (page) => {
+    await open(shop, `/?from=${ago(242)}&to=${ago(152)}`, async (page) => {
       const slower = page.locator('[data-part="changes"] li', { hasText: /^tax/ }).first();
       assert.match(await slower.textContent(), /p95|fail/);
       await slower.locator("a").click();
@@ -492,9 +492,21 @@ test("the two-minute walk: from the overview to the cause of the demo's incident
       await page.keyboard.press("g");
       await page.keyboard.press("d");
       await page.locator('[data-edge^="tax → "]').first().waitFor();
-    }, { server: shop });
+    });
   } finally {
     await shop.stop();
+  }
+});
+
+test("each page is kept as a picture in both themes", { timeout: TIMEOUT * 6, skip: !values.shots && "no --shots FOLDER" }, async () => {
+  mkdirSync(values.shots, { recursive: true });
+  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/dependencies", "/network", "/sql", "/storage"]) {
+    for (const colorScheme of ["light", "dark"]) {
+      await visit(`${path}${path.includes("?") ? "&" : "?"}${RANGE}`, async (page) => {
+        await page.waitForFunction(() => !document.querySelector(".skeleton") && document.querySelector("main table, main .wf-row, main .graph, main .editor, main .box"));
+        await page.screenshot({ path: join(values.shots, `${path.replace(/\/trace\/\w+/, "trace").replace(/\W+/g, "-").replace(/^-/, "") || "overview"}-${colorScheme}.png`) });
+      }, { colorScheme });
+    }
   }
 });
 
