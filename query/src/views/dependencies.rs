@@ -27,6 +27,7 @@ pub(crate) struct Calls {
     caller: Vec<i64>,
     callee: Vec<i64>,
     weight: Weight,
+    failed: Weight,
     first: i64,
     last: i64,
 }
@@ -39,6 +40,7 @@ impl Default for Calls {
             caller: Vec::new(),
             callee: Vec::new(),
             weight: Weight::default(),
+            failed: Weight::default(),
             first: i64::MAX,
             last: i64::MIN,
         }
@@ -51,7 +53,10 @@ impl Calls {
         self.errors += i64::from(edge.span.error);
         self.caller.extend(edge.caller_nano);
         self.callee.extend(edge.callee_nano);
-        self.weight.add(edge.span.weight);
+        self.weight.add(edge.span.trace, edge.span.weight);
+        if edge.span.error {
+            self.failed.add(edge.span.trace, edge.span.weight);
+        }
         self.first = self.first.min(edge.span.start);
         self.last = self.last.max(edge.span.start);
     }
@@ -85,7 +90,9 @@ pub(crate) fn answer(
         };
         missing += (0..trace.len()).filter(lost).count() as u64;
     }
-    edge::links(forest).for_each(add);
+    let mut links: Vec<Edge<'_>> = edge::links(forest).collect();
+    links.sort_by_key(|edge| edge.span.trace);
+    links.into_iter().for_each(add);
     let rows = sorted(forest, edges);
     let (sized, calls) = rows.iter().fold((0, 0), |(sized, calls), (_, edge)| {
         (sized + edge.moved.sized, calls + edge.moved.calls)
@@ -129,5 +136,7 @@ pub(crate) fn batch(forest: &Forest, rows: &[Row]) -> Result<RecordBatch> {
         .float_or_null("coverage", |(_, edge)| share(edge.moved.sized, edge.moved.calls))
         .time("first_seen", |(_, edge)| edge.first)
         .time("last_seen", |(_, edge)| edge.last)
+        .float("weighted_errors", |(_, edge)| edge.failed.total())
+        .float("weighted_errors_error", |(_, edge)| edge.failed.standard_error())
         .finish()
 }

@@ -22,6 +22,7 @@ pub(crate) struct Traces {
     errors: i64,
     incomplete: i64,
     weight: Weight,
+    failed: Weight,
 }
 
 impl Traces {
@@ -29,7 +30,10 @@ impl Traces {
         self.durations.push(row.duration);
         self.errors += i64::from(row.error);
         self.incomplete += i64::from(!row.complete);
-        self.weight.add(row.weight);
+        self.weight.add(row.trace, row.weight);
+        if row.error {
+            self.failed.add(row.trace, row.weight);
+        }
     }
 }
 
@@ -74,10 +78,12 @@ pub(crate) fn batch(forest: &Forest, groups: &[Group]) -> Result<RecordBatch> {
         .big("incomplete", |(_, traces)| traces.incomplete)
         .float("weighted_traces", |(_, traces)| traces.weight.total())
         .float("weighted_traces_error", |(_, traces)| traces.weight.standard_error())
+        .float("weighted_errors", |(_, traces)| traces.failed.total())
+        .float("weighted_errors_error", |(_, traces)| traces.failed.standard_error())
         .finish()
 }
 
-pub(crate) type Bucket = ((u32, u32), (i64, i64), i64);
+pub(crate) type Bucket = ((u32, u32), (i64, i64), (i64, Weight));
 
 /// The answer of `latency_histogram`, by operation and bucket.
 pub(crate) fn histogram(
@@ -87,10 +93,12 @@ pub(crate) fn histogram(
 ) -> Result<Vec<RecordBatch>> {
     let rows: Vec<Row> = traces::rows(forest, range).collect();
     traces::note(&rows, notes);
-    let mut buckets: HashMap<_, i64> = HashMap::new();
+    let mut buckets: HashMap<_, (i64, Weight)> = HashMap::new();
     for row in &rows {
         let bucket = histogram::bucket(row.duration);
-        *buckets.entry(((row.service, row.name), bucket)).or_default() += 1;
+        let (traces, weight) = buckets.entry(((row.service, row.name), bucket)).or_default();
+        *traces += 1;
+        weight.add(row.trace, row.weight);
     }
     let mut buckets: Vec<Bucket> =
         buckets.into_iter().map(|((group, bounds), traces)| (group, bounds, traces)).collect();
@@ -107,6 +115,8 @@ pub(crate) fn histogram_batch(forest: &Forest, buckets: &[Bucket]) -> Result<Rec
         .text("root_name", |((_, name), _, _)| texts.text(*name))
         .big("low_nano", |(_, (low, _), _)| *low)
         .big("high_nano", |(_, (_, high), _)| *high)
-        .big("traces", |(_, _, traces)| *traces)
+        .big("traces", |(_, _, (traces, _))| *traces)
+        .float("weighted_traces", |(_, _, (_, weight))| weight.total())
+        .float("weighted_traces_error", |(_, _, (_, weight))| weight.standard_error())
         .finish()
 }

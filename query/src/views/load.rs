@@ -352,7 +352,8 @@ pub(crate) fn named<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayR
     }
 }
 
-fn ids(array: &ArrayRef) -> Result<FixedSizeBinaryArray> {
+/// A column of trace ids or span ids.
+pub(crate) fn ids(array: &ArrayRef) -> Result<FixedSizeBinaryArray> {
     match array.as_fixed_size_binary_opt() {
         Some(ids) => Ok(ids.clone()),
         None => internal_err!("ids are {}", array.data_type()),

@@ -13,7 +13,7 @@ use super::attribute::{Attributes, Sizes, Wanted};
 use super::edge::Moved;
 use super::forest::{Forest, Kind, Texts};
 use super::load::{Extent, Source, texts};
-use super::rows::{Columns, share};
+use super::rows::{Columns, Weight, share};
 use super::{Notes, by_names, share_note, traces};
 
 /// Bytes of one service. The four components are never mixed: a call between two services is in two of them.
@@ -124,6 +124,7 @@ pub(crate) const CAUSED_EXTENT: Extent =
 pub(crate) struct Caused {
     traces: i64,
     moved: Moved,
+    weight: Weight,
 }
 
 pub(crate) type CausedRow = ((u32, u32), Caused);
@@ -141,6 +142,7 @@ pub(crate) fn caused(
     for row in &rows {
         let caused = groups.entry((row.service, row.name)).or_default();
         caused.traces += 1;
+        caused.weight.add(row.trace, row.weight);
         caused.moved.merge(&row.moved);
         total.merge(&row.moved);
     }
@@ -164,5 +166,7 @@ pub(crate) fn caused_batch(forest: &Forest, groups: &[CausedRow]) -> Result<Reco
         .big("response_bytes", |(_, caused)| caused.moved.response)
         .big("calls", |(_, caused)| caused.moved.calls)
         .float_or_null("coverage", |(_, caused)| share(caused.moved.sized, caused.moved.calls))
+        .float("weighted_traces", |(_, caused)| caused.weight.total())
+        .float("weighted_traces_error", |(_, caused)| caused.weight.standard_error())
         .finish()
 }

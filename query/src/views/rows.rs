@@ -81,21 +81,67 @@ impl<'a, Row> Columns<'a, Row> {
     }
 }
 
-/// A sum of weights that does not depend on the order of adding.
+/// A sum of weights and its standard error, which do not depend on the order of adding.
+///
+/// Traces are sampled, not spans, so the variance is that of a sum over traces (Horvitz-Thompson): a trace whose `n` spans
+/// here have weights that add up to `S` contributes `S * (S - n)`. With one weight `w = 1/p` in the trace that is
+/// `(1 - p) / p^2 * n^2`; with several it is no less than the truth.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Weight {
     total: i128,
     variance: i128,
+    /// The trace that is being added.
+    open: Option<(u32, Cluster)>,
+}
+
+/// Spans of one trace.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cluster {
+    sum: i128,
+    spans: u32,
 }
 
 /// Weights are added as multiples of 2^-40.
 const WEIGHT_UNITS: f64 = (1u64 << 40) as f64;
 
-impl Weight {
+impl Cluster {
     /// Adds one span that stands for `weight` spans.
     pub(crate) fn add(&mut self, weight: f64) {
+        self.sum = self.sum.saturating_add(units(weight));
+        self.spans = self.spans.saturating_add(1);
+    }
+
+    fn variance(self) -> i128 {
+        let sum = self.sum as f64 / WEIGHT_UNITS;
+        units(sum * (sum - f64::from(self.spans)))
+    }
+}
+
+impl Weight {
+    /// Adds a span of `trace` that stands for `weight` spans. All spans of a trace come one after the other.
+    pub(crate) fn add(&mut self, trace: u32, weight: f64) {
+        self.add_loose(weight);
+        match &mut self.open {
+            Some((open, cluster)) if *open == trace => cluster.add(weight),
+            _ => {
+                if let Some((_, closed)) = self.open.take() {
+                    self.add_variance(closed);
+                }
+                let mut cluster = Cluster::default();
+                cluster.add(weight);
+                self.open = Some((trace, cluster));
+            }
+        }
+    }
+
+    /// Adds a span to the sum only: its trace is added by [`Self::add_variance`].
+    pub(crate) fn add_loose(&mut self, weight: f64) {
         self.total = self.total.saturating_add(units(weight));
-        self.variance = self.variance.saturating_add(units(weight * (weight - 1.0)));
+    }
+
+    /// Adds a trace to the variance only.
+    pub(crate) fn add_variance(&mut self, cluster: Cluster) {
+        self.variance = self.variance.saturating_add(cluster.variance());
     }
 
     /// The estimated number of spans before sampling.
@@ -103,9 +149,10 @@ impl Weight {
         self.total as f64 / WEIGHT_UNITS
     }
 
-    /// The standard error of [`Self::total`] (Horvitz-Thompson, each span sampled by itself); 0 without sampling.
+    /// The standard error of [`Self::total`]; 0 without sampling.
     pub(crate) fn standard_error(&self) -> f64 {
-        (self.variance.max(0) as f64 / WEIGHT_UNITS).sqrt()
+        let open = self.open.map_or(0, |(_, cluster)| cluster.variance());
+        (self.variance.saturating_add(open).max(0) as f64 / WEIGHT_UNITS).sqrt()
     }
 }
 

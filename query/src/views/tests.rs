@@ -12,6 +12,8 @@ use storage::{Entry, Store, TimeRange};
 
 use crate::{Config, Engine, View, ViewRequest};
 
+mod estimates;
+
 /// The folder with the data sets, if it is there.
 fn sets() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -21,7 +21,8 @@ pub(crate) fn extent(bytes: bool) -> Extent {
 /// One row.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
-    trace: u32,
+    /// Its index.
+    pub(crate) trace: u32,
     /// Service of the root.
     pub(crate) service: u32,
     /// Operation of the root.
