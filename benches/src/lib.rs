@@ -6,6 +6,7 @@
 //! ```
 //! Figures of the server come from `/proc`, so this runs on Linux.
 pub mod corpus;
+pub mod overload;
 pub mod report;
 pub mod rounds;
 pub mod send;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use benches::corpus::Corpus;
+use benches::overload::{Outcome, Overload, overload};
 use benches::report::{Figures, ask, print};
 use benches::send::{Plan, send};
 use benches::server::Server;
@@ -37,6 +38,12 @@ struct Arguments {
     /// Spans a second to send; as fast as they are taken without it.
     #[arg(long)]
     rate: Option<f64>,
+    /// Measures capacity, then offers five times as much for so many seconds, and prints how much of it got in.
+    #[arg(long)]
+    overload: Option<u64>,
+    /// Connections of the overload, each with one request on its way.
+    #[arg(long, default_value_t = 200)]
+    overload_connections: u64,
     /// Connections.
     #[arg(long, default_value_t = 4)]
     connections: usize,
@@ -62,6 +69,9 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(seconds) = arguments.overload {
+        return overloaded(&arguments, seconds);
+    }
     let mut figures = measure(&arguments, 0)?;
     if arguments.tail_readers > 0 {
         eprintln!("\nthe same with {} readers of the live tail", arguments.tail_readers);
@@ -74,11 +84,60 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn measure(arguments: &Arguments, tail_readers: usize) -> Result<Vec<Figures>> {
-    ensure!(
-        arguments.marks.is_sorted() && !arguments.marks.contains(&0),
-        "--marks must rise from 1"
+/// Capacity with a few senders that wait for each answer, then five times that from many that do not hold back.
+fn overloaded(arguments: &Arguments, seconds: u64) -> Result<()> {
+    let (corpus, server) = begin(arguments)?;
+    let calm = Plan {
+        requests: &corpus.requests,
+        rounds: 0..1,
+        shift_nano: (0, 0),
+        connections: arguments.connections,
+        rate: None,
+    };
+    let sent = send(server.otlp_port, &calm)?;
+    let capacity = sent.spans as f64 / sent.elapsed.as_secs_f64();
+    let plan = Overload {
+        requests: &corpus.requests,
+        first_round: 1,
+        connections: arguments.overload_connections,
+        offered_per_second: capacity * 5.0,
+        time: std::time::Duration::from_secs(seconds),
+    };
+    let outcome = overload(server.otlp_port, &plan)?;
+    server.flush()?;
+    let stored = count(&server)?;
+    print_overload(capacity, &outcome, server.peak_memory_bytes()?);
+    let acknowledged = sent.spans + outcome.acknowledged_spans;
+    ensure!(stored >= acknowledged, "{acknowledged} spans were acknowledged, {stored} are stored");
+    eprintln!("all {acknowledged} acknowledged spans are stored ({stored})");
+    if let Some(path) = &arguments.json {
+        let figures = serde_json::json!({"capacity": capacity, "overload": outcome});
+        std::fs::write(path, serde_json::to_vec_pretty(&figures)?)?;
+    }
+    Ok(())
+}
+
+fn print_overload(capacity: f64, outcome: &Outcome, peak_memory_bytes: u64) {
+    let answers = &outcome.answers_milli;
+    let at = |part: usize| answers.get(answers.len() * part / 100).copied().unwrap_or_default();
+    let offered = outcome.offered_spans as f64 / outcome.seconds;
+    eprintln!("capacity, spans/s           {capacity:>12.0}");
+    eprintln!("offered, spans/s            {offered:>12.0}   {:.1} times", offered / capacity);
+    eprintln!(
+        "acknowledged, spans/s       {:>12.0}   {:.0} % of capacity",
+        outcome.goodput(),
+        100.0 * outcome.goodput() / capacity
     );
+    eprintln!("answered 200                {:>12}", outcome.acknowledged);
+    eprintln!("answered 429                {:>12}", outcome.too_many);
+    eprintln!("answered 503                {:>12}", outcome.unavailable);
+    eprintln!("without answer              {:>12}", outcome.broken);
+    eprintln!("success p50, p99, ms        {:>7.1} {:.1}", at(50), at(99));
+    eprintln!("peak memory                 {:>8.0} MiB", peak_memory_bytes as f64 / 1_048_576.0);
+}
+
+/// The corpus, and a fresh server.
+fn begin(arguments: &Arguments) -> Result<(Corpus, Server)> {
     let corpus = match &arguments.corpus {
         Some(path) => Corpus::read(path)?,
         None => Corpus::generate(arguments.seed, arguments.spans, now_unix_nano()?),
@@ -90,9 +149,18 @@ fn measure(arguments: &Arguments, tail_readers: usize) -> Result<Vec<Figures>> {
     if data.exists() {
         std::fs::remove_dir_all(&data).context("remove the last run's table")?;
     }
-    let shift_nano = shift(&corpus, arguments)?;
     let serve = [tail::settings(arguments.tail_readers), arguments.serve.clone()].concat();
     let server = Server::start(&binary(arguments)?, &data, &serve)?;
+    Ok((corpus, server))
+}
+
+fn measure(arguments: &Arguments, tail_readers: usize) -> Result<Vec<Figures>> {
+    ensure!(
+        arguments.marks.is_sorted() && !arguments.marks.contains(&0),
+        "--marks must rise from 1"
+    );
+    let (corpus, server) = begin(arguments)?;
+    let shift_nano = shift(&corpus, arguments)?;
     let readers = Readers::open(&server, tail_readers)?;
     let mut all = Vec::new();
     let mut rounds = 0;

@@ -127,6 +127,19 @@ fn worker(port: u16, plan: &Plan<'_>, clock: &Clock) -> Result<Sent> {
 
 /// Sends one request; false where it was refused for now.
 fn post(output: &mut TcpStream, input: &mut BufReader<TcpStream>, body: &[u8]) -> Result<bool> {
+    match exchange(output, input, body)? {
+        200 => Ok(true),
+        429 | 503 => Ok(false),
+        other => bail!("the server answered {other}"),
+    }
+}
+
+/// Sends one request and returns the status of the answer.
+pub(crate) fn exchange(
+    output: &mut TcpStream,
+    input: &mut BufReader<TcpStream>,
+    body: &[u8],
+) -> Result<u16> {
     let head = format!(
         "POST /v1/traces HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-protobuf\r\n\
          content-length: {}\r\n\r\n",
@@ -137,11 +150,7 @@ fn post(output: &mut TcpStream, input: &mut BufReader<TcpStream>, body: &[u8]) -
         output.write_all(&head.as_bytes()[sent..])?;
     }
     output.write_all(&body[sent.saturating_sub(head.len())..])?;
-    match answer(input)? {
-        200 => Ok(true),
-        429 | 503 => Ok(false),
-        other => bail!("the server answered {other}"),
-    }
+    answer(input)
 }
 
 fn answer(input: &mut BufReader<TcpStream>) -> Result<u16> {

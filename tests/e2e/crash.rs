@@ -1,4 +1,6 @@
 //! `kill -9` during ingest, again and again, with a journal of every answer.
+mod client;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,9 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use self::client::{Client, DOORS};
 use crate::support::{Ports, Server};
 
-const CLIENTS: u64 = 3;
 const SPANS_PER_REQUEST: u64 = 20;
 
 /// What a client knows about one request.
@@ -32,7 +34,7 @@ struct Request {
 
 type Journal = HashMap<Request, State>;
 
-/// *Scenario*: clients send over OTLP JSON and Zipkin while the server is killed at a random moment, mid-flush
+/// *Scenario*: one client for each door and encoding (OTLP over HTTP in JSON, protobuf, gzip, zstd; gRPC; Zipkin in JSON) sends while the server is killed at a random moment, mid-flush
 /// included (flushes come several times a second); it restarts; half of what got no answer is sent again, byte
 /// for byte. *Guarantees*: every acknowledged span is there exactly once, whatever got no answer at most once,
 /// nothing else is there.
@@ -70,6 +72,12 @@ fn nothing_acknowledged_is_lost_or_doubled_by_kill_9() {
         "{rounds} kills: {} spans acknowledged, 0 lost, 0 doubled",
         acknowledged as u64 * SPANS_PER_REQUEST
     );
+    for door in 0..DOORS {
+        let by = |(request, state): (&Request, &State)| {
+            request.client == door && *state == State::Acknowledged
+        };
+        assert!(journal.iter().any(by), "client {door} must have got something through");
+    }
     assert!(acknowledged > rounds as usize, "the test must have sent something");
 }
 
@@ -99,7 +107,7 @@ fn send_until_killed(
     let stop = AtomicBool::new(false);
     let ports = server.ports;
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
+        let clients: Vec<_> = (0..DOORS)
             .map(|client| {
                 let (stop, numbers) = (&stop, numbers.clone());
                 let again = again.iter().filter(move |request| request.client == client);
@@ -119,67 +127,16 @@ fn send_all(
     requests: impl Iterator<Item = Request>,
     stop: &AtomicBool,
 ) -> Vec<(Request, State)> {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut client = None;
     let mut answers = Vec::new();
     for request in requests {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let (url, body) = body_of(ports, request);
-        let answer = agent.post(&url).header("content-type", "application/json").send(&body);
-        let state = match answer {
-            Ok(answer) if answer.status().is_success() => State::Acknowledged,
-            Ok(_) => State::Refused,
-            Err(_) => State::Unknown,
-        };
-        answers.push((request, state));
+        let client = client.get_or_insert_with(|| Client::new(request.client, ports));
+        answers.push((request, client.send(&request, today_nanos())));
     }
     answers
-}
-
-/// The same bytes for the same request, always: a retry is recognised by them.
-fn body_of(ports: Ports, request: Request) -> (String, String) {
-    let Request { client, number } = request;
-    // One day for the whole run, so that a retry hours later would still be the same bytes.
-    let base = today_nanos();
-    let spans = (0..SPANS_PER_REQUEST).map(|index| {
-        let trace = format!("{:032x}", 1 + client * 1_000_000_000 + number);
-        let id = format!("{:016x}", 1 + index);
-        let start = base + number * 1_000 + index;
-        (trace, id, start, index)
-    });
-    if client == 0 {
-        let spans: Vec<String> = spans
-            .map(|(trace, id, start, index)| {
-                format!(
-                    r#"{{"traceId":"{trace}","id":"{id}","name":"zipkin","timestamp":{},"duration":5,
-                    "localEndpoint":{{"serviceName":"crash"}},
-                    "tags":{{"client":"{client}","number":"{number}","index":"{index}"}}}}"#,
-                    start / 1000
-                )
-            })
-            .collect();
-        let url = format!("http://127.0.0.1:{}/api/v2/spans", ports.zipkin);
-        return (url, format!("[{}]", spans.join(",")));
-    }
-    let attribute =
-        |key: &str, value: u64| format!(r#"{{"key":"{key}","value":{{"stringValue":"{value}"}}}}"#);
-    let spans: Vec<String> = spans
-        .map(|(trace, id, start, index)| {
-            format!(
-                r#"{{"traceId":"{trace}","spanId":"{id}","name":"otlp","kind":1,
-                "startTimeUnixNano":"{start}","endTimeUnixNano":"{}","attributes":[{},{},{}]}}"#,
-                start + 5_000,
-                attribute("client", client),
-                attribute("number", number),
-                attribute("index", index),
-            )
-        })
-        .collect();
-    let body =
-        format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, spans.join(","));
-    (format!("http://127.0.0.1:{}/v1/traces", ports.http), body)
 }
 
 /// Yesterday at midnight, in nanoseconds: fixed for a run (which lasts minutes), inside the accepted window.
