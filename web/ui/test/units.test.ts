@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { timeTicks } from "../src/parts/chart.tsx";
 import { bytes, count, duration, percent, rate, ratio, significant, tickDuration } from "../src/units.ts";
 
 function check(format: (value: number | null) => string, cases: [number | null, string][]): void {
@@ -34,4 +35,14 @@ test("axes leave out zeros that say nothing", () => {
   assert.equal(tickDuration(2_500_000), "2.5 ms");
   assert.equal(tickDuration(100_000), "100 µs");
   assert.equal(significant(1240), "1240");
+});
+
+test("ticks of a time axis are never more than asked for, over seconds as over decades", () => {
+  const end = Date.UTC(2026, 10, 22, 8);
+  for (const size of [2e3, 600e3, 86_400e3, 30 * 86_400e3, 400 * 86_400e3, 57 * 31_536_000e3]) {
+    const ticks = timeTicks(end - size, end, 4);
+    assert.ok(ticks.length >= 1 && ticks.length <= 5, `${size}: ${ticks.length}`);
+    assert.equal(new Set(ticks.map((tick) => tick.label)).size, ticks.length);
+  }
+  assert.deepEqual(timeTicks(Date.UTC(1970, 0, 2), end, 4).map((tick) => tick.label), ["1980", "2000", "2020"]);
 });

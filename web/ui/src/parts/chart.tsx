@@ -23,9 +23,24 @@ const TIME_STEPS = [
   21600e3, 43200e3, 86400e3, 172800e3, 604800e3, 2592000e3, 31536000e3,
 ];
 
+const YEAR = 31536000e3;
+
+/** First days of years, of decades where there are many. */
+function yearTicks(from: number, to: number, most: number): { at: number; label: string }[] {
+  const step = Math.max(1, niceStep((to - from) / YEAR, most));
+  const ticks = [];
+  for (let year = Math.ceil(new Date(from).getFullYear() / step) * step; ticks.length < 100; year += step) {
+    const at = new Date(year, 0, 1).getTime();
+    if (at > to) break;
+    if (at >= from) ticks.push({ at, label: String(year) });
+  }
+  return ticks;
+}
+
 /** Round local instants between two others, at most `most` of them. */
 export function timeTicks(from: number, to: number, most: number): { at: number; label: string }[] {
-  const step = TIME_STEPS.find((size) => (to - from) / size <= most) ?? 31536000e3;
+  const step = TIME_STEPS.find((size) => (to - from) / size <= most);
+  if (step === undefined || step >= YEAR) return yearTicks(from, to, most);
   const shift = step >= 3600e3 ? new Date(from).getTimezoneOffset() * 60e3 : 0;
   const ticks = [];
   for (let at = Math.ceil((from - shift) / step) * step + shift; at <= to && ticks.length < 100; at += step) {
