@@ -4,6 +4,7 @@ mod config;
 mod demo;
 mod http;
 mod import;
+mod memory;
 mod running;
 mod sampling;
 mod shutdown;
@@ -19,5 +20,6 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::keep_freed();
     command::run(command::Cli::parse())
 }
