@@ -24,6 +24,8 @@ pub(crate) const NULL: u32 = u32::MAX;
 pub(crate) const PAGE_ROWS: usize = 20_000;
 /// Bytes of a page from which it is ended.
 pub(crate) const PAGE_BYTES: usize = 1 << 20;
+/// From so many values on a page tells how the column is packed best.
+const TRIAL_VALUES: usize = 1000;
 /// False answers of a bloom filter.
 const BLOOM_FALSE: f64 = 0.01;
 
@@ -188,24 +190,26 @@ impl Encoder {
         buffer.clear();
         dictionary.iter().for_each(|key| values.get(*key).write_plain(buffer));
         pages.push_dictionary(buffer, count(dictionary.len()))?;
-        let mut start = 0;
+        let (mut start, mut whole_bytes) = (0, None);
         for (place, page) in (1u32..).zip(&self.pages) {
             let runs = &runs[start..page.end];
             start = page.end;
             let (rows, nulls) = write_levels(descr, runs, levels);
-            let width = hybrid::width_of(count(page.dictionary.saturating_sub(1)));
-            buffer.clear();
-            buffer.push(width.to_le_bytes()[0]);
-            let mut numbers = Hybrid::new(buffer, width);
+            let mut width = hybrid::width_of(count(page.dictionary.saturating_sub(1)));
+            if layout.compressed && whole_bytes.is_none() && rows - nulls >= TRIAL_VALUES {
+                whole_bytes = Some(pages.prefers_whole_bytes(runs, width, buffer)?);
+            }
+            if whole_bytes == Some(true) {
+                width = width.next_multiple_of(8);
+            }
+            write_numbers(runs, width, buffer);
             let mut bounds = Bounds::default();
-            for run in runs.iter().filter(|run| run.number != NULL) {
-                numbers.push(run.number, run.rows as usize);
+            for run in runs.iter().filter(|run| layout.statistics && run.number != NULL) {
                 let seen = &mut seen[run.number as usize];
-                if layout.statistics && std::mem::replace(seen, place) != place {
+                if std::mem::replace(seen, place) != place {
                     bounds.add(values.get(dictionary[run.number as usize]));
                 }
             }
-            numbers.finish();
             let spans = PageSpans { rows, nulls, bounds: bounds.0 };
             pages.push(levels, buffer, spans, Encoding::RLE_DICTIONARY)?;
         }
@@ -323,6 +327,17 @@ fn write_levels(descr: &ColumnDescPtr, runs: &[Run], levels: &mut Vec<u8>) -> (u
     }
     hybrid.finish();
     (rows, nulls)
+}
+
+/// Writes the numbers of the rows that have values, `width` bits each.
+fn write_numbers(runs: &[Run], width: u32, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(width.to_le_bytes()[0]);
+    let mut numbers = Hybrid::new(out, width);
+    for run in runs.iter().filter(|run| run.number != NULL) {
+        numbers.push(run.number, run.rows as usize);
+    }
+    numbers.finish();
 }
 
 /// How many of `keys` from the first on are `key`.

@@ -11,7 +11,7 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::value::Value;
-use super::{EncodedChunk, Layout};
+use super::{EncodedChunk, Layout, Run, write_numbers};
 
 /// Smaller pages are not compressed: the frame around them would be larger than what it saves.
 const COMPRESSED_BYTES_MIN: usize = 24;
@@ -91,6 +91,23 @@ impl<'a, V: Value> Pages<'a, V> {
         };
         self.dictionary_bytes = self.write(CompressedPage::new(page, plain.len()))?;
         Ok(())
+    }
+
+    /// True where dictionary keys compress better as whole bytes, in which repetition shows, than bit by bit. Each page
+    /// names its width, so any that is wide enough will do.
+    pub(super) fn prefers_whole_bytes(
+        &mut self,
+        runs: &[Run],
+        width: u32,
+        scratch: &mut Vec<u8>,
+    ) -> Result<bool> {
+        let mut compressed = Vec::new();
+        write_numbers(runs, width, scratch);
+        self.compress(scratch, &mut compressed)?;
+        let narrow = compressed.len();
+        write_numbers(runs, width.next_multiple_of(8), scratch);
+        self.compress(scratch, &mut compressed)?;
+        Ok(compressed.len() - narrow < narrow)
     }
 
     /// A data page of `levels` (empty where no value may be null) and `values`.
