@@ -43,7 +43,7 @@ fn request(dice: &mut Dice, traces: u64, now: i64, truth: &mut Truth) -> String 
         let trace = format!("{:016x}{:016x}", dice.roll() | 1, dice.roll());
         let times =
             format!(r#""startTimeUnixNano":"{now}","endTimeUnixNano":"{}""#, now + 5_000_000);
-        let checkout = dice.roll() % 3 == 0;
+        let checkout = dice.roll().is_multiple_of(3);
         let name = if checkout { "POST /checkout" } else { "GET /cart" };
         let comma = if shop.is_empty() { "" } else { "," };
         write!(shop, r#"{comma}{{"traceId":"{trace}","spanId":"00000000000000ff","name":"{name}","kind":2,{times}}}"#).unwrap();
@@ -52,7 +52,7 @@ fn request(dice: &mut Dice, traces: u64, now: i64, truth: &mut Truth) -> String 
         truth.spans += 1.0;
         let calls = if checkout { 0 } else { 1 + dice.roll() % 8 };
         for call in 1..=calls {
-            let failed = dice.roll() % 10 == 0;
+            let failed = dice.roll().is_multiple_of(10);
             let status = if failed { r#","status":{"code":2}"# } else { "" };
             let comma = if cart.is_empty() { "" } else { "," };
             write!(cart, r#"{comma}{{"traceId":"{trace}","spanId":"{call:016x}","parentSpanId":"00000000000000ff","name":"Get","kind":2,{times}{status}}}"#).unwrap();
