@@ -22,6 +22,7 @@ use storage::metrics::{Counter, Metric};
 use storage::time::TimeRange;
 use storage::{Compressed, Decode, DecodeSession};
 
+use self::census::Census;
 use self::cut::CutTotals;
 use self::session::Session;
 use self::sink::Sink;
@@ -90,6 +91,11 @@ impl Decoder {
     /// A decoder that cuts and refuses by `config`'s limits.
     pub fn new(config: Config) -> Self {
         Self { config, cuts: Arc::default(), invalid_weights: Arc::default() }
+    }
+
+    /// The door's walk: how many spans of `body` are as they must be. `None` where it cannot be read.
+    pub fn count(&self, format: Format, body: &[u8], accept: TimeRange) -> Option<u64> {
+        Census::take(format, body, &self.config, accept).ok().map(|census| census.accepted)
     }
 
     /// Figures for `/metrics`: spans that lost something to a limit, by what; weights that were none.

@@ -8,7 +8,7 @@ use storage::time::TimeRange;
 use super::cut::Cut;
 use super::sink::{Event, Head, Link, Place, Sink, Value, admit, link_target};
 use super::text;
-use super::wire::{Field, Fields, Malformed, malformed};
+use super::wire::{Field, Fields, Malformed, malformed, short};
 use crate::Config;
 
 /// Slices gathered while a span's fields are read; reused from span to span.
@@ -387,8 +387,57 @@ enum Any<'a> {
     Map(&'a [u8]),
 }
 
+/// Key and value of a `KeyValue`.
 #[inline]
 fn read_pair(message: &[u8]) -> Result<(&[u8], Any<'_>), Malformed> {
+    match usual_pair(message) {
+        Some((key, value)) => Ok((key, Any::Plain(value))),
+        None => read_any_pair(message),
+    }
+}
+
+/// The shape that nearly every attribute has: a key, then a value of one field, each shorter than 128 bytes. `None` for
+/// any other.
+#[inline(always)]
+fn usual_pair(message: &[u8]) -> Option<(&[u8], Value<'_>)> {
+    let (key, rest) = short(message.strip_prefix(&[0x0a])?)?;
+    let (any, rest) = short(rest.strip_prefix(&[0x12])?)?;
+    let (&tag, bytes) = any.split_first()?;
+    let value = match tag {
+        0x0a => {
+            let (text, []) = short(bytes)? else { return None };
+            Value::Text(text)
+        }
+        0x10 => match bytes {
+            [truth @ 0..0x80] => Value::Bool(*truth != 0),
+            _ => return None,
+        },
+        0x18 => Value::Int(whole_varint(bytes)?.cast_signed()),
+        0x21 => Value::Double(f64::from_le_bytes(bytes.try_into().ok()?)),
+        _ => return None,
+    };
+    rest.is_empty().then_some((key, value))
+}
+
+/// A number that is all of `bytes`, up to five bytes long.
+#[inline(always)]
+fn whole_varint(bytes: &[u8]) -> Option<u64> {
+    let (&last, before) = bytes.split_last()?;
+    if last >= 0x80 || before.len() > 4 {
+        return None;
+    }
+    let mut value = u64::from(last);
+    for &byte in before.iter().rev() {
+        if byte < 0x80 {
+            return None;
+        }
+        value = value << 7 | u64::from(byte & 0x7f);
+    }
+    Some(value)
+}
+
+#[inline(never)]
+fn read_any_pair(message: &[u8]) -> Result<(&[u8], Any<'_>), Malformed> {
     let (mut key, mut value): (&[u8], _) = (&[], Any::Plain(Value::Empty));
     let mut fields = Fields::new(message);
     while let Some((number, field)) = fields.next()? {

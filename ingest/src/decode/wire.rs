@@ -29,6 +29,13 @@ pub(crate) enum Field<'a> {
     Group,
 }
 
+/// Bytes behind their length of one byte, and what follows; `None` for any other shape.
+#[inline(always)]
+pub(crate) fn short(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&length, rest) = bytes.split_first()?;
+    if length < 0x80 { rest.split_at_checked(usize::from(length)) } else { None }
+}
+
 /// Reads the fields of one message in order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fields<'a> {
@@ -46,11 +53,35 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field with its number, `None` at the end.
-    #[inline]
+    ///
+    /// Nearly all fields have a tag of one byte, and a length or number of one byte or eight: these are read where the
+    /// caller stands, so that nothing goes through memory; the others by [`Self::any`].
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<(u32, Field<'a>)>, Malformed> {
-        if self.rest.is_empty() {
-            return Ok(None);
+        let Some((&tag, after)) = self.rest.split_first() else { return Ok(None) };
+        if (8..0x80).contains(&tag) {
+            let field = match tag & 7 {
+                0 => after
+                    .split_first()
+                    .filter(|(byte, _)| **byte < 0x80)
+                    .map(|(byte, rest)| (Field::Varint(u64::from(*byte)), rest)),
+                1 => after
+                    .split_first_chunk()
+                    .map(|(bytes, rest)| (Field::Fixed64(u64::from_le_bytes(*bytes)), rest)),
+                2 => short(after).map(|(bytes, rest)| (Field::Bytes(bytes), rest)),
+                _ => None,
+            };
+            if let Some((field, rest)) = field {
+                self.rest = rest;
+                return Ok(Some((u32::from(tag >> 3), field)));
+            }
         }
+        self.any().map(Some)
+    }
+
+    /// The next field of any shape; there is one.
+    #[inline(never)]
+    fn any(&mut self) -> Result<(u32, Field<'a>), Malformed> {
         let (number, wire_type) = self.tag()?;
         let field = match wire_type {
             0 => Field::Varint(self.varint()?),
@@ -63,7 +94,7 @@ impl<'a> Fields<'a> {
             }
             _ => return malformed("protobuf: a field has an unknown wire type"),
         };
-        Ok(Some((number, field)))
+        Ok((number, field))
     }
 
     #[inline]
