@@ -344,9 +344,14 @@ fn write_numbers(runs: &[Run], width: u32, out: &mut Vec<u8>) {
 #[inline]
 fn run_length(keys: &[u32], key: u32) -> usize {
     const STEP: usize = 16;
+    // Most runs are short: no look further ahead for them.
+    if keys.get(1) != Some(&key) {
+        return 1;
+    }
     let mut length = 0;
     while let Some(step) = keys[length..].first_chunk::<STEP>() {
-        if *step != [key; STEP] {
+        // Without a branch in between, and not as a call that compares memory.
+        if step.iter().fold(0, |other, step| other | (step ^ key)) != 0 {
             break;
         }
         length += STEP;
