@@ -27,6 +27,9 @@ impl Server {
     /// It did not start within a minute; its log is `server.log` beside the folder.
     pub fn start(binary: &Path, folder: &Path, extra: &[String]) -> Result<Self> {
         let ports = free_ports()?;
+        if let Some(parent) = folder.parent() {
+            fs::create_dir_all(parent)?;
+        }
         let log = fs::File::create(folder.with_extension("log"))?;
         let mut command = Command::new(binary);
         command.arg("serve").arg("--data").arg(folder).args(extra);
