@@ -5,6 +5,7 @@ mod body;
 mod bucket;
 mod count;
 mod flight;
+mod gzip;
 mod intake;
 mod otlp_grpc;
 mod otlp_http;

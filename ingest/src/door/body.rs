@@ -10,7 +10,7 @@ use storage::{Codec, Compressed};
 use tokio::sync::Semaphore;
 
 use super::flight::{Flight, Held};
-use super::off_thread;
+use super::{gzip, off_thread};
 use crate::{Error, Result};
 
 /// A sender may pause this long within a body.
@@ -250,7 +250,10 @@ fn inflated(codec: Codec, body: &[u8], limits: Limits, held: &mut Held) -> Resul
         return Ok(Vec::new());
     }
     match codec {
-        Codec::Gzip => read_all(flate2::bufread::MultiGzDecoder::new(body), limit_bytes, held),
+        Codec::Gzip => match gzip::inflate_whole(body, limit_bytes, held)? {
+            Some(plain) => Ok(plain),
+            None => read_all(flate2::bufread::MultiGzDecoder::new(body), limit_bytes, held),
+        },
         Codec::Zstd => {
             let mut zstd = zstd::Decoder::with_buffer(body)?;
             zstd.window_log_max(WINDOW_LOG_MAX)?;
