@@ -44,8 +44,8 @@ struct Arguments {
     /// Connections of the overload, each with one request on its way.
     #[arg(long, default_value_t = 200)]
     overload_connections: u64,
-    /// Connections.
-    #[arg(long, default_value_t = 4)]
+    /// Connections. Each has one request on its way, as an exporter has.
+    #[arg(long, default_value_t = 16)]
     connections: usize,
     /// Repetitions of each question; 0 asks none.
     #[arg(long, default_value_t = 7)]

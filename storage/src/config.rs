@@ -52,7 +52,7 @@ pub struct Config {
     pub disk_free_bytes_min: u64,
     /// A flush starts after this time at the latest. Default 60 s.
     pub flush_interval: Duration,
-    /// A flush starts when the hot buffer holds this many bytes. Default 128 MiB: some 400,000 spans.
+    /// A flush starts when the hot buffer holds this many bytes. Default 64 MiB: some 200,000 spans.
     pub flush_bytes: usize,
     /// Appends wait (then are refused) while hot batches occupy this much. Default 512 MiB.
     pub hot_bytes_max: usize,
@@ -85,7 +85,7 @@ impl Config {
             wal_bytes_max: 2 << 30,
             disk_free_bytes_min: 256 << 20,
             flush_interval: Duration::from_secs(60),
-            flush_bytes: 128 << 20,
+            flush_bytes: 64 << 20,
             hot_bytes_max: 512 << 20,
             dedup_window: Duration::from_secs(600),
             ttl: Some(Duration::from_secs(7 * 86_400)),

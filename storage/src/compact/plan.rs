@@ -12,7 +12,7 @@ use crate::snapshot::DataFile;
 use crate::time::NANOS_PER_SECOND;
 
 /// Files with fewer spans are merged.
-pub(crate) const ROWS_SMALL: u64 = 256 << 10;
+pub(crate) const ROWS_SMALL: u64 = 128 << 10;
 /// Spans of one step at most: what is decoded at a time.
 const ROWS_MAX: u64 = 512 << 10;
 /// Bytes of the files of one step at most; decoded they take about eight times as much.
