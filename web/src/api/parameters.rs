@@ -113,6 +113,13 @@ impl Parameters {
     }
 }
 
+/// Key and value of a parameter `attribute=k=v`.
+pub(crate) fn key_and_value(pair: &str) -> Result<(&str, &str)> {
+    pair.split_once('=')
+        .filter(|(key, _)| !key.is_empty())
+        .ok_or_else(|| Error::Invalid(format!("attribute has the form key=value, not {pair:?}")))
+}
+
 /// As the views read it: `now`, `-1h30m`, RFC 3339, a date, or a Unix number. A '+' in a query string arrives as a space.
 fn parse_time(name: &str, text: &str, now: i64) -> Result<i64> {
     let read = query::moment(text, now)

@@ -16,7 +16,7 @@ use storage::TraceId;
 use storage::schema::{AttributeColumns, AttributeScope, AttributeType};
 
 use super::answer::{self, of_batch, respond};
-use super::parameters::Parameters;
+use super::parameters::{Parameters, key_and_value};
 use super::{Web, literal, views};
 use crate::encode::timestamp;
 use crate::routes::Parameter;
@@ -218,10 +218,7 @@ fn on_span(
 
 /// `k=v`, compared in the type of the attribute's column, where it has one and the value fits it.
 fn attribute(pair: &str, columns: &AttributeColumns) -> Result<String> {
-    let (key, value) = pair
-        .split_once('=')
-        .filter(|(key, _)| !key.is_empty())
-        .ok_or_else(|| Error::Invalid(format!("attribute has the form key=value, not {pair:?}")))?;
+    let (key, value) = key_and_value(pair)?;
     let cell = format!("attributes[{}]", literal::text(key));
     let kind = columns.find(AttributeScope::Span, key).map(|(_, column)| column.kind);
     let typed = match kind {

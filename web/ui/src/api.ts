@@ -55,7 +55,8 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
   throw await refusal(response);
 }
 
-async function refusal(response: Response): Promise<ApiError> {
+/** What a response that is no success says. */
+export async function refusal(response: Response): Promise<ApiError> {
   const text = await response.text().catch(() => "");
   try {
     const { error } = JSON.parse(text) as { error: { kind?: string; message?: string; request_id?: string } };

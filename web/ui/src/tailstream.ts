@@ -1,6 +1,6 @@
 // Server-sent events over fetch: `EventSource` can neither send a token nor say where to go on. Comes back by itself, at
 // the place where it was.
-import { ApiError } from "./api.ts";
+import { refusal, type ApiError } from "./api.ts";
 
 export interface TailEvent {
   name: string;
@@ -105,16 +105,6 @@ async function read(body: ReadableStream<Uint8Array>, events: EventReader, liste
     const found = events.read(decoder.decode(value, { stream: true }));
     alive();
     if (found.length > 0) listener.events(found);
-  }
-}
-
-async function refusal(response: Response): Promise<ApiError> {
-  const text = await response.text().catch(() => "");
-  try {
-    const { error } = JSON.parse(text) as { error: { kind?: string; message?: string; request_id?: string } };
-    return new ApiError(response.status, error.kind ?? "error", error.message ?? response.statusText, error.request_id ?? "");
-  } catch {
-    return new ApiError(response.status, "error", `The server answered ${response.status} ${response.statusText}`, "");
   }
 }
 

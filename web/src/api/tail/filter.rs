@@ -1,5 +1,5 @@
 //! Which spans a reader wants, and how many a second. Readers that want the same share all work.
-use crate::api::parameters::Parameters;
+use crate::api::parameters::{Parameters, key_and_value};
 use crate::routes::Parameter;
 use crate::{Error, Result};
 
@@ -76,9 +76,6 @@ fn word(parameters: &Parameters, name: &str, words: &[&str]) -> Result<Option<St
 }
 
 fn attribute(pair: &str) -> Result<(String, String)> {
-    let (key, value) = pair
-        .split_once('=')
-        .filter(|(key, _)| !key.is_empty())
-        .ok_or_else(|| Error::Invalid(format!("attribute has the form key=value, not {pair:?}")))?;
+    let (key, value) = key_and_value(pair)?;
     Ok((key.to_owned(), value.to_owned()))
 }
