@@ -23,6 +23,7 @@ pub mod metrics;
 #[doc(hidden)]
 pub mod micro;
 pub mod retain;
+pub mod rollup;
 pub mod schema;
 pub mod snapshot;
 pub mod store;

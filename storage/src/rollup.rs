@@ -1,0 +1,39 @@
+//! Rollups: what a data file's spans add up to, so that a view need not read them.
+//!
+//! A view's figures are sums over traces, and a trace may lie in several files. So a file's rollup counts the trace's
+//! *fragment* in that file where the fragment tells everything (it is **plain**), and lists the trace as **open** where
+//! it does not. A reader adds up rollups, takes away what plain fragments of traces contributed that are open in another
+//! file or have spans in the hot buffer, and adds those traces whole, from their spans. All figures are whole numbers, so
+//! nothing is lost on the way.
+//!
+//! ```text
+//! spans of one trace -> trace::Trace (who called whom) -> edge, root -> Builder -> Sum
+//! ```
+//! What each figure covers:
+//!
+//! | table | of | needs whole traces |
+//! |---|---|---|
+//! | [`Operation`]: counts, bytes, durations | every span, also of open traces | no |
+//! | [`Operation`]: variance of its weights | plain fragments | yes, where anything is sampled |
+//! | [`Calls`] (edges), [`Traces`] (roots), calls without a name | plain fragments | yes |
+//!
+//! Knows neither files nor Arrow: `gather` makes the rows of a flush, `format` the bytes.
+pub mod attribute;
+mod builder;
+mod edge;
+mod figures;
+mod histogram;
+mod sum;
+mod trace;
+mod weight;
+
+#[cfg(test)]
+mod tests;
+
+pub use builder::{Builder, Slots};
+pub use edge::{Edge, EdgeKind, Link, Moved};
+pub use figures::{Calls, EdgeKey, Operation, OperationKey, RootKey, Traces};
+pub use histogram::{Histogram, bounds};
+pub use sum::{Figures, Names, Sum};
+pub use trace::{Caller, Peer, Sizes, Span, SpanKind, Status, Trace, Words};
+pub use weight::{Cluster, Weight};
