@@ -14,7 +14,7 @@ import { TailPage } from "./pages/tail.tsx";
 import { TracesPage } from "./pages/traces.tsx";
 import { TracePage } from "./pages/trace/page.tsx";
 import { StateProvider, useRootState, type State } from "./state.tsx";
-import type { Page } from "./url.ts";
+import { isRanged, type Page } from "./url.ts";
 
 const VIEWS: Record<Page, () => preact.JSX.Element> = {
   overview: OverviewPage,
@@ -65,10 +65,9 @@ export function App(): preact.JSX.Element {
 function Content(props: { state: State }): preact.JSX.Element {
   const { page } = props.state.place;
   const View = VIEWS[page];
-  const ranged = page !== "trace" && page !== "sql" && page !== "tail" && page !== "storage";
   return (
     <main class={`content page-${page}`} id="content">
-      {props.state.rangeError && ranged ? (
+      {props.state.rangeError && isRanged(page) ? (
         <div class="box box-error" role="alert">
           <b><span class="mark-error" aria-hidden="true" /> The time range cannot be read: {props.state.rangeError}</b>
           <p>Write <code>-1h</code>, <code>now</code>, <code>2026-11-22T10:00:00Z</code> or Unix seconds.</p>

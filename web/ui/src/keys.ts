@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { shiftRange, zoomRange, type RangeText } from "./range.ts";
 import type { State } from "./state.tsx";
-import type { Page } from "./url.ts";
+import { isRanged, type Page } from "./url.ts";
 
 export const PAGE_KEYS: readonly [string, Page, string][] = [
   ["o", "overview", "Overview"],
@@ -48,7 +48,7 @@ export function useKeys(state: State, actions: KeyActions): void {
 
 function act(event: KeyboardEvent, state: State, actions: KeyActions): void {
   const range = (next: RangeText | null): void => {
-    if (next) state.setRange(next);
+    if (next && isRanged(state.place.page)) state.setRange(next);
   };
   const keys: Record<string, () => void> = {
     "/": () => (document.querySelector<HTMLInputElement>(".page-trace .row-search") ?? document.querySelector<HTMLInputElement>(".bar .search input"))?.focus(),
@@ -56,7 +56,7 @@ function act(event: KeyboardEvent, state: State, actions: KeyActions): void {
     ".": () => {
       const { page, params } = state.place;
       if (page === "tail") state.set({ paused: params["paused"] ? null : "1" }, true);
-      else state.set({ live: state.live ? null : "1" }, true);
+      else if (isRanged(page)) state.set({ live: state.live ? null : "1" }, true);
     },
     "[": () => range(shiftRange(state.range, -0.5)),
     "]": () => range(shiftRange(state.range, 0.5)),

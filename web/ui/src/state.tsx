@@ -3,7 +3,7 @@ import { createContext } from "preact";
 import { useCallback, useContext, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError } from "./api.ts";
 import { DEFAULT_RANGE, isRelative, resolveRange, type Range, type RangeText } from "./range.ts";
-import { formatPlace, parsePlace, toPage, withParams, type Page, type Place } from "./url.ts";
+import { formatPlace, isRanged, parsePlace, toPage, withParams, type Page, type Place } from "./url.ts";
 
 export interface State {
   place: Place;
@@ -68,7 +68,7 @@ export function useRootState(): State {
   );
   // A relative range is read against the clock when it is chosen and at each refresh, not at each drawing.
   const resolved = useMemo(() => resolveRange(rangeText, Math.max(now, Date.now() - 1000)), [rangeText, now]);
-  const live = place.params["live"] === "1" && isRelative(rangeText);
+  const live = place.params["live"] === "1" && isRelative(rangeText) && isRanged(place.page);
   useEffect(() => {
     if (!live) return undefined;
     const timer = setInterval(() => {

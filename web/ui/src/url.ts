@@ -3,6 +3,13 @@
 export const PAGES = ["overview", "traces", "trace", "latency", "dependencies", "network", "sql", "tail", "storage"] as const;
 export type Page = (typeof PAGES)[number];
 
+/** Pages that ask about the one time range; the others keep it for them. */
+const RANGED: ReadonlySet<Page> = new Set(["overview", "traces", "latency", "dependencies", "network"]);
+
+export function isRanged(page: Page): boolean {
+  return RANGED.has(page);
+}
+
 export interface Place {
   page: Page;
   /** The trace id of `/trace/ID`. */

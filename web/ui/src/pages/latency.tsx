@@ -1,4 +1,5 @@
 // Latency: how long traces took end to end, as a histogram and by root operation.
+import { useEffect, useState } from "preact/hooks";
 import { apiPath, getRows, type Row } from "../api.ts";
 import { numberOf, numberOrZero } from "../exact.ts";
 import { Duration, Errors, Figure, Notes, SameQuestion, Service, Link } from "../parts/bits.tsx";
@@ -6,7 +7,8 @@ import { Histogram } from "../parts/histogram.tsx";
 import { Heatmap } from "../parts/heatmap.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
-import { askHeat, boxParams } from "../heat.ts";
+import { askHeat, boxParams, type Box } from "../heat.ts";
+import { BrushMenu } from "../parts/brush.tsx";
 import { rangeBefore, type Range } from "../range.ts";
 import { conditionsOf } from "./traces.tsx";
 import { quantile, type Bucket } from "../quantile.ts";
@@ -157,10 +159,18 @@ type Filters = Record<string, string>;
 function OverTime(props: { filters: Filters }): preact.JSX.Element {
   const { place, range, open } = useApp();
   const conditions = conditionsOf(props.filters, range);
-  const { data, error, loading } = useAsk(JSON.stringify(["latency heat", rangeKey(place.params), props.filters]), (signal) => askHeat(range, conditions, true, signal));
+  const key = JSON.stringify(["latency heat", rangeKey(place.params), props.filters]);
+  const [box, setBox] = useState<Box | null>(null);
+  useEffect(() => setBox(null), [key]);
+  const { data, error, loading } = useAsk(key, (signal) => askHeat(range, conditions, true, signal));
   if (error) return <ErrorBox error={error} what="The picture" />;
   if (!data) return loading ? <Waiting height={266} /> : <p class="quiet">No traces.</p>;
-  return <Heatmap heat={data} height={240} label="Drag a box to open its traces" onSelect={(box) => open("traces", { ...props.filters, ...boxParams(box), order: "slowest" })} onExample={(id) => open("trace", {}, id)} />;
+  return (
+    <div class="picture">
+      <Heatmap heat={data} box={box} height={240} label="Drag a box to choose traces" onSelect={setBox} onExample={(id) => open("trace", {}, id)} />
+      {box && <BrushMenu box={box} onOnly={() => open("traces", { ...props.filters, ...boxParams(box), order: "slowest" })} onClose={() => setBox(null)} />}
+    </div>
+  );
 }
 
 /** The histogram, with the window before as an outline. */

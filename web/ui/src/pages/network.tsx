@@ -7,6 +7,7 @@ import { Table, type Column } from "../parts/table.tsx";
 import { rangeArguments, rangeKey, rangeQuery } from "../rangequery.ts";
 import { useApp, useAsk } from "../state.tsx";
 import { bytes, count, grouped, percent, ratio } from "../units.ts";
+import { CausedFlows, EdgeFlows } from "./network/flows.tsx";
 
 interface Usage {
   service: string;
@@ -66,7 +67,8 @@ function measured(value: number | null, coverage: number | null): number | null 
   return value && coverage ? value : null;
 }
 
-function columns(): Column<Usage>[] {
+/** In and out; on demand the four components that they are made of. */
+function columns(withParts: boolean): Column<Usage>[] {
   const part = (key: "serverIn" | "serverOut" | "clientOut" | "clientIn" | "bytesIn" | "bytesOut", label: string, help: string): Column<Usage> => ({
     key, label, help, number: true, value: (row) => measured(row[key], row.coverage), cell: (row) => <Bytes value={row[key]} coverage={row.coverage} />,
   });
@@ -74,10 +76,14 @@ function columns(): Column<Usage>[] {
     { key: "service", label: "Service", value: (row) => row.service, cell: (row) => <Service name={row.service} link /> },
     part("bytesIn", "In", "server in + client in."),
     part("bytesOut", "Out", "server out + client out."),
-    part("serverIn", "Server in", "Bodies of requests that it served, and of messages that it consumed."),
-    part("serverOut", "Server out", "Bodies of the responses that it gave."),
-    part("clientOut", "Client out", "Bodies of requests that it made, and of messages that it produced."),
-    part("clientIn", "Client in", "Bodies of the responses that it got."),
+    ...(withParts
+      ? [
+          part("serverIn", "Server in", "Bodies of requests that it served, and of messages that it consumed."),
+          part("serverOut", "Server out", "Bodies of the responses that it gave."),
+          part("clientOut", "Client out", "Bodies of requests that it made, and of messages that it produced."),
+          part("clientIn", "Client in", "Bodies of the responses that it got."),
+        ]
+      : []),
     { key: "eligible", label: "Eligible spans", help: "Spans that could carry a body size.", number: true, value: (row) => row.eligible, cell: (row) => count(row.eligible), title: (row) => grouped(row.eligible) },
     { key: "coverage", label: "Coverage", help: "Share of eligible spans that carried a size. Sizes are optional: a low coverage means that the bytes are a lower bound.", number: true, value: (row) => row.coverage, cell: (row) => <Coverage share={row.coverage} /> },
   ];
@@ -127,6 +133,7 @@ export function NetworkPage(): preact.JSX.Element {
           <button type="button" class={isCaused ? "" : "on"} onClick={() => set({ by: null, sort: null })}>By service</button>
           <button type="button" class={isCaused ? "on" : ""} onClick={() => set({ by: "caused", sort: null })}>Caused by</button>
         </span>
+        {!isCaused && <label class="field check"><input type="checkbox" checked={place.params["parts"] === "1"} onChange={(event) => set({ parts: event.currentTarget.checked ? "1" : null }, true)} />Four components</label>}
         <span class="quiet">{isCaused ? "Bytes moved in the traces that each root operation started" : "Bytes of bodies that each service moved"}</span>
       </div>
       {error && <ErrorBox error={error} what="Network" />}
@@ -138,6 +145,7 @@ export function NetworkPage(): preact.JSX.Element {
 }
 
 function UsageTable(props: { answer: Answer }): preact.JSX.Element {
+  const withParts = useApp().place.params["parts"] === "1";
   const rows = props.answer.rows.map(readUsage);
   const sum = (value: (row: Usage) => number | null): number => rows.reduce((total, row) => total + (value(row) ?? 0), 0);
   const eligible = sum((row) => row.eligible);
@@ -152,7 +160,10 @@ function UsageTable(props: { answer: Answer }): preact.JSX.Element {
         {coverage !== null && coverage < 0.9 && <Badge tone="warn" title="Spans without a size count no bytes: the true figures are higher.">lower bound</Badge>}
         <Notes notes={otherNotes(props.answer.notes)} />
       </div>
-      <Table name="network" rows={rows} columns={columns()} sort="-bytesOut" rowKey={(row) => row.service} />
+      <div class={withParts ? "beside stacked" : "beside"}>
+        <Table name="network" rows={rows} columns={columns(withParts)} sort="-bytesOut" rowKey={(row) => row.service} />
+        <EdgeFlows />
+      </div>
     </>
   );
 }
@@ -175,7 +186,10 @@ function CausedTable(props: { answer: Answer }): preact.JSX.Element {
         <Figure label="Coverage" name="coverage" help="Share of calls between services that carried a size.">{percent(coverage)}</Figure>
         <Notes notes={otherNotes(props.answer.notes)} />
       </div>
-      <Table name="caused" rows={rows} columns={CAUSED_COLUMNS} sort="-bytes" rowKey={(row) => `${row.service}\n${row.name}`} />
+      <div class="beside wide">
+        <Table name="caused" rows={rows} columns={CAUSED_COLUMNS} sort="-bytes" rowKey={(row) => `${row.service}\n${row.name}`} />
+        <CausedFlows rows={rows.map((row) => ({ ...row, bytes: measured(row.bytes, row.coverage) ?? 0 }))} />
+      </div>
     </>
   );
 }

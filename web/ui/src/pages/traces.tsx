@@ -1,5 +1,7 @@
 // Traces: search, the durations over time, the list.
 import { useEffect, useState } from "preact/hooks";
+import { BrushMenu } from "../parts/brush.tsx";
+import { Facets } from "./traces/facets.tsx";
 import { apiPath, getRows, literal, sql, type Query, type Row } from "../api.ts";
 import { numberOf, numberOrZero } from "../exact.ts";
 import { askHeat, boxParams, type Box, type Cell } from "../heat.ts";
@@ -171,7 +173,8 @@ export function TracesPage(): preact.JSX.Element {
     const next = order === first && second ? second : first;
     set({ order: next === "newest" ? null : next, cursor: null });
   };
-  const onBox = (box: Box): void => set({ ...boxParams(box), cursor: null });
+  const [box, setBox] = useState<Box | null>(null);
+  useEffect(() => setBox(null), [key]);
   return (
     <>
       <SearchForm key={filters.join("|")} />
@@ -181,10 +184,14 @@ export function TracesPage(): preact.JSX.Element {
       {data && rows.length > 0 && (
         <>
           <Headline rows={rows} total={isPart ? (heat.data?.cells ?? null) : null} isPart={isPart} notes={data.notes} />
-          {!isPart && <Scatter rows={rows} onOpen={(id) => open("trace", {}, id)} onSelect={onBox} />}
-          {isPart && heat.error && <ErrorBox error={heat.error} what="The picture" />}
-          {isPart && !heat.data && !heat.error && <Waiting height={216} />}
-          {isPart && heat.data && <Heatmap heat={heat.data} label="Drag a box to search in it" onSelect={onBox} onExample={(id) => open("trace", {}, id)} />}
+          <div class="picture">
+            {!isPart && <Scatter rows={rows} box={box} onOpen={(id) => open("trace", {}, id)} onSelect={setBox} />}
+            {isPart && heat.error && <ErrorBox error={heat.error} what="The picture" />}
+            {isPart && !heat.data && !heat.error && <Waiting height={216} />}
+            {isPart && heat.data && <Heatmap heat={heat.data} box={box} label="Drag a box to choose traces" onSelect={setBox} onExample={(id) => open("trace", {}, id)} />}
+            {box && <BrushMenu box={box} onOnly={() => set({ ...boxParams(box), cursor: null })} onClose={() => setBox(null)} />}
+          </div>
+          <Facets conditions={conditions} name={JSON.stringify(filters)} />
           <Table name="traces" rows={rows} columns={COLUMNS} sort={SORT_SHOWN[order] ?? `-${order}`} onSort={sortBy} rowKey={(row) => row.id} onOpen={(row) => open("trace", {}, row.id)} />
         </>
       )}

@@ -2,13 +2,14 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { absoluteRange, ALL_TIME, describeRange, isRelative, resolveRange } from "../range.ts";
 import { useApp } from "../state.tsx";
-import { formatPlace, readSearch, toPage } from "../url.ts";
+import { formatPlace, isRanged, readSearch, toPage } from "../url.ts";
 import { localTime } from "../instant.ts";
 import { Link } from "./bits.tsx";
 import { Icon } from "./icons.tsx";
 
 export function Bar(props: { title: string }): preact.JSX.Element {
   const { place, href, live, refresh, set, rangeText } = useApp();
+  const ranged = isRanged(place.page);
   return (
     <header class="bar">
       <h1>
@@ -22,19 +23,21 @@ export function Bar(props: { title: string }): preact.JSX.Element {
       </h1>
       <Search />
       <div class="bar-right">
-        <RangePicker />
-        <button type="button" class="icon-button" onClick={refresh} title="Ask again (r)" aria-label="Refresh"><Icon name="refresh" /></button>
-        <button
-          type="button"
-          class={live ? "icon-button on" : "icon-button"}
-          aria-pressed={live}
-          disabled={!isRelative(rangeText)}
-          title={isRelative(rangeText) ? "Live: ask again every 5 s (.)" : "Live needs a range that ends now"}
-          aria-label="Live"
-          onClick={() => set({ live: live ? null : "1" }, true)}
-        >
-          <Icon name={live ? "pause" : "live"} />
-        </button>
+        {ranged && <RangePicker />}
+        {place.page !== "tail" && <button type="button" class="icon-button" onClick={refresh} title="Ask again (r)" aria-label="Refresh"><Icon name="refresh" /></button>}
+        {ranged && (
+          <button
+            type="button"
+            class={live ? "icon-button on" : "icon-button"}
+            aria-pressed={live}
+            disabled={!isRelative(rangeText)}
+            title={isRelative(rangeText) ? "Live: ask again every 5 s (.)" : "Live needs a range that ends now"}
+            aria-label="Live"
+            onClick={() => set({ live: live ? null : "1" }, true)}
+          >
+            <Icon name={live ? "pause" : "live"} />
+          </button>
+        )}
         <ShareButton />
       </div>
     </header>

@@ -3,19 +3,32 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { localClock, localTime } from "../instant.ts";
 import { count, grouped } from "../units.ts";
 
-/** The width in pixels of the element that `ref` is put on. */
-export function useWidth(): [preact.RefObject<HTMLDivElement | null>, number] {
+export interface Size {
+  width: number;
+  height: number;
+}
+
+/** The size in pixels, without borders and scroll bars, of the element that `ref` is put on; 0 by 0 before it is there. */
+export function useSize(): [preact.RefObject<HTMLDivElement | null>, Size] {
   const ref = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(0);
+  const [size, setSize] = useState<Size>({ width: 0, height: 0 });
   useLayoutEffect(() => {
     const element = ref.current;
     if (!element) return undefined;
-    const observer = new ResizeObserver(() => setWidth(element.clientWidth));
+    const measure = (): void =>
+      setSize((before) => (before.width === element.clientWidth && before.height === element.clientHeight ? before : { width: element.clientWidth, height: element.clientHeight }));
+    const observer = new ResizeObserver(measure);
     observer.observe(element);
-    setWidth(element.clientWidth);
+    measure();
     return () => observer.disconnect();
   }, []);
-  return [ref, width];
+  return [ref, size];
+}
+
+/** The width of it alone. */
+export function useWidth(): [preact.RefObject<HTMLDivElement | null>, number] {
+  const [ref, size] = useSize();
+  return [ref, size.width];
 }
 
 const TIME_STEPS = [

@@ -17,6 +17,8 @@ interface HeatmapProps {
   /** What the keys do with the box, for the label. */
   label: string;
   onSelect: (box: Box) => void;
+  /** Drawn as an outline. */
+  box?: Box | null;
   onExample: (trace: string) => void;
 }
 
@@ -127,6 +129,7 @@ export function Heatmap(props: HeatmapProps): preact.JSX.Element {
             <Axes heat={heat} scale={scale} width={width} height={height} />
             <Lines lines={heat.lines} step={heat.step} scale={scale} width={width} />
             {hover && !drag && <rect class="heat-hover" x={scale.x(hover.at)} y={scale.y(hover.high)} width={Math.max(2, scale.x(hover.at + heat.step) - scale.x(hover.at))} height={scale.y(hover.low) - scale.y(hover.high)} />}
+            {props.box && !drag && <Kept box={props.box} scale={scale} height={height} />}
             {drag && <rect class="brush" x={Math.min(drag[0], drag[2])} y={Math.min(drag[1], drag[3])} width={Math.abs(drag[2] - drag[0])} height={Math.abs(drag[3] - drag[1])} />}
           </svg>
         )}
@@ -135,6 +138,15 @@ export function Heatmap(props: HeatmapProps): preact.JSX.Element {
       <HeatLegend most={most} dark={dark} label={props.label} failed={heat.cells.some((cell) => cell.failed > 0)} />
     </div>
   );
+}
+
+/** The box that was drawn last, as far as it is in the picture. */
+function Kept(props: { box: Box; scale: Scales; height: number }): preact.JSX.Element {
+  const { box, scale } = props;
+  const bottom = props.height - BOTTOM;
+  const top = Math.min(bottom - 2, Math.max(TOP, scale.y(box.high)));
+  const left = Math.max(LEFT, scale.x(box.from));
+  return <rect class="brush-kept" data-part="box" x={left} width={Math.max(2, scale.x(box.to) - left)} y={top} height={Math.max(2, Math.min(bottom, scale.y(box.low)) - top)} />;
 }
 
 /** A cell with a gap of a pixel; a red mark at its foot as wide as its share of failed traces. */

@@ -20,8 +20,8 @@ const TRACE_KEYS: readonly [string, string][] = [
   ["a d", "Move left, right"],
   ["f", "Frame the selection"],
   ["0", "Show the whole trace"],
-  ["n", "Next match"],
-  ["e", "Next error"],
+  ["n N", "Next match, the one before"],
+  ["e E", "Next error, the one before"],
 ];
 
 const SQL_KEYS: readonly [string, string][] = [

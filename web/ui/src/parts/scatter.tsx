@@ -10,6 +10,8 @@ interface ScatterProps {
   rows: readonly TraceRow[];
   onOpen: (id: string) => void;
   onSelect: (box: Box) => void;
+  /** Drawn as an outline. */
+  box?: Box | null;
 }
 
 const LEFT = 60;
@@ -78,6 +80,7 @@ export function Scatter(props: ScatterProps): preact.JSX.Element {
               )}
             </g>
           ))}
+          {props.box && !drag && <rect class="brush-kept" x={x(props.box.from)} width={Math.max(2, x(props.box.to) - x(props.box.from))} y={y(props.box.high)} height={Math.max(2, y(props.box.low) - y(props.box.high))} />}
           {drag && <rect class="brush" x={Math.min(drag[0], drag[2])} width={Math.abs(drag[2] - drag[0])} y={Math.min(drag[1], drag[3])} height={Math.abs(drag[3] - drag[1])} />}
         </svg>
       )}

@@ -151,6 +151,7 @@ test("the picture above the traces counts all of them, and a box in it is a sear
     await page.mouse.down();
     await page.mouse.move(box.x + box.width - 12, box.y + box.height / 2, { steps: 4 });
     await page.mouse.up();
+    await page.locator('[data-action="only"]').click();
     await page.waitForURL(/min_duration=\d+ns/);
     const asked = new URL(page.url()).searchParams;
     await page.waitForFunction((all) => {
@@ -161,6 +162,22 @@ test("the picture above the traces counts all of them, and a box in it is a sear
     const [inside] = await rows(server, "/api/v1/sql", `SELECT count(*) AS n FROM traces('${asked.get("from")}', '${asked.get("to")}') WHERE duration_nano BETWEEN ${bound("min_duration")} AND ${bound("max_duration")}`);
     assert.ok(inside.n > 0 && inside.n < n);
     assert.equal(digits(await figure(page, "traces")), inside.n);
+  }));
+
+test("the search is narrowed down by counts that are the API's", { timeout: TIMEOUT * 3 }, () =>
+  visit(`/traces?${RANGE}`, async (page) => {
+    const lines = async (name) => {
+      await page.locator(`[data-facet="${name}"] .facet-line`).first().waitFor();
+      return page.locator(`[data-facet="${name}"] .facet-line`).evaluateAll((found) => found.map((line) => [line.querySelector(".facet-name").textContent, Number(line.querySelector(".number").textContent)]));
+    };
+    const expected = async (column, table) => (await rows(server, "/api/v1/sql", `SELECT ${column} AS k, count(DISTINCT trace_id) AS n FROM ${table} GROUP BY 1 ORDER BY n DESC, k LIMIT 6`)).map((row) => [row.k ?? "no root yet", row.n]);
+    assert.deepEqual(new Set((await lines("service")).map(String)), new Set((await expected("service", "spans")).map(String)));
+    assert.deepEqual(new Set((await lines("root_service")).map(String)), new Set((await expected("root_service", "traces()")).map(String)));
+    await page.locator('[data-facet="service"] .facet-line', { hasText: "cart" }).click();
+    await page.waitForURL(/service=cart/);
+    await page.waitForFunction(() => document.querySelectorAll('table[data-name="traces"] tbody tr').length === 1);
+    await page.locator('[data-facet="service"] .facet-line[aria-pressed="true"]', { hasText: "cart" }).click();
+    await page.waitForFunction(() => !location.search.includes("service=cart"));
   }));
 
 test("the list is sorted by any column, and a click on an operation filters", { timeout: TIMEOUT * 3 }, () =>
@@ -196,6 +213,10 @@ test("a trace shows its spans, typed attributes, events and the error", { timeou
     await attributes.waitFor();
     assert.match(await attributes.textContent(), /bigint9223372036854775807/);
     assert.match(await attributes.textContent(), /ratiodouble1(\.0)?/);
+    const canvas = await page.locator(".wf-layer canvas").boundingBox();
+    await page.mouse.move(canvas.x + canvas.width / 3, canvas.y + 36);
+    await page.locator('[data-part="hover"]', { hasText: "call cart" }).waitFor();
+    assert.match(await page.locator('[data-part="hover"]').textContent(), /80\.0 ms from \+10\.0 ms, 66\.7 % of the trace.*self time 20\.0 ms/);
     await page.keyboard.press("e");
     await page.locator('[data-part="events"]', { hasText: "exception" }).waitFor();
     assert.match(page.url(), /span=0000000000000003/);
@@ -319,6 +340,8 @@ test("a map of 1,238 services starts around the busiest and says how many are hi
 
 test("network shows bytes and coverage", { timeout: TIMEOUT * 3 }, () =>
   visit(`/network?${RANGE}`, async (page) => {
+    await page.getByLabel("Four components").check();
+    await page.waitForURL(/parts=1/);
     const shown = await table(page, "network");
     const expected = await rows(server, "/api/v1/network");
     assert.equal(shown.length, expected.length);
@@ -334,8 +357,18 @@ test("network shows bytes and coverage", { timeout: TIMEOUT * 3 }, () =>
     const { coverage } = JSON.parse((await fetch(`${server.page}/api/v1/network`)).headers.get("spanlake-notes"));
     assert.equal(await figure(page, "coverage"), `${(coverage * 100).toFixed(1)} %`);
     assert.equal(await page.locator(".figures .badge", { hasText: "coverage" }).count(), 0);
+    // The picture has the pairs of the dependencies that recorded a size, and names them on hover.
+    const edges = (await rows(server, "/api/v1/dependencies")).filter((edge) => edge.request_bytes || edge.response_bytes);
+    const pairs = new Set(edges.map((edge) => `${edge.caller} → ${edge.callee}`));
+    assert.deepEqual(new Set(await page.locator("[data-band]").evaluateAll((bands) => bands.map((band) => band.dataset.band))), pairs);
+    await page.locator("[data-band]").first().hover();
+    await page.locator(".sankey .tip", { hasText: "requests" }).waitFor();
     await page.getByRole("button", { name: "Caused by" }).click();
-    await table(page, "caused");
+    const caused = await table(page, "caused");
+    const causedRows = await rows(server, "/api/v1/network/caused");
+    assert.equal(caused.length, causedRows.length);
+    await page.locator('[data-part="flows"]').waitFor();
+    assert.equal(await page.locator("[data-band]").count(), causedRows.filter((row) => row.bytes > 0).length);
   }));
 
 test("SQL runs from the URL, downloads, and says what is wrong", { timeout: TIMEOUT * 3 }, async () => {
@@ -452,6 +485,17 @@ test("keys go to pages and open the help", { timeout: TIMEOUT * 3 }, () =>
     await page.waitForURL(new RegExp(`/trace/${TRACE}`));
   }));
 
+test("pages without a range show none, and keep it for the others", { timeout: TIMEOUT * 3 }, () =>
+  visit("/tail?from=-6h&to=now", async (page) => {
+    await page.locator('[data-figure="connection"]').waitFor();
+    assert.equal(await page.locator(".range, [aria-label=Live], [aria-label=Refresh]").count(), 0);
+    await page.keyboard.press("[");
+    await page.keyboard.press("g");
+    await page.keyboard.press("l");
+    await page.waitForURL(/\/latency\?from=-6h&to=now/);
+    assert.equal(await page.locator(".range .button").textContent(), "Last 6 h");
+  }));
+
 tailTests({ binary: values["server-binary"], open, shots: values.shots });
 
 /** Milliseconds of CPU that the page's main thread takes for one frame, over `count` frames. */
@@ -540,7 +584,7 @@ test("a trace of 20,001 spans opens, scrolls, folds and is searched", { timeout:
     await page.locator('[data-part="attributes"]', { hasText: "needle" }).waitFor();
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Fold", exact: true }).click();
-    await page.waitForFunction(() => /^1 match|^201 rows/.test(document.querySelector(".wf-corner").textContent));
+    await page.waitForFunction(() => /^match 1 of 1|^201 rows/.test(document.querySelector(".wf-corner").textContent));
     await page.locator(".row-search").fill("");
     await page.locator(".wf-corner", { hasText: "201 rows" }).waitFor();
   });

@@ -108,7 +108,7 @@ function drawRow(context: CanvasRenderingContext2D, place: Place): void {
 const known = new WeakMap<Trace, Map<number, [number, number][]>>();
 
 /** Self time, worked out once a row: a row may have ten thousands of children. */
-function ownTime(trace: Trace, index: number): [number, number][] {
+export function ownTime(trace: Trace, index: number): [number, number][] {
   let ofTrace = known.get(trace);
   if (!ofTrace) known.set(trace, (ofTrace = new Map()));
   let own = ofTrace.get(index);

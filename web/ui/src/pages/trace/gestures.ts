@@ -33,7 +33,9 @@ export function handleKey(event: KeyboardEvent, context: KeyContext): void {
     d: () => setView(moveView(view, 0.2)),
     f: () => row && setView({ from: row.start - (row.end - row.start) * 0.05, to: row.end + (row.end - row.start) * 0.05 }),
     "0": () => setView(null),
-    n: () => onSelect(next(trace, selected, (index) => context.found?.has(index) ?? false)),
+    n: () => context.found && onSelect(nextMatch([...context.found], selected, 1)),
+    N: () => context.found && onSelect(nextMatch([...context.found], selected, -1)),
+    E: () => onSelect(next(trace, selected, (index) => trace.rows[index]?.span?.status === "ERROR", -1)),
     e: () => onSelect(next(trace, selected, (index) => trace.rows[index]?.span?.status === "ERROR")),
   };
   const action = keys[event.key];
@@ -42,13 +44,25 @@ export function handleKey(event: KeyboardEvent, context: KeyContext): void {
   action();
 }
 
-function next(trace: Trace, from: number, isWanted: (index: number) => boolean): number {
+function next(trace: Trace, from: number, isWanted: (index: number) => boolean, direction: 1 | -1 = 1): number {
   const total = trace.rows.length;
+  const start = from < 0 && direction < 0 ? 0 : from;
   for (let step = 1; step <= total; step += 1) {
-    const index = (Math.max(-1, from) + step + total) % total;
+    const index = (((start + step * direction) % total) + total) % total;
     if (isWanted(index)) return index;
   }
   return from;
+}
+
+/** The match `step` places after `from` in the order of the rows, from the last to the first again; `from` itself need not be one. */
+export function nextMatch(matches: readonly number[], from: number, step: number): number {
+  const total = matches.length;
+  if (total === 0) return from;
+  const place = matches.indexOf(from);
+  if (place >= 0) return matches[(((place + step) % total) + total) % total] ?? from;
+  const after = matches.findIndex((index) => index > from);
+  const at = step > 0 ? (after < 0 ? 0 : after) : (after <= 0 ? total : after) - 1;
+  return matches[at] ?? from;
 }
 
 interface Dragging {

@@ -4,6 +4,7 @@ import { literal, sql } from "../../api.ts";
 import { numberOf } from "../../exact.ts";
 import { prepare } from "../../canvas.ts";
 import { serviceColour } from "../../hue.ts";
+import { useSize } from "../../parts/chart.tsx";
 import { useApp, useAsk } from "../../state.tsx";
 import { duration } from "../../units.ts";
 import { readPalette, type Palette } from "./draw.ts";
@@ -38,17 +39,9 @@ export function GraphView(props: GraphProps): preact.JSX.Element {
   const { dark } = useApp();
   const lanes = useMemo(() => layoutLanes(trace.rows), [trace]);
   const busy = useAsk(`busy ${trace.id}`, (signal) => askBusy(trace.id, signal)).data;
-  const scroller = useRef<HTMLDivElement>(null);
+  const [scroller, size] = useSize();
   const canvas = useRef<HTMLCanvasElement>(null);
-  const [size, setSize] = useState({ width: 0, height: 0 });
   const [at, setAt] = useState({ x: 0, y: 0 });
-  useLayoutEffect(() => {
-    const element = scroller.current;
-    if (!element) return undefined;
-    const observer = new ResizeObserver(() => setSize({ width: element.clientWidth, height: element.clientHeight }));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
   useLayoutEffect(() => {
     const context = prepare(canvas.current, size.width, size.height);
     if (context) draw(context, { trace, lanes, at, ...size, selected, found, dark, busy, palette: readPalette() });

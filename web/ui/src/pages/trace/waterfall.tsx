@@ -1,12 +1,15 @@
 // The waterfall: names as text on the left, bars on canvas on the right, both only as far as they are in sight.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { prepare } from "../../canvas.ts";
+import { useSize } from "../../parts/chart.tsx";
 import { useApp } from "../../state.tsx";
 import { visibleRows, type Row } from "../../tree.ts";
-import { count, plural } from "../../units.ts";
+import { grouped, plural } from "../../units.ts";
 import { drawAxis, drawBars, drawMap, drawShape, HEAD_HEIGHT, MAP_HEIGHT, readPalette, ROW_HEIGHT, type Scene } from "./draw.ts";
-import { handleKey, startDrag, useWheel } from "./gestures.ts";
-import { criticalPath, type Span, type Trace } from "./model.ts";
+import { handleKey, nextMatch, startDrag, useWheel } from "./gestures.ts";
+import { HoverTip } from "./hover.tsx";
+import { criticalPath } from "./critical.ts";
+import type { Span, Trace } from "./model.ts";
 import { NameRow } from "./row.tsx";
 import { clampView, printView, readView, type View } from "./view.ts";
 
@@ -18,33 +21,20 @@ interface WaterfallProps {
   found: ReadonlySet<number> | null;
 }
 
-interface Size {
-  width: number;
-  height: number;
-}
-
 export function Waterfall(props: WaterfallProps): preact.JSX.Element {
   const { trace, selected, found } = props;
   const { dark } = useApp();
   const [collapsed, setCollapsed] = useState<ReadonlySet<number>>(new Set());
   const [scroll, setScroll] = useState(0);
-  const [size, setSize] = useState<Size>({ width: 0, height: 0 });
   const [split, setSplit] = useState<number | null>(null);
   const frame = useRef<HTMLDivElement>(null);
-  const scroller = useRef<HTMLDivElement>(null);
+  const [scroller, size] = useSize();
   const head = useRef<HTMLCanvasElement>(null);
   const bars = useRef<HTMLCanvasElement>(null);
   const [view, setView] = useView(trace.length);
   const visible = useMemo(() => visibleRows(trace.rows, collapsed), [trace, collapsed]);
   const critical = useMemo(() => criticalByRow(trace), [trace]);
 
-  useLayoutEffect(() => {
-    const element = scroller.current;
-    if (!element) return undefined;
-    const observer = new ResizeObserver(() => setSize({ width: element.clientWidth, height: element.clientHeight }));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
   const names = Math.round(Math.min(size.width - 80, split ?? Math.min(440, size.width * 0.4)));
   const width = size.width - names;
   const palette = useMemo(readPalette, [dark, document.documentElement.dataset["theme"]]);
@@ -108,7 +98,7 @@ export function Waterfall(props: WaterfallProps): preact.JSX.Element {
     <div class="waterfall" ref={frame} data-rows={trace.rows.length}>
       <div class="wf-head" style={columns}>
         <div class="wf-corner">
-          {found ? (found.size === 1 ? "1 match" : `${count(found.size)} matches`) : plural(visible.length, "row")}
+          {found ? <Matches found={found} selected={selected} onSelect={props.onSelect} /> : plural(visible.length, "row")}
           {collapsed.size > 0 && <> · <button type="button" class="link" onClick={() => setCollapsed(new Set())}>Unfold all</button></>}
           {collapsed.size === 0 && trace.rows.length > 40 && <> · <button type="button" class="link" onClick={() => setCollapsed(foldedBelow(trace, 1))}>Fold</button></>}
           <br />
@@ -140,13 +130,30 @@ export function Waterfall(props: WaterfallProps): preact.JSX.Element {
           <canvas
             ref={bars}
             onPointerDown={(event) => startDrag(event, { view, width, setView, click: (y) => props.onSelect(visible[Math.floor((y + scroll) / ROW_HEIGHT)] ?? -1) })}
-            title=""
           />
         </div>
         <div style={{ height: `${visible.length * ROW_HEIGHT + 24}px` }} />
       </div>
+      <HoverTip canvas={bars} frame={frame} scene={scene} />
       <Split at={names} onMove={(x) => setSplit(Math.max(80, Math.min(size.width - 120, x - (frame.current?.getBoundingClientRect().left ?? 0))))} />
     </div>
+  );
+}
+
+/** Which of the matches is selected, and the ones beside it. */
+function Matches(props: { found: ReadonlySet<number>; selected: number; onSelect: (index: number) => void }): preact.JSX.Element {
+  const { found, selected } = props;
+  // Rows come into the set from top to bottom.
+  const all = useMemo(() => [...found], [found]);
+  const place = all.indexOf(selected);
+  if (all.length === 0) return <>0 matches</>;
+  const go = (step: number): void => props.onSelect(nextMatch(all, selected, step));
+  return (
+    <>
+      {place >= 0 ? `match ${grouped(place + 1)} of ${grouped(all.length)}` : plural(all.length, "match", "matches")}{" "}
+      <button type="button" class="link" onClick={() => go(-1)} title="The match before (Shift N)" aria-label="The match before">‹</button>{" "}
+      <button type="button" class="link" onClick={() => go(1)} title="Next match (N)" aria-label="Next match">›</button>
+    </>
   );
 }
 
@@ -235,8 +242,7 @@ function foldedBelow(trace: Trace, depth: number): ReadonlySet<number> {
 
 function criticalByRow(trace: Trace): Map<number, [number, number][]> {
   const found = new Map<number, [number, number][]>();
-  const top = trace.rows.findIndex((row) => row.span !== null && row.span === trace.root);
-  for (const [index, from, to] of top < 0 ? [] : criticalPath(trace.rows, top)) {
+  for (const [index, from, to] of criticalPath(trace.rows)) {
     const list = found.get(index);
     if (list) list.push([from, to]);
     else found.set(index, [[from, to]]);
