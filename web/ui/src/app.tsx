@@ -1,5 +1,6 @@
 // The frame: rail, bar, and the page that the URL names.
 import { useEffect, useState } from "preact/hooks";
+import { copyWhole } from "./copy.ts";
 import { useKeys } from "./keys.ts";
 import { Bar } from "./parts/bar.tsx";
 import { Help } from "./parts/help.tsx";
@@ -47,6 +48,7 @@ export function App(): preact.JSX.Element {
   useEffect(() => {
     document.title = page === "trace" ? `Trace ${id.slice(0, 8)} · Spanlake` : `${TITLES[page]} · Spanlake`;
   }, [page, id]);
+  useEffect(copyWhole, []);
   useKeys(state, { help: () => setHelp((shown) => !shown), close: () => setHelp(false) });
   return (
     <StateProvider value={state}>

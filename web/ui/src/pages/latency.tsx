@@ -1,6 +1,6 @@
 // Latency: how long traces took end to end, as a histogram and by root operation.
 import { useEffect, useState } from "preact/hooks";
-import { apiPath, getRows, type Row } from "../api.ts";
+import { apiPath, getRows, sql, type Row } from "../api.ts";
 import { numberOf, numberOrZero } from "../exact.ts";
 import { Duration, Errors, Figure, Notes, SameQuestion, Service, Link } from "../parts/bits.tsx";
 import { Histogram } from "../parts/histogram.tsx";
@@ -99,7 +99,12 @@ function Change(props: { row: Compared }): preact.JSX.Element {
 
 function SlowLink(props: { row: Operation }): preact.JSX.Element {
   const { href } = useApp();
-  return <Link to={href("traces", { root_service: props.row.service, root_name: props.row.name, order: "slowest" })}>Slowest</Link>;
+  const { service, name } = props.row;
+  return (
+    <>
+      <Link to={href("traces", { root_service: service, root_name: name, order: "slowest" })}>Slowest</Link>
+    </>
+  );
 }
 
 interface Window {
@@ -173,9 +178,29 @@ function OverTime(props: { filters: Filters }): preact.JSX.Element {
   );
 }
 
-/** The histogram, with the window before as an outline. */
+/** Buckets a doubling: as fine as the histogram's bins. */
+const FAILED_PER_DOUBLING = 16;
+
+/** Durations of the traces with a failed span. */
+async function askFailed(conditions: readonly string[], range: Range, signal: AbortSignal): Promise<Bucket[]> {
+  const answer = await sql(
+    `SELECT CAST(floor(log2(greatest(duration_nano, 1)) * ${FAILED_PER_DOUBLING}) AS BIGINT) AS bin, count(*) AS traces
+FROM traces${rangeArguments(range)}
+WHERE ${[...conditions, "errors > 0"].join(" AND ")}
+GROUP BY bin ORDER BY bin`,
+    signal,
+  );
+  return answer.rows.map((row) => {
+    const bin = numberOrZero(row["bin"]);
+    return { low: 2 ** (bin / FAILED_PER_DOUBLING), high: 2 ** ((bin + 1) / FAILED_PER_DOUBLING), count: numberOrZero(row["traces"]) };
+  });
+}
+
+/** The histogram, with failed traces at its foot and the window before as an outline. */
 function Spread(props: { buckets: Bucket[]; before: Bucket[]; filters: Filters }): preact.JSX.Element {
   const { open, place, set, range } = useApp();
+  const conditions = conditionsOf(props.filters, range);
+  const failed = useAsk(JSON.stringify(["latency failed", rangeKey(place.params), props.filters]), (signal) => askFailed(conditions, range, signal)).data;
   const shown = place.params["before"] !== "off";
   return (
     <section class="section">
@@ -189,6 +214,7 @@ function Spread(props: { buckets: Bucket[]; before: Bucket[]; filters: Filters }
       <Histogram
         buckets={props.buckets}
         before={props.before}
+        failed={failed ?? []}
         noun="traces"
         onSelect={(low, high) => open("traces", { ...props.filters, min_duration: `${Math.floor(low)}ns`, max_duration: `${Math.ceil(high)}ns`, order: "slowest" })}
       />

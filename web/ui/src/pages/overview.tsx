@@ -18,6 +18,8 @@ interface Figures {
   requests: number;
   errors: number;
   estimated: number;
+  /** Of the estimate: 0 where nothing was sampled. */
+  standardError: number;
   p50: number | null;
   p95: number | null;
   p99: number | null;
@@ -45,7 +47,7 @@ export function rangeCondition(range: Range): string {
 }
 
 const FIGURES = `count(*) AS requests, sum(CASE WHEN status = 'ERROR' THEN 1 ELSE 0 END) AS errors,
-  sum(weight) AS estimated, quantile(duration_nano, 0.5) AS p50_nano,
+  sum(weight) AS estimated, sqrt(sum(weight * (weight - 1))) AS estimated_error, quantile(duration_nano, 0.5) AS p50_nano,
   quantile(duration_nano, 0.95) AS p95_nano, quantile(duration_nano, 0.99) AS p99_nano`;
 
 function servicesStatement(range: Range): string {
@@ -108,6 +110,7 @@ function figures(row: Row): Figures {
     requests: numberOrZero(row["requests"]),
     errors: numberOrZero(row["errors"]),
     estimated: numberOrZero(row["estimated"]),
+    standardError: numberOrZero(row["estimated_error"]),
     p50: numberOf(row["p50_nano"]),
     p95: numberOf(row["p95_nano"]),
     p99: numberOf(row["p99_nano"]),
@@ -140,7 +143,7 @@ function columns(seconds: number): Column<ServiceRow>[] {
     {
       key: "rate", label: "Rate", help: RATE, number: true, value: (row) => row.estimated,
       cell: (row) => <>{sampled(row) && "≈ "}{rate(row.estimated / seconds)}</>,
-      title: (row) => (sampled(row) ? `Estimated from ${grouped(row.requests)} sampled requests` : `${grouped(row.requests)} in ${duration(seconds * 1e9)}`),
+      title: (row) => rateWords(row, seconds),
     },
     { key: "errors", label: "Errors", help: "Share of requests with status ERROR.", number: true, value: (row) => row.errors / row.requests, cell: (row) => <Errors errors={row.errors} of={row.requests} /> },
     nanos("p50", "Half"),
@@ -152,6 +155,11 @@ function columns(seconds: number): Column<ServiceRow>[] {
 
 function sampled(row: { requests: number; estimated: number }): boolean {
   return Math.abs(row.estimated - row.requests) > 0.5;
+}
+
+function rateWords(row: Figures, seconds: number): string {
+  if (!sampled(row)) return `${grouped(row.requests)} in ${duration(seconds * 1e9)}`;
+  return `Estimated from ${grouped(row.requests)} sampled requests, each counted 1 / its probability; standard error ${rate(row.standardError / seconds)}`;
 }
 
 export function OverviewPage(): preact.JSX.Element {
@@ -186,7 +194,7 @@ function Headline(props: { data: Overview; seconds: number }): preact.JSX.Elemen
   return (
     <div class="figures">
       <Figure label="Requests" name="requests" help={RATE} title={grouped(data.requests)}>{count(data.requests)}</Figure>
-      <Figure label="Rate" name="rate">{sampled(data) && "≈ "}{rate(data.estimated / seconds)}</Figure>
+      <Figure label="Rate" name="rate" title={rateWords(data, seconds)}>{sampled(data) && "≈ "}{rate(data.estimated / seconds)}</Figure>
       <Figure label="Errors" name="errors" title={`${grouped(data.errors)} requests`}>
         {data.errors > 0 ? <span class="error-text"><span class="mark-error" aria-hidden="true" />{percent(ratio(data.errors, data.requests))}</span> : "0"}
         {failing > 0 && <small> in {failing} of {data.services.length} services</small>}

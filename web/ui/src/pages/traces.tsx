@@ -14,7 +14,7 @@ import { Table, type Column } from "../parts/table.tsx";
 import { rangeArguments, rangeKey, rangeQuery } from "../rangequery.ts";
 import type { Range } from "../range.ts";
 import { useApp, useAsk } from "../state.tsx";
-import { count, grouped, percent, ratio } from "../units.ts";
+import { count, duration, grouped, percent, ratio } from "../units.ts";
 
 export interface TraceRow {
   id: string;
@@ -102,8 +102,13 @@ export function statementOf(params: Record<string, string>, range: Range): strin
   return `SELECT * FROM traces${rangeArguments(range)}\n${where.length > 0 ? `WHERE ${where.join("\n  AND ")}\n` : ""}ORDER BY ${order}, trace_id\nLIMIT ${LIMIT}`;
 }
 
-const COLUMNS: Column<TraceRow>[] = [
-  { key: "start", label: "Start", value: (row) => row.start, cell: (row) => localTime(row.start), title: (row) => row.startText, className: "mono" },
+/** UTC, and how long after the start of the range. */
+function startWords(row: TraceRow, from: number | null): string {
+  return from === null || row.start < from ? row.startText : `${row.startText}\n+${duration((row.start - from) * 1e6)} from the start of the range`;
+}
+
+const columns = (from: number | null): Column<TraceRow>[] => [
+  { key: "start", label: "Start", value: (row) => row.start, cell: (row) => localTime(row.start), title: (row) => startWords(row, from), className: "mono" },
   { key: "root", label: "Root operation", value: (row) => `${row.service ?? ""} ${row.name ?? ""}`, cell: (row) => <RootName row={row} /> },
   { key: "duration", label: "Duration", help: "End minus start of the root span: what the caller waited.", number: true, value: (row) => row.duration, cell: (row) => <Duration nanos={row.duration} /> },
   { key: "extent", label: "Extent", help: "From the first start to the last end of any span: work that went on after the answer included.", number: true, value: (row) => row.extent, cell: (row) => <Duration nanos={row.extent} /> },
@@ -192,7 +197,7 @@ export function TracesPage(): preact.JSX.Element {
             {box && <BrushMenu box={box} onOnly={() => set({ ...boxParams(box), cursor: null })} onClose={() => setBox(null)} />}
           </div>
           <Facets conditions={conditions} name={JSON.stringify(filters)} />
-          <Table name="traces" rows={rows} columns={COLUMNS} sort={SORT_SHOWN[order] ?? `-${order}`} onSort={sortBy} rowKey={(row) => row.id} onOpen={(row) => open("trace", {}, row.id)} />
+          <Table name="traces" rows={rows} columns={columns(range.from)} sort={SORT_SHOWN[order] ?? `-${order}`} onSort={sortBy} rowKey={(row) => row.id} onOpen={(row) => open("trace", {}, row.id)} />
         </>
       )}
       {data && (

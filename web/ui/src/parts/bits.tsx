@@ -49,9 +49,9 @@ export function Errors(props: { errors: number; of: number }): preact.JSX.Elemen
   );
 }
 
-/** A duration with all its nanoseconds on hover. */
+/** A duration with all its nanoseconds on hover and on copy. */
 export function Duration(props: { nanos: number | null }): preact.JSX.Element {
-  return <span title={exactDuration(props.nanos)}>{duration(props.nanos)}</span>;
+  return <span title={exactDuration(props.nanos)} data-nanos={props.nanos === null ? undefined : `${props.nanos} ns`}>{duration(props.nanos)}</span>;
 }
 
 /** One figure of the headline row. */

@@ -8,6 +8,8 @@ interface HistogramProps {
   buckets: readonly Bucket[];
   /** The window to compare with: an outline, scaled to the same number of traces. */
   before?: readonly Bucket[];
+  /** Those of them with errors: stacked dark at the foot. */
+  failed?: readonly Bucket[];
   noun: string;
   onSelect: (low: number, high: number) => void;
 }
@@ -52,6 +54,7 @@ export function Histogram(props: HistogramProps): preact.JSX.Element {
   const before = props.before ?? [];
   const extent = before.length > 0 ? [...props.buckets, ...before] : props.buckets;
   const bins = binned(props.buckets, Math.max(20, inner / 10), extent);
+  const failed = props.failed && props.failed.length > 0 ? binned(props.failed, Math.max(20, inner / 10), extent) : [];
   const earlier = before.length > 0 ? binned(before, Math.max(20, inner / 10), extent) : [];
   const first = bins[0];
   const last = bins[bins.length - 1];
@@ -71,6 +74,7 @@ export function Histogram(props: HistogramProps): preact.JSX.Element {
     return 10 ** (from + share * (to - from));
   };
   const found = hover === null ? undefined : bins.find((bin) => hover >= bin.low && hover < bin.high);
+  const failedHere = found ? (failed.find((bin) => bin.low === found.low)?.count ?? 0) : 0;
   const below = found ? bins.filter((bin) => bin.high <= found.high).reduce((sum, bin) => sum + bin.count, 0) : 0;
   return (
     <div class="chart-frame" ref={frame} style={{ height: `${HEIGHT}px` }}>
@@ -105,6 +109,9 @@ export function Histogram(props: HistogramProps): preact.JSX.Element {
           {bins.map((bin) => (
             <rect key={bin.low} class="bar-fill" x={x(bin.low) + 0.5} width={Math.max(1, x(bin.high) - x(bin.low) - 1)} y={y(bin.count)} height={Math.max(bin.count > 0 ? 1 : 0, y(0) - y(bin.count))} />
           ))}
+          {failed.filter((bin) => bin.count > 0).map((bin) => (
+            <rect key={bin.low} class="bar-error" data-part="failed" x={x(bin.low) + 0.5} width={Math.max(1, x(bin.high) - x(bin.low) - 1)} y={Math.min(y(bin.count), y(0) - 1)} height={Math.max(1, y(0) - y(bin.count))}><title>{grouped(bin.count)} with errors</title></rect>
+          ))}
           {earlier.length > 0 && <path class="outline" data-part="before" d={outline(earlier.map((bin) => ({ ...bin, count: bin.count * scaled })), x, y)} />}
           <Decades from={from} to={to} x={x} width={inner} />
           <Quantiles buckets={props.buckets} x={x} width={width} />
@@ -115,6 +122,7 @@ export function Histogram(props: HistogramProps): preact.JSX.Element {
       {found && !drag && (
         <div class="tip" style={{ top: `${TOP}px`, ...beside(x(found.low), x(found.high) - x(found.low), width) }}>
           {duration(found.low)} – {duration(found.high)}<br />{grouped(found.count)} {props.noun}, {percent(below / total)} are this fast or faster
+          {failedHere > 0 && <span class="error-text"><br />{grouped(failedHere)} of them with errors ({percent(failedHere / Math.max(1, found.count))})</span>}
           {earlier.length > 0 && <><br />{grouped(earlier.find((bin) => bin.low === found.low)?.count ?? 0)} in the window before</>}
         </div>
       )}

@@ -5,6 +5,7 @@ const PATHS: Record<string, string> = {
   latency: "M2 13h12M3 11c2 0 2-7 4-7s2 5 4 6 2 1 3 1",
   dependencies: "M3 5h3v3H3zM10 2h3v3h-3zM10 10h3v3h-3zM6 6.5l4-2.500M6 7l4 4",
   network: "M4 3v10M4 3 2 5.500M4 3l2 2.500M12 13V3M12 13l-2-2.500M12 13l2-2.500",
+  patterns: "M2.500 2.500h4.500v4.500h-4.500zM9.500 2.500h4v4h-4zM2.500 9.500h4v4h-4zM9.500 11.500h4M11.500 9.500v4",
   sql: "M2 4l4 4-4 4M8 12h6",
   tail: "M2 4h12M2 8h8M2 12h5M12 8v5M10 11l2 2 2-2",
   storage: "M3 4c0-2.600 10-2.600 10 0s-10 2.600-10 0v8c0 2.600 10 2.600 10 0V4M3 8c0 2.600 10 2.600 10 0",

@@ -47,8 +47,7 @@ export function Sankey<T extends Flow>(props: SankeyProps<T>): preact.JSX.Elemen
               key={`${band.flow.from}\n${band.flow.to}`}
               class={isLit(band) ? "band" : "band dim"}
               d={bandPath(band)}
-              stroke={colour(band.from)}
-              stroke-width={band.thick}
+              fill={colour(band.from)}
               data-band={`${band.flow.from} → ${band.flow.to}`}
               onPointerMove={(event) => setHover({ band, node: null, ...at(event) })}
             />
@@ -72,11 +71,14 @@ export function Sankey<T extends Flow>(props: SankeyProps<T>): preact.JSX.Elemen
 
 const same = (key: string): string => key;
 
+/** An area as high at both ends as the flow is large; a thick line would stick out there. */
 function bandPath(band: Band): string {
-  const from = band.from.x + SANKEY_NODE;
-  const to = band.to.x;
-  const middle = (from + to) / 2;
-  return `M${from.toFixed(1)} ${(TOP + band.fromY).toFixed(1)}C${middle.toFixed(1)} ${(TOP + band.fromY).toFixed(1)} ${middle.toFixed(1)} ${(TOP + band.toY).toFixed(1)} ${to.toFixed(1)} ${(TOP + band.toY).toFixed(1)}`;
+  const from = (band.from.x + SANKEY_NODE).toFixed(1);
+  const to = band.to.x.toFixed(1);
+  const middle = ((band.from.x + SANKEY_NODE + band.to.x) / 2).toFixed(1);
+  const edge = (center: number, side: number): string => (TOP + center + (side * band.thick) / 2).toFixed(1);
+  const [a, b, c, d] = [edge(band.fromY, -1), edge(band.toY, -1), edge(band.toY, 1), edge(band.fromY, 1)];
+  return `M${from} ${a}C${middle} ${a} ${middle} ${b} ${to} ${b}V${c}C${middle} ${c} ${middle} ${d} ${from} ${d}Z`;
 }
 
 /** Cut to what has room; the tip has the rest. */

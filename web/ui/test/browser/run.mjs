@@ -8,6 +8,7 @@ import { after, before, test } from "node:test";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
+import { lowContrast, unnamed } from "./accessible.mjs";
 import { rows, startServer } from "./server.mjs";
 import { HOSTILE, LARGE, LARGE_SPANS, largeBody, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
 import { tailTests } from "./tail.mjs";
@@ -295,6 +296,19 @@ test("latency shows each root operation exactly, and its histogram adds up", { t
     assert.equal(await page.locator("[data-quantile]").count(), 3);
     assert.equal(Number(await page.locator(".heat svg").getAttribute("data-total")), total);
     assert.equal(await page.locator("[data-line]").count(), 3);
+    const [{ n }] = await rows(server, "/api/v1/sql", "SELECT count(*) AS n FROM traces() WHERE errors > 0");
+    await page.locator('[data-part="failed"]').first().waitFor({ state: "attached" });
+    const failed = await page.locator('[data-part="failed"] title').evaluateAll((titles) => titles.map((title) => Number.parseInt(title.textContent, 10)));
+    assert.equal(failed.reduce((sum, one) => sum + one, 0), n);
+    // What is copied of a rounded duration is the whole of it.
+    const copied = await page.locator('table[data-name="latency"] [data-nanos]').first().evaluate((cell) => {
+      getSelection().selectAllChildren(cell);
+      const event = new ClipboardEvent("copy", { clipboardData: new DataTransfer(), bubbles: true, cancelable: true });
+      cell.dispatchEvent(event);
+      return [event.clipboardData.getData("text/plain"), cell.dataset.nanos];
+    });
+    assert.match(copied[0], /^\d+ ns$/);
+    assert.equal(copied[0], copied[1]);
   }));
 
 test("the map and its table have the API's edges", { timeout: TIMEOUT * 3 }, () =>
@@ -442,6 +456,21 @@ test("at 390 px no page scrolls sideways, in either theme", { timeout: TIMEOUT *
   }
 });
 
+/** All pages, as a person leaves them after looking around. */
+const PLACES = ["/", "/traces", `/trace/${TRACE}?span=0000000000000002`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/dependencies", "/network", "/network?by=caused", "/sql", "/tail", "/storage", "/nowhere?from=2001-01-01&to=2001-01-02", "/traces?min_duration=soon"];
+
+test("texts have the contrast of AA and controls have names, on every page in both themes", { timeout: TIMEOUT * 8 }, async () => {
+  for (const path of PLACES) {
+    for (const colorScheme of ["light", "dark"]) {
+      await visit(path.includes("from=") ? path : `${path}${path.includes("?") ? "&" : "?"}${RANGE}`, async (page) => {
+        await page.waitForFunction(() => !document.querySelector(".skeleton") && document.querySelector("main table, main .wf-row, main .graph, main .editor, main .box"));
+        assert.deepEqual(await page.evaluate(lowContrast), [], `${path} ${colorScheme}`);
+        assert.deepEqual(await page.evaluate(unnamed), [], `${path} ${colorScheme}`);
+      }, { colorScheme, errorsExpected: path.includes("soon") });
+    }
+  }
+});
+
 test("the page is small, and its policy lets nothing run that is not a file of it", { timeout: TIMEOUT * 2 }, () =>
   visit("/", async (page) => {
     await page.locator(".rail").waitFor();
@@ -584,7 +613,7 @@ test("a trace of 20,001 spans opens, scrolls, folds and is searched", { timeout:
     await page.locator('[data-part="attributes"]', { hasText: "needle" }).waitFor();
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Fold", exact: true }).click();
-    await page.waitForFunction(() => /^match 1 of 1|^201 rows/.test(document.querySelector(".wf-corner").textContent));
+    await page.waitForFunction(() => /^1 match|^match 1 of 1|^201 rows/.test(document.querySelector(".wf-corner").textContent));
     await page.locator(".row-search").fill("");
     await page.locator(".wf-corner", { hasText: "201 rows" }).waitFor();
   });

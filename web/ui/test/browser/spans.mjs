@@ -55,7 +55,8 @@ export function requestBody(now) {
     span(HOSTILE, 30, 0, { name: PAYLOADS.name, kind: 2, at: after(2000), millis: 9, status: { code: 2, message: PAYLOADS.status }, attributes: [text(PAYLOADS.key, PAYLOADS.value)], events: [{ timeUnixNano: String(after(2001)), name: PAYLOADS.event, attributes: [text(PAYLOADS.key, PAYLOADS.value)] }] }),
     span(HOSTILE, 31, 30, { name: "call shop", kind: 3, at: after(2002), millis: 5 }),
   ];
-  const called = [span(HOSTILE, 32, 31, { name: "GET /cart", kind: 2, at: after(2003), millis: 3 })];
+  const sizes = [{ key: "http.request.body.size", value: { intValue: "300" } }, { key: "http.response.body.size", value: { intValue: "4000" } }];
+  const called = [span(HOSTILE, 32, 31, { name: "GET /cart", kind: 2, at: after(2003), millis: 3, attributes: sizes })];
   return { resourceSpans: [resource("shop", [...shop, ...called]), resource("cart", cart), resource(PAYLOADS.service, hostile)] };
 }
 

@@ -1,8 +1,7 @@
 // The panel of one span: figures, typed attributes, events, links, resource. All of it as text.
-import { useEffect, useState } from "preact/hooks";
 import { exactText, numberOrZero, objectOf, plainText, typeName } from "../../exact.ts";
 import { Badge, Copy, Duration, Link, Service } from "../../parts/bits.tsx";
-import { Icon } from "../../parts/icons.tsx";
+import { Panel } from "../../parts/panel.tsx";
 import { ErrorBox, Waiting } from "../../parts/states.tsx";
 import { useApp, useAsk } from "../../state.tsx";
 import { selfTime } from "../../tree.ts";
@@ -17,42 +16,12 @@ interface DetailProps {
 
 export function Detail(props: DetailProps): preact.JSX.Element | null {
   const { trace, index, onClose } = props;
-  const [width, setWidth] = useState(400);
-  useEffect(() => {
-    const pressed = (event: KeyboardEvent): void => {
-      if (event.key === "Escape") onClose();
-    };
-    addEventListener("keydown", pressed);
-    return () => removeEventListener("keydown", pressed);
-  }, [onClose]);
   const row = trace.rows[index];
   if (!row) return null;
   return (
-    <aside class="detail" style={{ "--detail": `${width}px` } as preact.CSSProperties} aria-label="Span">
-      <Grip onMove={(x) => setWidth(Math.min(900, Math.max(280, innerWidth - x)))} />
-      <div class="detail-body">
-        <div class="detail-head">
-          <h2>{row.span ? row.span.name : "Missing parent"}</h2>
-          <button type="button" class="icon-button" onClick={onClose} title="Close (Esc)" aria-label="Close"><Icon name="close" /></button>
-        </div>
-        {row.span ? <SpanDetail trace={trace} index={index} span={row.span} /> : <MissingDetail id={row.id} children_={row.children} />}
-      </div>
-    </aside>
-  );
-}
-
-function Grip(props: { onMove: (x: number) => void }): preact.JSX.Element {
-  const [held, setHeld] = useState(false);
-  return (
-    <div
-      class="detail-grip"
-      onPointerDown={(event) => {
-        event.currentTarget.setPointerCapture(event.pointerId);
-        setHeld(true);
-      }}
-      onPointerMove={(event) => held && props.onMove(event.clientX)}
-      onPointerUp={() => setHeld(false)}
-    />
+    <Panel label="Span" title={row.span ? row.span.name : "Missing parent"} onClose={onClose}>
+      {row.span ? <SpanDetail trace={trace} index={index} span={row.span} /> : <MissingDetail id={row.id} children_={row.children} />}
+    </Panel>
   );
 }
 

@@ -1,0 +1,118 @@
+// A benchmark, not a test: how smoothly the waterfall of the largest trace of a file scrolls and zooms.
+// node test/browser/scroll.mjs --server-binary PATH [--file big_trace.json.gz] [--page FOLDER] [--out FOLDER]
+// Leaves `scroll-trace.json` (open it in chrome://tracing or ui.perfetto.dev) and prints frame times as JSON.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+import { rows, startServer } from "./server.mjs";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const data = process.env["SPANLAKE_TEST_DATA"] ?? join(here, "../../../../../shared/data");
+const { values } = parseArgs({
+  options: { "server-binary": { type: "string" }, page: { type: "string" }, file: { type: "string", default: join(data, "chrome_catapult/big_trace.json.gz") }, out: { type: "string", default: "." } },
+});
+if (!values["server-binary"] || !existsSync(values.file)) {
+  console.error(values["server-binary"] ? `skipped: ${values.file} is absent` : "usage: node test/browser/scroll.mjs --server-binary PATH");
+  process.exit(values["server-binary"] ? 0 : 2);
+}
+
+/** Lets the browser draw frames without a GPU as it would with one: at 60 a second. */
+const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
+const FRAMES = 240;
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+
+const rank = (sorted, share) => sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)];
+const rounded = (value) => Math.round(value * 100) / 100;
+
+/** Frames of `act` (called in the page once a frame): milliseconds between them, and of script, layout and paint in each. */
+async function measure(page, client, act) {
+  const times = async () => Object.fromEntries((await client.send("Performance.getMetrics")).metrics.map((metric) => [metric.name, metric.value]));
+  const before = await times();
+  const stamps = await page.evaluate(act, FRAMES);
+  const after = await times();
+  const gaps = stamps.slice(1).map((at, index) => at - stamps[index]).sort((a, b) => a - b);
+  const each = (name) => rounded(((after[name] - before[name]) * 1000) / FRAMES);
+  return {
+    frames: FRAMES,
+    frame_ms: { p50: rounded(rank(gaps, 0.5)), p95: rounded(rank(gaps, 0.95)), p99: rounded(rank(gaps, 0.99)), max: rounded(rank(gaps, 1)) },
+    frames_per_second: rounded(1000 / (gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length)),
+    late_frames: gaps.filter((gap) => gap > 1000 / 60 + 8).length,
+    main_thread_ms_a_frame: { task: each("TaskDuration"), script: each("ScriptDuration"), layout: each("LayoutDuration"), style: each("RecalcStyleDuration") },
+  };
+}
+
+/** Scrolls by what a wheel moves in a frame. */
+const scroll = (count) => new Promise((resolve) => {
+  const element = document.querySelector(".wf-scroll");
+  element.scrollTop = 0;
+  const stamps = [];
+  const step = (now) => {
+    stamps.push(now);
+    element.scrollTop += 137;
+    if (stamps.length <= count) requestAnimationFrame(step);
+    else resolve(stamps);
+  };
+  requestAnimationFrame(step);
+});
+
+/** Zooms in and out around the middle, as Ctrl and wheel do. */
+const zoom = (count) => new Promise((resolve) => {
+  const element = document.querySelector(".wf-scroll");
+  const box = element.getBoundingClientRect();
+  const stamps = [];
+  const step = (now) => {
+    stamps.push(now);
+    const deltaY = stamps.length % 120 < 60 ? -30 : 30;
+    element.dispatchEvent(new WheelEvent("wheel", { deltaY, ctrlKey: true, clientX: box.left + box.width * 0.7, clientY: box.top + 100, bubbles: true, cancelable: true }));
+    if (stamps.length <= count) requestAnimationFrame(step);
+    else resolve(stamps);
+  };
+  requestAnimationFrame(step);
+});
+
+async function traced(client, act) {
+  const events = [];
+  client.on("Tracing.dataCollected", ({ value }) => events.push(...value));
+  await client.send("Tracing.start", { transferMode: "ReportEvents", categories: "devtools.timeline,disabled-by-default-devtools.timeline,benchmark,viz" });
+  const result = await act();
+  const done = new Promise((resolve) => client.once("Tracing.tracingComplete", resolve));
+  await client.send("Tracing.end");
+  await done;
+  return { result, events };
+}
+
+const server = await startServer(values["server-binary"]);
+const browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: FLAGS });
+try {
+  const done = spawnSync(values["server-binary"], ["import", values.file, "--server", new URL(server.otlp).origin], { encoding: "utf8" });
+  if (done.status !== 0) throw new Error(done.stderr);
+  const [largest] = await rows(server, "/api/v1/sql", "SELECT trace_id, count(*) AS spans FROM spans GROUP BY trace_id ORDER BY spans DESC LIMIT 1");
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  if (values.page) {
+    const policy = (await fetch(server.page)).headers.get("content-security-policy");
+    await page.route(/./, (route) => {
+      const path = new URL(route.request().url()).pathname;
+      if (path.startsWith("/api/")) return route.continue();
+      const file = join(values.page, /\.\w+$/.test(path) ? path : "index.html");
+      return route.fulfill({ path: file, headers: { "content-security-policy": policy, "content-type": TYPES[extname(file)] ?? "text/plain" } });
+    });
+  }
+  const client = await page.context().newCDPSession(page);
+  await client.send("Performance.enable");
+  const opened = Date.now();
+  await page.goto(`${server.page}/trace/${largest.trace_id}`);
+  await page.waitForFunction(() => performance.getEntriesByName("trace-first-paint").length === 1);
+  const first = Date.now() - opened;
+  const { result, events } = await traced(client, async () => ({ scroll: await measure(page, client, scroll), zoom: await measure(page, client, zoom) }));
+  const { usedSize } = await client.send("Runtime.getHeapUsage");
+  mkdirSync(values.out, { recursive: true });
+  writeFileSync(join(values.out, "scroll-trace.json"), JSON.stringify({ traceEvents: events }));
+  const painted = events.filter((event) => event.name === "DrawFrame").length;
+  console.log(JSON.stringify({ spans: largest.spans, open_to_first_paint_ms: first, heap_mib: rounded(usedSize / 2 ** 20), drawn_frames: painted, ...result }, null, 2));
+} finally {
+  await browser.close();
+  await server.stop();
+}
