@@ -1,32 +1,98 @@
-//! Base-2 exponential buckets, as OpenTelemetry's ExponentialHistogram has them
-//! (<https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram>).
+//! Durations of many spans and their quantiles: exact, or by the buckets of rollups.
+use storage::rollup::{Histogram, bounds};
 
-/// 64 buckets from each power of two to the next: a bucket's bounds are 1.09 % apart, its middle is off by at most
-/// 0.54 %. (Scale 5 would be off by 1.08 %, more than the 1 % that views promise.)
-pub(crate) const SCALE: i32 = 6;
-
-const BUCKETS_PER_DOUBLING: i32 = 1 << SCALE;
+use crate::quantile;
 
 /// The bucket of a duration: `low < duration <= high` in whole nanoseconds; `(0, 0)` holds the zeros.
 pub(crate) fn bucket(duration: i64) -> (i64, i64) {
-    if duration <= 0 {
-        return (0, 0);
+    bounds(storage::rollup::bucket(duration))
+}
+
+/// Durations of many spans.
+#[derive(Debug, Clone)]
+pub(crate) enum Durations {
+    /// Every one of them, for nearest ranks.
+    Exact(Vec<i64>),
+    /// How many lie in each bucket, and the longest.
+    Buckets(Histogram, i64),
+}
+
+impl Durations {
+    /// None yet.
+    pub(crate) fn new(exact: bool) -> Self {
+        if exact { Self::Exact(Vec::new()) } else { Self::Buckets(Histogram::default(), 0) }
     }
-    let index = index_near(duration);
-    // The logarithm may be off by one at a bound; the bounds themselves decide.
-    let index = (index - 1..=index + 1).find(|i| duration <= upper(*i)).unwrap_or(index);
-    (upper(index - 1), upper(index))
+
+    /// Adds one.
+    pub(crate) fn add(&mut self, duration: i64) {
+        match self {
+            Self::Exact(durations) => durations.push(duration),
+            Self::Buckets(histogram, longest) => {
+                histogram.add(duration);
+                *longest = (*longest).max(duration);
+            }
+        }
+    }
+
+    /// Adds all of another, which is of the same form.
+    pub(crate) fn merge(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Exact(all), Self::Exact(more)) => all.extend(more),
+            (Self::Buckets(all, longest), Self::Buckets(more, other)) => {
+                all.merge(&more);
+                *longest = other.max(*longest);
+            }
+            (all @ Self::Buckets(..), Self::Exact(more)) => {
+                more.into_iter().for_each(|one| all.add(one));
+            }
+            (all @ Self::Exact(_), mut more @ Self::Buckets(..)) => {
+                std::mem::swap(all, &mut more);
+                all.merge(more);
+            }
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> i64 {
+        match self {
+            Self::Exact(durations) => i64::try_from(durations.len()).unwrap_or(i64::MAX),
+            Self::Buckets(histogram, _) => histogram.count(),
+        }
+    }
+
+    /// Nearest ranks where all durations are known, else the middles of their buckets, which are off by at most 0.54 %;
+    /// `None` of nothing. Where the rank is the last one, it is the longest itself.
+    pub(crate) fn quantiles<const N: usize>(&mut self, ps: [f64; N]) -> [Option<i64>; N] {
+        match self {
+            Self::Exact(durations) => {
+                durations.sort_unstable();
+                ps.map(|p| quantile::nearest_rank(durations, p))
+            }
+            Self::Buckets(histogram, longest) => ps.map(|p| about(histogram, *longest, p)),
+        }
+    }
+
+    /// As [`Self::quantiles`], without knowing the longest: middles of buckets throughout.
+    pub(crate) fn middles<const N: usize>(&mut self, ps: [f64; N]) -> [Option<i64>; N] {
+        match self {
+            Self::Buckets(histogram, _) => ps.map(|p| histogram.quantile(p)),
+            Self::Exact(_) => self.quantiles(ps),
+        }
+    }
+
+    /// Memory held.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Exact(durations) => durations.capacity() * size_of::<i64>(),
+            Self::Buckets(histogram, _) => histogram.bytes(),
+        }
+    }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "between 0 and 63 * 64")]
-fn index_near(duration: i64) -> i32 {
-    ((duration as f64).log2() * f64::from(BUCKETS_PER_DOUBLING)).ceil() as i32 - 1
-}
-
-/// The largest whole number in the bucket `index`: floor(2 ^ ((index + 1) / 64)).
-#[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, which is meant")]
-fn upper(index: i32) -> i64 {
-    (f64::from(index + 1) / f64::from(BUCKETS_PER_DOUBLING)).exp2() as i64
+/// The quantile `p` as far as buckets tell; none is longer than the longest.
+pub(crate) fn about(histogram: &Histogram, longest: i64, p: f64) -> Option<i64> {
+    let about = histogram.quantile(p)?;
+    Some(if quantile::is_last(histogram.count(), p) { longest } else { about.min(longest) })
 }
 
 #[cfg(test)]

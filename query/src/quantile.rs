@@ -18,6 +18,12 @@ pub(crate) fn nearest_rank(sorted: &[i64], p: f64) -> Option<i64> {
     sorted.get(rank(sorted.len(), p)?).copied()
 }
 
+/// True where the nearest rank among `values` values is the last one.
+pub(crate) fn is_last(values: i64, p: f64) -> bool {
+    let values = usize::try_from(values).unwrap_or_default();
+    rank(values, p).is_some_and(|rank| rank + 1 == values)
+}
+
 /// The 0-based position of the nearest rank.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=n")]
 fn rank(values: usize, p: f64) -> Option<usize> {

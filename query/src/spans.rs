@@ -20,7 +20,7 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::SessionContext;
-use storage::{Snapshot, TimeRange};
+use storage::{DataFile, Snapshot, SpanBatch, TimeRange};
 
 use crate::Result;
 use crate::spans::columns::Columns;
@@ -57,9 +57,13 @@ impl Tables {
 
     /// The same columns without any span.
     pub(crate) fn without_spans(&self) -> Self {
-        let snapshot = self.snapshot.as_ref().clone();
-        let empty = Snapshot { files: Arc::new([]), hot: Arc::new([]), ..snapshot };
-        Self { snapshot: Arc::new(empty), ..self.clone() }
+        self.part(Arc::new([]), Arc::new([]))
+    }
+
+    /// The same columns with the spans of these files and batches only.
+    pub(crate) fn part(&self, files: Arc<[Arc<DataFile>]>, hot: Arc<[Arc<SpanBatch>]>) -> Self {
+        let snapshot = Snapshot { files, hot, ..self.snapshot.as_ref().clone() };
+        Self { snapshot: Arc::new(snapshot), ..self.clone() }
     }
 
     /// The spans that start within `range`, with the columns of SQL `spans` (ids as hex text).

@@ -54,6 +54,8 @@ pub struct ViewRequest {
     pub from: Option<String>,
     /// End of the range, exclusive; everything where absent.
     pub to: Option<String>,
+    /// Quantiles are nearest ranks of all durations; otherwise within 1 % of them.
+    pub exact: bool,
     /// Conditions on the view's own columns as a SQL expression, already made of safe parts by the caller.
     pub filter: Option<String>,
     /// `ORDER BY` text over the view's columns.
@@ -65,7 +67,7 @@ pub struct ViewRequest {
 impl ViewRequest {
     /// Everything that `view` knows.
     pub fn everything(view: View) -> Self {
-        Self { view, from: None, to: None, filter: None, order: None, limit: None }
+        Self { view, from: None, to: None, exact: false, filter: None, order: None, limit: None }
     }
 
     /// The SQL statement that asks the same.
@@ -75,7 +77,8 @@ impl ViewRequest {
             None => "NULL".to_owned(),
         };
         let (from, to) = (time(&self.from), time(&self.to));
-        let mut sql = format!("SELECT * FROM {}({from}, {to})", self.view.name());
+        let exact = if self.exact { ", 'exact'" } else { "" };
+        let mut sql = format!("SELECT * FROM {}({from}, {to}{exact})", self.view.name());
         if let Some(filter) = &self.filter {
             sql.push_str(&format!(" WHERE {filter}"));
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! dependencies('-1h')  -> function   arguments -> range          a table whose scan is one ViewExec
-//!                      -> load       stored columns, open traces completed   -> forest (spans by trace)
+//!                      -> sweep      files in the order of time, traces whole -> forest (spans by trace), again and again
 //!                      -> dependencies, traces, latency, network             -> rows
 //!                         operations, network: straight from the scan, no forest
 //! ```
@@ -17,7 +17,9 @@ mod load;
 mod network;
 mod operations;
 mod range;
+mod read;
 mod rows;
+mod sweep;
 mod traces;
 
 pub use range::{duration, moment};
@@ -34,8 +36,9 @@ use storage::TimeRange;
 use crate::Result;
 use crate::spans::Tables;
 use crate::view::{View, ViewRequest};
-use forest::{Forest, Texts};
+use forest::Texts;
 use load::Source;
+use sweep::Sweep;
 
 /// What an answer could not know, as `(name, value)`.
 pub(crate) type Notes = Vec<(&'static str, String)>;
@@ -85,50 +88,64 @@ async fn rows(context: &SessionContext, request: &ViewRequest) -> PlanResult<Dat
 
 /// The columns of a view.
 fn schema(view: View) -> PlanResult<SchemaRef> {
-    let (forest, words) = (Forest::default(), Texts::default());
+    let texts = Texts::default();
     let empty = match view {
-        View::Traces => traces::batch(&forest, &[]),
-        View::Latency => latency::batch(&forest, &[]),
-        View::LatencyHistogram => latency::histogram_batch(&forest, &[]),
-        View::Operations => operations::batch(&words, &[]),
-        View::Dependencies => dependencies::batch(&forest, &[]),
-        View::Network => network::batch(&words, &[]),
-        View::NetworkCaused => network::caused_batch(&forest, &[]),
+        View::Traces => traces::batch(&texts, &[]),
+        View::Latency => latency::batch(&texts, &[]),
+        View::LatencyHistogram => latency::histogram_batch(&texts, &[]),
+        View::Operations => operations::batch(&texts, &[]),
+        View::Dependencies => dependencies::batch(&texts, &[]),
+        View::Network => network::batch(&texts, &[]),
+        View::NetworkCaused => network::caused_batch(&texts, &[]),
     };
     Ok(empty?.schema())
 }
 
-/// The rows of a view. `columns` are those that will be read, as positions in [`schema`].
+/// What is asked of a view.
+#[derive(Debug, Clone, Copy)]
+struct Ask {
+    range: TimeRange,
+    /// Quantiles are nearest ranks of all durations; otherwise within 1 % of them.
+    exact: bool,
+    /// The bytes of `traces` are wanted.
+    bytes: bool,
+}
+
+/// The rows of a view.
 async fn answer(
     view: View,
-    source: &Source,
-    range: TimeRange,
-    columns: &[usize],
+    source: Source,
+    ask: Ask,
     notes: &mut Notes,
 ) -> PlanResult<Vec<RecordBatch>> {
     let extent = match view {
-        View::Operations => return operations::answer(source, range).await,
-        View::Network => return network::answer(source, range, notes).await,
+        View::Operations => return operations::answer(&source, ask).await,
+        View::Network => return network::answer(&source, ask.range, notes).await,
         View::Dependencies => dependencies::EXTENT,
         View::NetworkCaused => network::CAUSED_EXTENT,
-        View::Traces => traces::extent(columns.contains(&schema(view)?.index_of("bytes")?)),
+        View::Traces => traces::extent(ask.bytes),
         View::Latency | View::LatencyHistogram => traces::extent(false),
     };
-    let forest = source.forest(range, extent).await?;
+    let mut sweep = Sweep::new(source, ask.range, extent);
     match view {
-        View::Traces => traces::answer(&forest, range, notes),
-        View::Latency => latency::answer(&forest, range, notes),
-        View::LatencyHistogram => latency::histogram(&forest, range, notes),
-        View::NetworkCaused => network::caused(&forest, range, notes),
-        View::Dependencies | View::Operations | View::Network => {
-            dependencies::answer(&forest, range, notes)
+        View::Latency => latency::answer(&mut sweep, ask, notes).await,
+        View::LatencyHistogram => latency::histogram(&mut sweep, ask, notes).await,
+        View::NetworkCaused => network::caused(&mut sweep, ask, notes).await,
+        View::Dependencies => dependencies::answer(&mut sweep, ask, notes).await,
+        View::Traces | View::Operations | View::Network => {
+            let mut reading = traces::Reading::new(sweep, ask);
+            let mut rows = Vec::new();
+            while let Some(slice) = reading.next(notes).await? {
+                rows.extend(slice);
+            }
+            Ok(rows)
         }
     }
 }
 
 /// Orders two groups by service, then name.
-fn by_names(forest: &Forest, a: (u32, u32), b: (u32, u32)) -> std::cmp::Ordering {
-    let names = |(service, name): (u32, u32)| (forest.texts.text(service), forest.texts.text(name));
+fn by_names(texts: &Texts, a: (u32, u32), b: (u32, u32)) -> std::cmp::Ordering {
+    let names = |(service, name): (u32, u32)| (texts.text(service), texts.text(name));
     names(a).cmp(&names(b))
 }
 

@@ -33,7 +33,7 @@ mod tests;
 pub use builder::{Builder, Slots};
 pub use edge::{Edge, EdgeKind, Link, Moved};
 pub use figures::{Calls, EdgeKey, Operation, OperationKey, RootKey, Traces};
-pub use histogram::{Histogram, bounds};
+pub use histogram::{Histogram, bounds, bucket};
 pub use sum::{Figures, Names, Sum};
 pub use trace::{Caller, Peer, Sizes, Span, SpanKind, Status, Trace, Words};
 pub use weight::{Cluster, Weight};

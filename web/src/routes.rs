@@ -74,7 +74,11 @@ const FROM: Parameter = Parameter {
 };
 const TO: Parameter = Parameter { name: "to", help: "end of the range, exclusive, likewise" };
 const LIMIT: Parameter = Parameter { name: "limit", help: "rows at most" };
-const RANGE: &[Parameter] = &[FROM, TO, LIMIT];
+const EXACT: Parameter = Parameter {
+    name: "exact",
+    help: "true: quantiles are nearest ranks of all durations; false (default): within 1 % of them",
+};
+const RANGE: &[Parameter] = &[FROM, TO, EXACT, LIMIT];
 
 impl Route {
     /// Everything its query string may hold.

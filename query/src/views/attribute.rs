@@ -8,55 +8,75 @@ use datafusion::common::Result;
 use memchr::memmem::Finder;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use storage::Snapshot;
+use storage::batch::RestCount;
 use storage::schema::{AttributeColumns, AttributeScope, column};
 
 use super::forest::Texts;
 
-/// Bytes that a SERVER or CLIENT span says its request had, newest name first.
-const REQUEST_SIZE: &[&str] = &[
-    "http.request.body.size",
-    "rpc.request.size",
-    "http.request_content_length",
-    "http.request_content_length_uncompressed",
-    "http.request.size",
+/// Names of one thing, best or newest first: the first one that a span carries counts.
+#[derive(Debug, Clone, Copy)]
+enum Names {
+    /// Bytes that a SERVER or CLIENT span says its request had.
+    RequestSize,
+    /// The same of its response.
+    ResponseSize,
+    /// Bytes of a message's body.
+    MessageSize,
+    DbSystem,
+    DbNamespace,
+    MessagingSystem,
+    Destination,
+    /// Who was called.
+    Address,
+    Url,
+}
+
+const NAMES: [&[&str]; 9] = [
+    &[
+        "http.request.body.size",
+        "rpc.request.size",
+        "http.request_content_length",
+        "http.request_content_length_uncompressed",
+        "http.request.size",
+    ],
+    &[
+        "http.response.body.size",
+        "rpc.response.size",
+        "http.response_content_length",
+        "http.response_content_length_uncompressed",
+        "http.response.size",
+    ],
+    &[
+        "messaging.message.body.size",
+        "messaging.message.payload_size_bytes",
+        "messaging.message_payload_size_bytes",
+        "messaging.message.envelope.size",
+    ],
+    &["db.system.name", "db.system", "db.type"],
+    &["db.namespace", "db.name", "db.instance"],
+    &["messaging.system"],
+    &["messaging.destination.name", "messaging.destination", "message_bus.destination"],
+    &[
+        "server.address",
+        "peer.service",
+        "service.peer.name",
+        "net.peer.name",
+        "peer.hostname",
+        "http.host",
+        "rpc.service",
+        "network.peer.address",
+        "net.peer.ip",
+        "net.sock.peer.addr",
+        "peer.ipv4",
+        "peer.ipv6",
+        "peer.address",
+    ],
+    &["url.full", "http.url"],
 ];
-/// The same of its response.
-const RESPONSE_SIZE: &[&str] = &[
-    "http.response.body.size",
-    "rpc.response.size",
-    "http.response_content_length",
-    "http.response_content_length_uncompressed",
-    "http.response.size",
-];
-/// Bytes of a message's body.
-const MESSAGE_SIZE: &[&str] = &[
-    "messaging.message.body.size",
-    "messaging.message.payload_size_bytes",
-    "messaging.message_payload_size_bytes",
-    "messaging.message.envelope.size",
-];
-const DB_SYSTEM: &[&str] = &["db.system.name", "db.system", "db.type"];
-const DB_NAMESPACE: &[&str] = &["db.namespace", "db.name", "db.instance"];
-const MESSAGING_SYSTEM: &[&str] = &["messaging.system"];
-const DESTINATION: &[&str] =
-    &["messaging.destination.name", "messaging.destination", "message_bus.destination"];
-/// Who was called, best name first.
-const ADDRESS: &[&str] = &[
-    "server.address",
-    "peer.service",
-    "service.peer.name",
-    "net.peer.name",
-    "peer.hostname",
-    "http.host",
-    "rpc.service",
-    "network.peer.address",
-    "net.peer.ip",
-    "net.sock.peer.addr",
-    "peer.ipv4",
-    "peer.ipv6",
-    "peer.address",
-];
-const URL: &[&str] = &["url.full", "http.url"];
+
+/// How many of [`NAMES`] are sizes; the others name a peer.
+const SIZES: usize = 3;
 
 /// What a view wants to know of spans beyond the fixed columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,27 +89,28 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     fn keys(self) -> Vec<&'static str> {
-        let sizes: &[&[&str]] = &[REQUEST_SIZE, RESPONSE_SIZE, MESSAGE_SIZE];
-        let peers: &[&[&str]] =
-            &[DB_SYSTEM, DB_NAMESPACE, MESSAGING_SYSTEM, DESTINATION, ADDRESS, URL];
-        let mut keys = Vec::new();
-        for group in sizes.iter().filter(|_| self.sizes).chain(peers.iter().filter(|_| self.peers))
-        {
-            keys.extend(group.iter());
-        }
-        keys
+        let names = NAMES.iter().enumerate();
+        let wanted = names.filter(|(at, _)| if *at < SIZES { self.sizes } else { self.peers });
+        wanted.flat_map(|(_, names)| names.iter().copied()).collect()
     }
 
-    /// The stored columns to read for this.
-    pub(crate) fn columns(self, columns: &AttributeColumns) -> Vec<String> {
+    /// The columns of `snapshot` to read for this. The JSON is not among them where it has none of the attributes.
+    pub(crate) fn columns(self, snapshot: &Snapshot) -> Vec<String> {
         let keys = self.keys();
-        let own = keys.iter().filter_map(|key| columns.find(AttributeScope::Span, key));
+        let own = keys.iter().filter_map(|key| snapshot.columns.find(AttributeScope::Span, key));
         let mut names: Vec<String> = own.map(|(_, own)| own.column.clone()).collect();
-        if !keys.is_empty() {
+        if keys.iter().any(|key| may_hold_rest(snapshot, key)) {
             names.push(column::ATTRIBUTES.to_owned());
         }
         names
     }
+}
+
+/// False only where no span has this attribute outside the attribute's column.
+fn may_hold_rest(snapshot: &Snapshot, key: &str) -> bool {
+    let is_counted = |count: &RestCount| count.scope == AttributeScope::Span && count.key == key;
+    snapshot.files.iter().any(|file| file.may_hold_rest(AttributeScope::Span, key))
+        || snapshot.hot.iter().any(|batch| batch.rest().iter().any(is_counted))
 }
 
 /// Body sizes of one span, in bytes; `None` where it carried none.
@@ -115,7 +136,8 @@ pub(crate) struct Peer {
 /// The wanted attributes of one batch.
 #[derive(Debug)]
 pub(crate) struct Attributes {
-    columns: Vec<(&'static str, ArrayRef)>,
+    /// By [`Names`]: those that have columns with values here, in the order of the names.
+    columns: [Vec<(&'static str, ArrayRef)>; NAMES.len()],
     rest: Option<StringViewArray>,
     keys: Vec<&'static str>,
 }
@@ -131,16 +153,19 @@ impl Attributes {
         known: &AttributeColumns,
     ) -> Result<Self> {
         let keys = wanted.keys();
-        let mut columns = Vec::new();
-        for key in &keys {
-            let own = known.find(AttributeScope::Span, key);
-            if let Some(array) = own.and_then(|(_, own)| batch.column_by_name(&own.column)) {
-                columns.push((*key, readable(array)?));
+        let mut columns = [const { Vec::new() }; NAMES.len()];
+        for (columns, names) in columns.iter_mut().zip(NAMES) {
+            for name in names.iter().filter(|name| keys.contains(name)) {
+                let own = known.find(AttributeScope::Span, name);
+                let array = own.and_then(|(_, own)| batch.column_by_name(&own.column));
+                if let Some(array) = array.filter(|array| array.null_count() < array.len()) {
+                    columns.push((*name, readable(array)?));
+                }
             }
         }
         let rest = match batch.column_by_name(column::ATTRIBUTES) {
             Some(array) if !keys.is_empty() => {
-                Some(super::load::text(array)?).filter(|rest| rest.null_count() < rest.len())
+                Some(super::read::text(array)?).filter(|rest| rest.null_count() < rest.len())
             }
             _ => None,
         };
@@ -154,11 +179,10 @@ impl Attributes {
                 [Finder::new("size"), Finder::new("_content_length")];
         }
         let rest = NEEDLES.with(|needles| self.rest(row, needles));
-        let first = |keys| self.first(keys, row, &rest).and_then(|value| bytes(&value));
         Sizes {
-            request: first(REQUEST_SIZE),
-            response: first(RESPONSE_SIZE),
-            message: first(MESSAGE_SIZE),
+            request: self.first_bytes(Names::RequestSize, row, &rest),
+            response: self.first_bytes(Names::ResponseSize, row, &rest),
+            message: self.first_bytes(Names::MessageSize, row, &rest),
         }
     }
 
@@ -170,24 +194,40 @@ impl Attributes {
                     .map(Finder::new);
         }
         let rest = NEEDLES.with(|needles| self.rest(row, &needles[..]));
-        let first = |keys| self.first(keys, row, &rest).filter(|value| !value.is_empty());
-        if let Some(system) = first(DB_SYSTEM) {
-            let name = joined(&system, first(DB_NAMESPACE).as_deref());
+        let first = |names| self.first(names, row, &rest).filter(|value| !value.is_empty());
+        if let Some(system) = first(Names::DbSystem) {
+            let name = joined(&system, first(Names::DbNamespace).as_deref());
             return Some(Peer { name: texts.id(&name), database: true });
         }
-        let name = match first(MESSAGING_SYSTEM) {
-            Some(system) => joined(&system, first(DESTINATION).as_deref()).into(),
-            None => first(DESTINATION)
-                .or_else(|| first(ADDRESS))
-                .or_else(|| Some(host(&first(URL)?)?.to_owned().into()))?,
+        let name = match first(Names::MessagingSystem) {
+            Some(system) => joined(&system, first(Names::Destination).as_deref()).into(),
+            None => first(Names::Destination)
+                .or_else(|| first(Names::Address))
+                .or_else(|| Some(host(&first(Names::Url)?)?.to_owned().into()))?,
         };
         Some(Peer { name: texts.id(&name), database: false })
     }
 
-    /// The first of `keys` that the span carries.
-    fn first<'a>(&'a self, keys: &[&str], row: usize, rest: &Rest<'a>) -> Option<Cow<'a, str>> {
-        keys.iter().find_map(|key| {
-            let own = self.columns.iter().find(|(name, _)| name == key);
+    /// The first of `names` that the span carries, if it is a size.
+    fn first_bytes(&self, names: Names, row: usize, rest: &Rest<'_>) -> Option<i64> {
+        if rest.is_empty() {
+            let mut own = self.columns[names as usize].iter();
+            let (_, array) = own.find(|(_, array)| array.is_valid(row))?;
+            if let Some(integers) = array.as_primitive_opt::<Int64Type>() {
+                return Some(integers.value(row)).filter(|bytes| *bytes >= 0);
+            }
+        }
+        self.first(names, row, rest).and_then(|value| bytes(&value))
+    }
+
+    /// The first of `names` that the span carries.
+    fn first<'a>(&'a self, names: Names, row: usize, rest: &Rest<'a>) -> Option<Cow<'a, str>> {
+        let columns = &self.columns[names as usize];
+        if rest.is_empty() {
+            return columns.iter().find_map(|(_, array)| value(array, row));
+        }
+        NAMES[names as usize].iter().find_map(|key| {
+            let own = columns.iter().find(|(name, _)| name == key);
             own.and_then(|(_, array)| value(array, row)).or_else(|| {
                 let (_, raw) = rest.iter().find(|(name, _)| name == key)?;
                 json_scalar(raw)

@@ -4,139 +4,263 @@
 //! end may lie anywhere in time.
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
-use hashbrown::HashMap;
-use storage::TimeRange;
+use hashbrown::{HashMap, HashSet};
 
-use super::Notes;
 use super::attribute::Wanted;
 use super::edge::{self, Edge, EdgeKind, Moved};
-use super::forest::{Caller, Forest};
+use super::forest::{Caller, Forest, Link, Span, Texts};
 use super::load::Extent;
 use super::rows::{Columns, Weight, share};
-use crate::quantile::nearest_rank;
+use super::sweep::{Harvest, Sweep};
+use super::{Ask, Notes};
+use crate::histogram::Durations;
 
 /// What must be read.
 pub(crate) const EXTENT: Extent =
     Extent { wanted: Wanted { sizes: true, peers: true }, links: true };
 
+/// Caller, callee, kind.
+pub(crate) type Key = (u32, u32, EdgeKind);
+
 /// All calls of one edge.
 #[derive(Debug)]
-pub(crate) struct Calls {
+struct Calls {
     moved: Moved,
     errors: i64,
-    caller: Vec<i64>,
-    callee: Vec<i64>,
+    caller: Durations,
+    callee: Durations,
     weight: Weight,
     failed: Weight,
     first: i64,
     last: i64,
 }
 
-impl Default for Calls {
-    fn default() -> Self {
+impl Calls {
+    fn none(exact: bool) -> Self {
         Self {
             moved: Moved::default(),
             errors: 0,
-            caller: Vec::new(),
-            callee: Vec::new(),
+            caller: Durations::new(exact),
+            callee: Durations::new(exact),
             weight: Weight::default(),
             failed: Weight::default(),
             first: i64::MAX,
             last: i64::MIN,
         }
     }
-}
 
-impl Calls {
-    fn add(&mut self, edge: &Edge<'_>) {
+    fn add(&mut self, edge: &Edge<'_>, trace: u128) {
         self.moved.add(edge);
         self.errors += i64::from(edge.span.error);
-        self.caller.extend(edge.caller_nano);
-        self.callee.extend(edge.callee_nano);
-        self.weight.add(edge.span.trace, edge.span.weight);
+        edge.caller_nano.into_iter().for_each(|nano| self.caller.add(nano));
+        edge.callee_nano.into_iter().for_each(|nano| self.callee.add(nano));
+        self.weight.add(trace, edge.span.weight);
         if edge.span.error {
-            self.failed.add(edge.span.trace, edge.span.weight);
+            self.failed.add(trace, edge.span.weight);
         }
         self.first = self.first.min(edge.span.start);
         self.last = self.last.max(edge.span.start);
     }
 
-    fn sort(mut self) -> Self {
-        self.caller.sort_unstable();
-        self.callee.sort_unstable();
-        self
+    fn merge(&mut self, other: Self) {
+        self.moved.merge(&other.moved);
+        self.errors += other.errors;
+        self.caller.merge(other.caller);
+        self.callee.merge(other.callee);
+        self.weight.merge(&other.weight);
+        self.failed.merge(&other.failed);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
     }
 }
 
-pub(crate) type Row = ((u32, u32, EdgeKind), Calls);
+/// A link whose other end has not been found yet.
+#[derive(Debug)]
+struct Pending {
+    callee: Span,
+    trace: u128,
+    to_parent: bool,
+    link: Link,
+}
+
+/// All edges.
+struct Edges {
+    ask: Ask,
+    calls: HashMap<Key, Calls>,
+    links: Vec<Pending>,
+    unnamed: u64,
+    missing: u64,
+}
+
+impl Edges {
+    fn none(ask: Ask) -> Self {
+        Self { ask, calls: HashMap::new(), links: Vec::new(), unnamed: 0, missing: 0 }
+    }
+
+    fn add_edge(&mut self, edge: &Edge<'_>, trace: u128) {
+        if !self.ask.range.contains(edge.span.start) {
+            return;
+        }
+        let Some(callee) = edge.callee else {
+            self.unnamed += 1;
+            return;
+        };
+        let none = || Calls::none(self.ask.exact);
+        let key = (edge.caller, callee, edge.kind);
+        self.calls.entry(key).or_insert_with(none).add(edge, trace);
+    }
+
+    /// Adds the links whose other end is in `forest`; the others make no edge.
+    fn resolve_links(&mut self, forest: &Forest) {
+        let mut links = std::mem::take(&mut self.links);
+        links.sort_by_key(|pending| pending.trace);
+        for Pending { callee, trace, to_parent, link } in &links {
+            let Some(caller) = forest.find(&link.trace, link.id) else { continue };
+            let caller = &forest.spans[caller as usize];
+            if let Some(edge) = edge::linked(callee, caller, *to_parent) {
+                self.add_edge(&edge, *trace);
+            }
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.unnamed += other.unnamed;
+        self.missing += other.missing;
+        for (key, calls) in other.calls {
+            let none = || Calls::none(self.ask.exact);
+            self.calls.entry(key).or_insert_with(none).merge(calls);
+        }
+    }
+}
+
+impl Harvest for Edges {
+    fn add(&mut self, forest: &Forest, alone: bool) {
+        for trace in forest.traces() {
+            let key = forest.trace_key(trace.index());
+            edge::within(forest, &trace, |edge| self.add_edge(&edge, key));
+            let range = self.ask.range;
+            let lost = |own: &u32| {
+                trace.caller(*own) == Caller::Missing && range.contains(trace.span(*own).start)
+            };
+            self.missing += (0..trace.len()).filter(lost).count() as u64;
+        }
+        for link in forest.links() {
+            let callee = &forest.spans[link.span as usize];
+            if self.ask.range.contains(callee.start) {
+                self.links.push(Pending {
+                    callee: *callee,
+                    trace: forest.trace_key(callee.trace),
+                    to_parent: edge::is_to_parent(forest, link, callee),
+                    link: *link,
+                });
+            }
+        }
+        if alone {
+            self.resolve_links(forest);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let durations = |calls: &Calls| calls.caller.bytes() + calls.callee.bytes();
+        self.calls.values().map(durations).sum::<usize>()
+            + self.calls.capacity() * (size_of::<(Key, Calls)>() + 1)
+            + self.links.capacity() * size_of::<Pending>()
+    }
+}
+
+/// One row.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) key: Key,
+    pub(crate) moved: Moved,
+    pub(crate) errors: i64,
+    /// 0.5, 0.95, 0.99.
+    pub(crate) caller: [Option<i64>; 3],
+    /// Likewise.
+    pub(crate) callee: [Option<i64>; 3],
+    pub(crate) weight: Weight,
+    pub(crate) failed: Weight,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+}
+
+const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 
 /// The answer, busiest edge first.
-pub(crate) fn answer(
-    forest: &Forest,
-    range: TimeRange,
+pub(crate) async fn answer(
+    sweep: &mut Sweep,
+    ask: Ask,
     notes: &mut Notes,
 ) -> Result<Vec<RecordBatch>> {
-    let mut edges: HashMap<(u32, u32, EdgeKind), Calls> = HashMap::new();
-    let (mut unnamed, mut missing) = (0u64, 0u64);
-    let mut add = |edge: Edge<'_>| match edge.callee {
-        _ if !range.contains(edge.span.start) => {}
-        Some(callee) => edges.entry((edge.caller, callee, edge.kind)).or_default().add(&edge),
-        None => unnamed += 1,
-    };
-    for trace in forest.traces() {
-        edge::within(forest, &trace, &mut add);
-        let lost = |own: &u32| {
-            trace.caller(*own) == Caller::Missing && range.contains(trace.span(*own).start)
-        };
-        missing += (0..trace.len()).filter(lost).count() as u64;
+    let mut all = Edges::none(ask);
+    while let Some(mut slice) = sweep.next(|| Edges::none(ask)).await? {
+        let links = slice.links.iter();
+        let wanted: HashSet<_> = links.map(|one| (one.link.trace, one.link.id)).collect();
+        if !wanted.is_empty() {
+            let found = sweep.find(&wanted).await?;
+            slice.resolve_links(&found);
+            sweep.take_texts(found);
+        }
+        all.merge(slice);
+        sweep.keep(all.bytes())?;
     }
-    let mut links: Vec<Edge<'_>> = edge::links(forest).collect();
-    links.sort_by_key(|edge| edge.span.trace);
-    links.into_iter().for_each(add);
-    let rows = sorted(forest, edges);
-    let (sized, calls) = rows.iter().fold((0, 0), |(sized, calls), (_, edge)| {
-        (sized + edge.moved.sized, calls + edge.moved.calls)
+    let (unnamed, missing) = (all.unnamed, all.missing);
+    let rows = all.calls.into_iter().map(|(key, mut calls)| Row {
+        key,
+        moved: calls.moved,
+        errors: calls.errors,
+        caller: calls.caller.middles(QUANTILES),
+        callee: calls.callee.middles(QUANTILES),
+        weight: calls.weight,
+        failed: calls.failed,
+        first: calls.first,
+        last: calls.last,
     });
+    finish(&sweep.forest.texts, rows.collect(), (missing, unnamed), notes)
+}
+
+/// Orders and counts.
+fn finish(
+    texts: &Texts,
+    mut rows: Vec<Row>,
+    (missing, unnamed): (u64, u64),
+    notes: &mut Notes,
+) -> Result<Vec<RecordBatch>> {
+    let names = |(caller, callee, kind): Key| (texts.text(caller), texts.text(callee), kind);
+    rows.sort_unstable_by(|a, b| {
+        b.moved.calls.cmp(&a.moved.calls).then_with(|| names(a.key).cmp(&names(b.key)))
+    });
+    let (sized, calls) = rows
+        .iter()
+        .fold((0, 0), |(sized, calls), row| (sized + row.moved.sized, calls + row.moved.calls));
     notes.push(("spans_without_parent", missing.to_string()));
     notes.push(("calls_without_name", unnamed.to_string()));
     notes.push(("coverage", super::share_note(share(sized, calls))));
-    Ok(vec![batch(forest, &rows)?])
-}
-
-fn sorted(forest: &Forest, edges: HashMap<(u32, u32, EdgeKind), Calls>) -> Vec<Row> {
-    let mut rows: Vec<Row> = edges.into_iter().map(|(key, calls)| (key, calls.sort())).collect();
-    let names = |(caller, callee, kind): (u32, u32, EdgeKind)| {
-        (forest.texts.text(caller), forest.texts.text(callee), kind)
-    };
-    rows.sort_unstable_by(|(a, x), (b, y)| {
-        y.moved.calls.cmp(&x.moved.calls).then_with(|| names(*a).cmp(&names(*b)))
-    });
-    rows
+    Ok(vec![batch(texts, &rows)?])
 }
 
 /// The columns.
-pub(crate) fn batch(forest: &Forest, rows: &[Row]) -> Result<RecordBatch> {
-    let texts = &forest.texts;
+pub(crate) fn batch(texts: &Texts, rows: &[Row]) -> Result<RecordBatch> {
     Columns::of(rows)
-        .text("caller", |((caller, _, _), _)| texts.text(*caller))
-        .text("callee", |((_, callee, _), _)| texts.text(*callee))
-        .text("kind", |((_, _, kind), _)| kind.word())
-        .big("calls", |(_, edge)| edge.moved.calls)
-        .big("errors", |(_, edge)| edge.errors)
-        .big("request_bytes", |(_, edge)| edge.moved.request)
-        .big("response_bytes", |(_, edge)| edge.moved.response)
-        .big_or_null("caller_p50_nano", |(_, edge)| nearest_rank(&edge.caller, 0.5))
-        .big_or_null("caller_p99_nano", |(_, edge)| nearest_rank(&edge.caller, 0.99))
-        .big_or_null("callee_p50_nano", |(_, edge)| nearest_rank(&edge.callee, 0.5))
-        .big_or_null("callee_p99_nano", |(_, edge)| nearest_rank(&edge.callee, 0.99))
-        .float("weighted_calls", |(_, edge)| edge.weight.total())
-        .float("weighted_calls_error", |(_, edge)| edge.weight.standard_error())
-        .big_or_null("caller_p95_nano", |(_, edge)| nearest_rank(&edge.caller, 0.95))
-        .big_or_null("callee_p95_nano", |(_, edge)| nearest_rank(&edge.callee, 0.95))
-        .float_or_null("coverage", |(_, edge)| share(edge.moved.sized, edge.moved.calls))
-        .time("first_seen", |(_, edge)| edge.first)
-        .time("last_seen", |(_, edge)| edge.last)
-        .float("weighted_errors", |(_, edge)| edge.failed.total())
-        .float("weighted_errors_error", |(_, edge)| edge.failed.standard_error())
+        .text("caller", |row| texts.text(row.key.0))
+        .text("callee", |row| texts.text(row.key.1))
+        .text("kind", |row| row.key.2.word())
+        .big("calls", |row| row.moved.calls)
+        .big("errors", |row| row.errors)
+        .big("request_bytes", |row| row.moved.request)
+        .big("response_bytes", |row| row.moved.response)
+        .big_or_null("caller_p50_nano", |row| row.caller[0])
+        .big_or_null("caller_p99_nano", |row| row.caller[2])
+        .big_or_null("callee_p50_nano", |row| row.callee[0])
+        .big_or_null("callee_p99_nano", |row| row.callee[2])
+        .float("weighted_calls", |row| row.weight.total())
+        .float("weighted_calls_error", |row| row.weight.standard_error())
+        .big_or_null("caller_p95_nano", |row| row.caller[1])
+        .big_or_null("callee_p95_nano", |row| row.callee[1])
+        .float_or_null("coverage", |row| share(row.moved.sized, row.moved.calls))
+        .time("first_seen", |row| row.first)
+        .time("last_seen", |row| row.last)
+        .float("weighted_errors", |row| row.failed.total())
+        .float("weighted_errors_error", |row| row.failed.standard_error())
         .finish()
 }

@@ -1,7 +1,7 @@
 //! Edges: one call from a service to another service, a queue, a database or something outside.
 use std::num::NonZeroU64;
 
-use super::forest::{Caller, Forest, Kind, Span, Trace};
+use super::forest::{Caller, Forest, Kind, Link, Span, Trace};
 
 /// How the callee was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,24 +116,24 @@ pub(crate) fn within<'a>(forest: &'a Forest, trace: &Trace<'a>, mut each: impl F
     }
 }
 
-/// All link edges. A span that is linked but not stored makes none.
-pub(crate) fn links(forest: &Forest) -> impl Iterator<Item = Edge<'_>> {
-    forest.links.iter().filter_map(|link| {
-        let callee = &forest.spans[link.span as usize];
-        let caller = &forest.spans[forest.find(link.trace, link.id)? as usize];
-        let is_parent =
-            link.trace == callee.trace && callee.parent.map(NonZeroU64::get) == Some(link.id);
-        (caller.service != callee.service && !is_parent).then(|| Edge {
-            caller: caller.service,
-            callee: Some(callee.service),
-            kind: EdgeKind::Link,
-            span: callee,
-            caller_nano: caller.kind.calls().then_some(caller.duration),
-            callee_nano: Some(callee.duration),
-            request: None,
-            response: None,
-        })
+/// The edge of a link of `callee` to `caller`; none within a service and none to its parent.
+pub(crate) fn linked<'a>(callee: &'a Span, caller: &Span, to_parent: bool) -> Option<Edge<'a>> {
+    (caller.service != callee.service && !to_parent).then(|| Edge {
+        caller: caller.service,
+        callee: Some(callee.service),
+        kind: EdgeKind::Link,
+        span: callee,
+        caller_nano: caller.kind.calls().then_some(caller.duration),
+        callee_nano: Some(callee.duration),
+        request: None,
+        response: None,
     })
+}
+
+/// True where `link` names the parent of `callee`.
+pub(crate) fn is_to_parent(forest: &Forest, link: &Link, callee: &Span) -> bool {
+    link.trace == forest.trace_id(callee.trace)
+        && callee.parent.map(NonZeroU64::get) == Some(link.id)
 }
 
 /// The edge of a span and its parent in another service.

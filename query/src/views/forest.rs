@@ -112,8 +112,8 @@ impl Span {
 pub(crate) struct Link {
     /// Index of the span that has the link.
     pub(crate) span: u32,
-    /// Index of the linked trace.
-    pub(crate) trace: u32,
+    /// Id of the linked trace.
+    pub(crate) trace: [u8; 16],
     /// Linked span id.
     pub(crate) id: u64,
 }
@@ -162,6 +162,8 @@ pub(crate) struct Forest {
     order: Vec<u32>,
     /// Where each trace's group starts in `order`; one more at the end.
     starts: Vec<u32>,
+    /// By trace: there is more to come, so it is not shown yet.
+    held: Vec<bool>,
 }
 
 impl Forest {
@@ -222,6 +224,16 @@ impl Forest {
         self.trace_indexes.get(id).copied()
     }
 
+    /// How many traces there are.
+    pub(crate) fn trace_count(&self) -> usize {
+        self.trace_ids.len()
+    }
+
+    /// The id of a trace as a number.
+    pub(crate) fn trace_key(&self, trace: u32) -> u128 {
+        u128::from_be_bytes(self.trace_id(trace))
+    }
+
     /// The id of a trace.
     pub(crate) fn trace_id(&self, trace: u32) -> [u8; 16] {
         self.trace_ids[trace as usize]
@@ -244,22 +256,76 @@ impl Forest {
             *slot += 1;
         }
         self.starts = starts;
+        self.held = vec![false; self.trace_ids.len()];
     }
 
-    /// All traces that have spans.
+    /// All traces that have spans and are not held back.
     pub(crate) fn traces(&self) -> impl Iterator<Item = Trace<'_>> {
-        (0..self.starts.len().saturating_sub(1))
-            .map(|trace| &self.order[self.starts[trace] as usize..self.starts[trace + 1] as usize])
-            .filter(|members| !members.is_empty())
-            .map(|members| Trace::new(self, members))
+        let shown = (0u32..).zip(&self.held).filter(|(_, held)| !**held);
+        shown.filter_map(|(trace, _)| self.trace(trace))
+    }
+
+    /// One trace, unless it has no spans.
+    pub(crate) fn trace(&self, trace: u32) -> Option<Trace<'_>> {
+        let members = self.members(trace)?;
+        (!members.is_empty()).then(|| Trace::new(self, members))
+    }
+
+    /// Links of the spans of all traces that are not held back.
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(|link| !self.held[self.spans[link.span as usize].trace as usize])
+    }
+
+    /// The positions of a trace's spans.
+    fn members(&self, trace: u32) -> Option<&[u32]> {
+        let trace = trace as usize;
+        self.order.get(*self.starts.get(trace)? as usize..*self.starts.get(trace + 1)? as usize)
+    }
+
+    /// Holds back those of all traces that `held` says: they are not shown by [`Self::traces`].
+    pub(crate) fn hold_back(&mut self, held: impl Fn(&Self, u32) -> bool) {
+        let traces = 0..u32::try_from(self.trace_ids.len()).unwrap_or(u32::MAX);
+        self.held = traces.map(|trace| held(self, trace)).collect();
+    }
+
+    /// Forgets all traces but those that are held back. Texts stay.
+    pub(crate) fn forget_shown(&mut self) {
+        let mut rest = Self::with_texts(std::mem::take(&mut self.texts));
+        let held = (0u32..).zip(&self.held).filter(|(_, held)| **held);
+        let kept = held.map(|(trace, _)| self.members(trace).map_or(0, <[u32]>::len)).sum();
+        rest.spans.reserve_exact(kept);
+        let mut links = self.links.iter().peekable();
+        for (position, span) in (0u32..).zip(&self.spans) {
+            let held = self.held[span.trace as usize];
+            let own = u32::try_from(rest.spans.len()).unwrap_or(u32::MAX);
+            // Links are in the order of their spans.
+            while let Some(link) = links.next_if(|link| link.span <= position) {
+                rest.links.extend(held.then_some(Link { span: own, ..*link }));
+            }
+            if !held {
+                continue;
+            }
+            let trace = rest.trace_index(self.trace_ids[span.trace as usize]);
+            rest.spans.push(Span { trace, ..*span });
+            rest.sizes.extend(self.sizes.get(position as usize));
+            rest.peers.extend(self.peers.get(position as usize));
+        }
+        *self = rest;
+    }
+
+    /// No spans yet; texts are added to `texts`.
+    pub(crate) fn with_texts(texts: Texts) -> Self {
+        Self { texts, ..Self::default() }
+    }
+
+    /// Forgets all traces. Texts stay.
+    pub(crate) fn forget_all(&mut self) {
+        *self = Self::with_texts(std::mem::take(&mut self.texts));
     }
 
     /// The span with this id; of several, the one that [`Trace`] would take as parent of a stranger.
-    pub(crate) fn find(&self, trace: u32, id: u64) -> Option<u32> {
-        let group = trace as usize;
-        let members = self
-            .order
-            .get(*self.starts.get(group)? as usize..*self.starts.get(group + 1)? as usize)?;
+    pub(crate) fn find(&self, trace: &[u8; 16], id: u64) -> Option<u32> {
+        let members = self.members(self.known_trace(trace)?)?;
         let same = members.iter().filter(|member| self.spans[**member as usize].id == id);
         same.copied().min_by(|a, b| self.compare_parents(*a, *b, None))
     }
@@ -271,7 +337,7 @@ impl Forest {
             + self.peers.capacity() * size_of::<PackedPeer>()
             + self.links.capacity() * size_of::<Link>()
             + self.trace_indexes.capacity() * 24
-            + self.trace_ids.capacity() * 16
+            + self.trace_ids.capacity() * (16 + 1)
             + self.texts.bytes
     }
 

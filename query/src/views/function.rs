@@ -1,4 +1,5 @@
-//! Views as SQL table functions: `dependencies('-1h', 'now')`, both arguments optional.
+//! Views as SQL table functions: `dependencies('-1h', 'now')`, both arguments optional; a third, `'exact'`, asks for
+//! nearest ranks where quantiles are within 1 % otherwise.
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
@@ -26,7 +27,7 @@ use futures::TryStreamExt;
 use storage::TimeRange;
 
 use super::load::Source;
-use super::{NoteBoard, Notes, range};
+use super::{Ask, NoteBoard, Notes, range};
 use crate::spans::Tables;
 use crate::view::View;
 
@@ -53,12 +54,14 @@ impl fmt::Debug for Function {
 impl TableFunctionImpl for Function {
     fn call_with_args(&self, args: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
         let name = self.view.name();
-        if args.exprs().len() > 2 {
-            return plan_err!("{name} takes at most two arguments: {name}(from, to)");
-        }
+        let (times, exact) = match args.exprs() {
+            [times @ .., last] if is_exact(last) && times.len() == 2 => (times, true),
+            times if times.len() <= 2 => (times, false),
+            _ => return plan_err!("{name} takes two times and 'exact': {name}(from, to, 'exact')"),
+        };
         let now = self.tables.now_unix_nano;
         let mut sides = [None, None];
-        for (side, argument) in sides.iter_mut().zip(args.exprs()) {
+        for (side, argument) in sides.iter_mut().zip(times) {
             *side = moment(argument, args.session(), now)
                 .map_err(|reason| plan_datafusion_err!("{name}: {reason}"))?;
         }
@@ -67,10 +70,19 @@ impl TableFunctionImpl for Function {
         let answer = Answer {
             view: self.view,
             range,
+            exact,
             tables: self.tables.clone(),
             notes: Arc::clone(&self.notes),
         };
         Ok(Arc::new(ViewTable { schema: super::schema(self.view)?, answer }))
+    }
+}
+
+/// The word that asks for nearest ranks.
+fn is_exact(argument: &Expr) -> bool {
+    match argument {
+        Expr::Literal(value, _) => value.try_as_str().flatten() == Some("exact"),
+        _ => false,
     }
 }
 
@@ -141,6 +153,7 @@ fn constant(
 struct Answer {
     view: View,
     range: TimeRange,
+    exact: bool,
     tables: Tables,
     notes: NoteBoard,
 }
@@ -161,9 +174,12 @@ impl Answer {
     ) -> Result<Vec<RecordBatch>> {
         let consumer = MemoryConsumer::new(self.view.name());
         let reservation = consumer.register(task.memory_pool());
-        let source = Source { context, tables: self.tables, reservation };
+        let source = Source::new(context, self.tables, reservation);
+        let bytes = self.view == View::Traces
+            && projection.contains(&super::schema(self.view)?.index_of("bytes")?);
+        let ask = Ask { range: self.range, exact: self.exact, bytes };
         let mut notes = Notes::new();
-        let rows = super::answer(self.view, &source, self.range, &projection, &mut notes).await?;
+        let rows = super::answer(self.view, source, ask, &mut notes).await?;
         *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
         rows.into_iter().map(|batch| Ok(batch.project(&projection)?)).collect()
     }

@@ -12,9 +12,12 @@ use storage::schema::column;
 use super::attribute::{Attributes, Sizes, Wanted};
 use super::edge::Moved;
 use super::forest::{Forest, Kind, Texts};
-use super::load::{Extent, Source, texts};
+use super::load::{Extent, Source};
+use super::read::{Last, texts};
 use super::rows::{Columns, Weight, share};
-use super::{Notes, by_names, share_note, traces};
+use super::sweep::{Harvest, Sweep};
+use super::traces::{self, Incomplete};
+use super::{Ask, Notes, by_names, share_note};
 
 /// Bytes of one service. The four components are never mixed: a call between two services is in two of them.
 #[derive(Debug, Default)]
@@ -69,22 +72,24 @@ pub(crate) async fn answer(
 ) -> Result<Vec<RecordBatch>> {
     const WANTED: Wanted = Wanted { sizes: true, peers: false };
     let known = &source.tables.snapshot.columns;
-    let own = WANTED.columns(known);
+    let own = WANTED.columns(&source.tables.snapshot);
     let mut read = vec![column::SERVICE, column::KIND];
     read.extend(own.iter().map(String::as_str));
     let mut words = Texts::default();
     let mut services: HashMap<u32, Traffic> = HashMap::new();
-    let mut batches = source.scan(range, &read, None).await?;
+    let mut batches = source.scan(range, &read, None)?;
     while let Some(batch) = batches.next().await {
         let batch = batch?;
         let attributes = Attributes::of(&batch, WANTED, known)?;
         let service = texts(&batch, column::SERVICE)?;
         let kind = texts(&batch, column::KIND)?;
+        let (mut last_service, mut last_kind) = (Last::default(), Last::default());
         for row in 0..batch.num_rows() {
-            let kind = Kind::of(kind.value(row));
+            let kind = last_kind.of(&kind, row, Kind::of);
             let sizes =
                 if kind == Kind::Internal { Sizes::default() } else { attributes.sizes(row) };
-            services.entry(words.id(service.value(row))).or_default().add(kind, sizes);
+            let service = last_service.of(&service, row, |text| words.id(text));
+            services.entry(service).or_default().add(kind, sizes);
         }
     }
     let mut rows: Vec<Row> = services.into_iter().collect();
@@ -129,34 +134,76 @@ pub(crate) struct Caused {
 
 pub(crate) type CausedRow = ((u32, u32), Caused);
 
+/// All root operations.
+struct Causes {
+    ask: Ask,
+    groups: HashMap<(u32, u32), Caused>,
+    incomplete: Incomplete,
+}
+
+impl Causes {
+    fn none(ask: Ask) -> Self {
+        Self { ask, groups: HashMap::new(), incomplete: Incomplete::default() }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.incomplete.merge(other.incomplete);
+        for (key, more) in other.groups {
+            let caused = self.groups.entry(key).or_default();
+            caused.traces += more.traces;
+            caused.moved.merge(&more.moved);
+            caused.weight.merge(&more.weight);
+        }
+    }
+}
+
+impl Harvest for Causes {
+    fn add(&mut self, forest: &Forest, _alone: bool) {
+        for row in traces::rows(forest, self.ask.range) {
+            self.incomplete.add(&row);
+            let caused = self.groups.entry((row.service, row.name)).or_default();
+            caused.traces += 1;
+            caused.weight.add(row.key, row.weight);
+            caused.moved.merge(&row.moved);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.groups.capacity() * (size_of::<CausedRow>() + 1)
+    }
+}
+
 /// The answer of `network_caused`, heaviest operation first: all edge bytes of the traces that it started.
-pub(crate) fn caused(
-    forest: &Forest,
-    range: TimeRange,
+pub(crate) async fn caused(
+    sweep: &mut Sweep,
+    ask: Ask,
     notes: &mut Notes,
 ) -> Result<Vec<RecordBatch>> {
-    let rows: Vec<traces::Row> = traces::rows(forest, range).collect();
-    traces::note(&rows, notes);
-    let mut total = Moved::default();
-    let mut groups: HashMap<(u32, u32), Caused> = HashMap::new();
-    for row in &rows {
-        let caused = groups.entry((row.service, row.name)).or_default();
-        caused.traces += 1;
-        caused.weight.add(row.trace, row.weight);
-        caused.moved.merge(&row.moved);
-        total.merge(&row.moved);
+    let mut all = Causes::none(ask);
+    while let Some(slice) = sweep.next(|| Causes::none(ask)).await? {
+        all.merge(slice);
+        sweep.keep(all.bytes())?;
     }
+    all.incomplete.note(notes);
+    caused_answer(&sweep.forest.texts, all.groups.into_iter().collect(), notes)
+}
+
+fn caused_answer(
+    texts: &Texts,
+    mut groups: Vec<CausedRow>,
+    notes: &mut Notes,
+) -> Result<Vec<RecordBatch>> {
+    let mut total = Moved::default();
+    groups.iter().for_each(|(_, caused)| total.merge(&caused.moved));
     notes.push(("coverage", share_note(share(total.sized, total.calls))));
-    let mut groups: Vec<CausedRow> = groups.into_iter().collect();
     groups.sort_unstable_by(|(a, x), (b, y)| {
-        y.moved.bytes().cmp(&x.moved.bytes()).then_with(|| by_names(forest, *a, *b))
+        y.moved.bytes().cmp(&x.moved.bytes()).then_with(|| by_names(texts, *a, *b))
     });
-    Ok(vec![caused_batch(forest, &groups)?])
+    Ok(vec![caused_batch(texts, &groups)?])
 }
 
 /// The columns of `network_caused`.
-pub(crate) fn caused_batch(forest: &Forest, groups: &[CausedRow]) -> Result<RecordBatch> {
-    let texts = &forest.texts;
+pub(crate) fn caused_batch(texts: &Texts, groups: &[CausedRow]) -> Result<RecordBatch> {
     Columns::of(groups)
         .text("root_service", |((service, _), _)| texts.text(*service))
         .text("root_name", |((_, name), _)| texts.text(*name))

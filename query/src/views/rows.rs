@@ -90,8 +90,8 @@ impl<'a, Row> Columns<'a, Row> {
 pub(crate) struct Weight {
     total: i128,
     variance: i128,
-    /// The trace that is being added.
-    open: Option<(u32, Cluster)>,
+    /// The trace that is being added, by its id.
+    open: Option<(u128, Cluster)>,
 }
 
 /// Spans of one trace.
@@ -119,18 +119,32 @@ impl Cluster {
 
 impl Weight {
     /// Adds a span of `trace` that stands for `weight` spans. All spans of a trace come one after the other.
-    pub(crate) fn add(&mut self, trace: u32, weight: f64) {
+    pub(crate) fn add(&mut self, trace: u128, weight: f64) {
         self.add_loose(weight);
         match &mut self.open {
             Some((open, cluster)) if *open == trace => cluster.add(weight),
             _ => {
-                if let Some((_, closed)) = self.open.take() {
-                    self.add_variance(closed);
-                }
+                self.close();
                 let mut cluster = Cluster::default();
                 cluster.add(weight);
                 self.open = Some((trace, cluster));
             }
+        }
+    }
+
+    /// Adds what another has counted, of other traces.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.close();
+        self.total = self.total.saturating_add(other.total);
+        self.variance = self.variance.saturating_add(other.variance);
+        if let Some((_, cluster)) = other.open {
+            self.add_variance(cluster);
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some((_, closed)) = self.open.take() {
+            self.add_variance(closed);
         }
     }
 

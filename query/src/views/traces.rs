@@ -6,12 +6,13 @@ use arrow::array::RecordBatch;
 use datafusion::common::Result;
 use storage::TimeRange;
 
-use super::Notes;
 use super::attribute::Wanted;
 use super::edge::{self, Moved};
-use super::forest::{Forest, Span, Trace};
+use super::forest::{Forest, Span, Texts, Trace};
 use super::load::Extent;
 use super::rows::{Columns, count};
+use super::sweep::{Harvest, Sweep};
+use super::{Ask, Notes};
 
 /// What must be read: `bytes` are those of the edges, which need more columns.
 pub(crate) fn extent(bytes: bool) -> Extent {
@@ -21,8 +22,8 @@ pub(crate) fn extent(bytes: bool) -> Extent {
 /// One row.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
-    /// Its index.
-    pub(crate) trace: u32,
+    /// Its id as a number.
+    pub(crate) key: u128,
     /// Service of the root.
     pub(crate) service: u32,
     /// Operation of the root.
@@ -67,7 +68,7 @@ fn row(forest: &Forest, trace: &Trace<'_>, sized: bool) -> Row {
     services.dedup();
     let missing = trace.missing();
     Row {
-        trace: trace.index(),
+        key: forest.trace_key(trace.index()),
         service: root.service,
         name: root.name,
         start: root.start,
@@ -86,31 +87,87 @@ fn row(forest: &Forest, trace: &Trace<'_>, sized: bool) -> Row {
     }
 }
 
-/// The answer, newest trace first.
-pub(crate) fn answer(
-    forest: &Forest,
-    range: TimeRange,
-    notes: &mut Notes,
-) -> Result<Vec<RecordBatch>> {
-    let mut rows: Vec<Row> = rows(forest, range).collect();
-    rows.sort_unstable_by_key(|row| (std::cmp::Reverse(row.start), forest.trace_id(row.trace)));
-    note(&rows, notes);
-    rows.chunks(8_192).map(|rows| batch(forest, rows)).collect()
+/// What traces could not know.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Incomplete {
+    traces: i64,
+    missing: i64,
 }
 
-/// What traces could not know.
-pub(crate) fn note(rows: &[Row], notes: &mut Notes) {
-    let incomplete = rows.iter().filter(|row| !row.complete).count();
-    let missing: i64 = rows.iter().map(|row| row.missing).sum();
-    notes.push(("incomplete_traces", incomplete.to_string()));
-    notes.push(("spans_without_parent", missing.to_string()));
+impl Incomplete {
+    /// Adds one trace.
+    pub(crate) fn add(&mut self, row: &Row) {
+        self.traces += i64::from(!row.complete);
+        self.missing += row.missing;
+    }
+
+    /// Adds those of another.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.traces += other.traces;
+        self.missing += other.missing;
+    }
+
+    /// Notes them.
+    pub(crate) fn note(self, notes: &mut Notes) {
+        notes.push(("incomplete_traces", self.traces.to_string()));
+        notes.push(("spans_without_parent", self.missing.to_string()));
+    }
+}
+
+/// The traces of one slice.
+struct Rows {
+    ask: Ask,
+    rows: Vec<Row>,
+    incomplete: Incomplete,
+}
+
+impl Harvest for Rows {
+    fn add(&mut self, forest: &Forest, _alone: bool) {
+        let from = self.rows.len();
+        self.rows.extend(rows(forest, self.ask.range));
+        self.rows[from..].iter().for_each(|row| self.incomplete.add(row));
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<Row>()
+    }
+}
+
+/// Reads the answer, slice by slice.
+pub(crate) struct Reading {
+    sweep: Sweep,
+    ask: Ask,
+    incomplete: Incomplete,
+}
+
+impl Reading {
+    /// Nothing is read yet.
+    pub(crate) fn new(sweep: Sweep, ask: Ask) -> Self {
+        Self { sweep, ask, incomplete: Incomplete::default() }
+    }
+
+    /// The next traces, the newest of them first; after the last, the notes.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub(crate) async fn next(&mut self, notes: &mut Notes) -> Result<Option<Vec<RecordBatch>>> {
+        let ask = self.ask;
+        let none = || Rows { ask, rows: Vec::new(), incomplete: Incomplete::default() };
+        let Some(mut slice) = self.sweep.next(none).await? else {
+            self.incomplete.note(notes);
+            return Ok(None);
+        };
+        self.incomplete.merge(slice.incomplete);
+        slice.rows.sort_unstable_by_key(|row| (std::cmp::Reverse(row.start), row.key));
+        let texts = &self.sweep.forest.texts;
+        slice.rows.chunks(8_192).map(|rows| batch(texts, rows)).collect::<Result<_>>().map(Some)
+    }
 }
 
 /// The columns.
-pub(crate) fn batch(forest: &Forest, rows: &[Row]) -> Result<RecordBatch> {
-    let texts = &forest.texts;
+pub(crate) fn batch(texts: &Texts, rows: &[Row]) -> Result<RecordBatch> {
     Columns::of(rows)
-        .text("trace_id", |row| hex::encode(forest.trace_id(row.trace)))
+        .text("trace_id", |row| hex::encode(row.key.to_be_bytes()))
         .text("root_service", |row| texts.text(row.service))
         .text("root_name", |row| texts.text(row.name))
         .time("start_time", |row| row.start)

@@ -38,7 +38,7 @@ impl Buckets {
 
 /// The number of the bucket of `duration`.
 #[inline]
-pub(super) fn bucket(duration: i64) -> u16 {
+pub fn bucket(duration: i64) -> u16 {
     let buckets = &*BUCKETS;
     let Ok(value @ 1..) = u64::try_from(duration) else { return 0 };
     let power = value.ilog2();
@@ -148,6 +148,11 @@ impl Histogram {
     /// The bounds of the highest bucket in use: `low < longest <= high`.
     pub fn longest(&self) -> Option<(i64, i64)> {
         self.buckets().last().map(|(bucket, _)| bounds(*bucket))
+    }
+
+    /// Memory held beside itself.
+    pub fn bytes(&self) -> usize {
+        self.counts.capacity() * size_of::<i64>() + self.pending.capacity() * size_of::<u16>()
     }
 
     fn settle(&mut self) {

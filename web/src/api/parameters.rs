@@ -76,6 +76,15 @@ impl Parameters {
         })
     }
 
+    /// `true` or `false`; absent means `false`.
+    pub(crate) fn truth(&self, name: &str) -> Result<bool> {
+        match self.one(name)? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(Error::Invalid(format!("{name} is true or false, not {other:?}"))),
+        }
+    }
+
     /// A moment, Unix nanoseconds.
     pub(crate) fn time(&self, name: &str, now: i64) -> Result<Option<i64>> {
         self.one(name)?.map(|text| parse_time(name, text, now)).transpose()

@@ -86,6 +86,7 @@ async fn ask(shared: &Shared, view: View, parameters: &Parameters) -> Result<Ans
         view,
         from: parameters.time("from", now)?.map(timestamp),
         to: parameters.time("to", now)?.map(timestamp),
+        exact: parameters.truth("exact")?,
         filter: (!conditions.is_empty()).then(|| conditions.join(" AND ")),
         order: None,
         limit: Some(parameters.count("limit", ROWS_MAX, ROWS_MAX)?),
