@@ -192,6 +192,7 @@ impl Table {
             checksum: None,
             rows: batch.rows() as u64,
             date,
+            class: None,
             start: batch.start(),
             modified_unix_milli: DAY / 1_000_000,
             services: None,
@@ -220,6 +221,7 @@ impl Table {
             columns,
             schema,
             object_store,
+            receipts: Arc::new([]),
         })
     }
 }

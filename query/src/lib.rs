@@ -13,6 +13,7 @@ mod fixture;
 pub mod function;
 mod histogram;
 mod quantile;
+mod retention_log;
 #[cfg(test)]
 mod slt;
 pub mod spans;

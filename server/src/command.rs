@@ -1,9 +1,11 @@
 //! The command line: one file a command.
+mod delete;
 mod demo;
 mod doctor;
 mod export;
 mod import;
 mod partitions;
+mod pin;
 mod query;
 mod retention;
 mod serve;
@@ -36,8 +38,12 @@ enum Command {
     Export(export::Export),
     /// List or drop dates of the table
     Partitions(partitions::Partitions),
-    /// Show, set or plan what leaves the table by age
+    /// Show, set or plan what leaves the table
     Retention(retention::Retention),
+    /// Pin traces, so that no drop removes them
+    Pin(pin::Pin),
+    /// Delete traces for good, by id or by an attribute
+    Delete(delete::Delete),
     /// Create, list or revoke tokens
     Token(token::Token),
     /// Check the log, the table and its files
@@ -54,6 +60,8 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Partitions(partitions) => partitions.run(),
         Command::Retention(retention) => retention.run(),
+        Command::Pin(pin) => pin.run(),
+        Command::Delete(delete) => delete.run(),
         Command::Token(token) => token.run(),
         Command::Doctor(doctor) => doctor.run(),
     };

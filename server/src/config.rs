@@ -2,6 +2,7 @@
 //!
 //! The only reader of the environment and of the configuration file. Every setting is one row of
 //! [`settings::SETTINGS`].
+pub(crate) mod retention;
 mod rules;
 mod settings;
 #[cfg(test)]
@@ -336,7 +337,9 @@ impl Config {
                 }
                 let key = format!("{key}.{name}");
                 let value = match value {
-                    toml::Value::Array(_) if key == rules::KEY => value.to_string(),
+                    toml::Value::Array(_) if key == rules::KEY || key == retention::KEY => {
+                        value.to_string()
+                    }
                     _ => plain(value).with_context(|| key.clone())?,
                 };
                 self.assign(&key, &value).map_err(anyhow::Error::msg)?;

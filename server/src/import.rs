@@ -131,7 +131,7 @@ fn below(path: &Path, files: &mut Vec<Input>) -> std::io::Result<()> {
 /// The table cannot be opened (a server holds it: use `--server`) or stops taking spans.
 pub(crate) async fn store(plan: Plan, config: &Config) -> anyhow::Result<Summary> {
     // History is welcome; what the TTL says about it is told at the end.
-    let mut storage = storage::Config { ttl: None, ..config.storage.clone() };
+    let mut storage = storage::Config { ttl: None, hold: true, ..config.storage.clone() };
     if !plan.again && !plan.shift_to_now {
         // What a power cut took from the journal is recognised by the log, however late the import goes on.
         storage.dedup_window = Duration::MAX;

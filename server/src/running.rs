@@ -98,7 +98,7 @@ impl Running {
         let auth = Auth::open(tokens_file(config), config.tokens_required(), Arc::clone(&clock))?;
         let first_token = auth.first_token()?.map(|secret| secret.expose().to_owned());
         // A span that the table would drop at once is refused at the door.
-        let limits = ingest::Config { age_max: store.ttl().duration, ..config.ingest.clone() };
+        let limits = ingest::Config { age_max: store.policy().longest(), ..config.ingest.clone() };
         let ingest = Ingest::new(store.clone(), limits, Arc::clone(&clock));
         let engine = Engine::new(store.clone(), config.query.clone())?;
         let listeners = Listeners::new(config.http.clone());

@@ -70,7 +70,7 @@ impl Source {
         let mut config = Config::load(&flags.flags, &environment).context(super::command::Usage)?;
         crate::telemetry::start("warn", false)?;
         if expiry == Expiry::Hold {
-            config.storage.ttl = None;
+            config.storage.hold = true;
         }
         Ok(Self::Table(Local::open(config).await?))
     }

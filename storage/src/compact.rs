@@ -9,7 +9,7 @@
 //! counted, and left alone, while the others go on.
 mod duplicates;
 mod plan;
-mod read;
+pub(crate) mod read;
 mod rest;
 
 use std::collections::HashSet;
@@ -149,7 +149,9 @@ async fn merge(
     let encoded = tokio::task::spawn_blocking(work).await;
     let (encoded, duplicates) =
         encoded.map_err(|error| Error::Table { step: "merge files", source: error.into() })??;
-    let outputs = flush::write(table, encoded).await?;
+    // All inputs are of one class.
+    let class = inputs.first().and_then(|file| file.class.clone());
+    let outputs = flush::write(table, flush::in_class(encoded, class.as_ref())).await?;
     Ok(Merged { inputs, outputs, duplicates })
 }
 

@@ -2,6 +2,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::retain::Rule;
+
 /// Largest request body that the log takes, in bytes (64 MiB, OTLP's usual limit).
 pub const BODY_BYTES_MAX: usize = 64 << 20;
 
@@ -60,6 +62,14 @@ pub struct Config {
     pub dedup_window: Duration,
     /// Partitions older than this leave the table; `None` keeps everything. Default 7 days.
     pub ttl: Option<Duration>,
+    /// Traces that they match stay longer or shorter; the first that fits counts. Default none.
+    pub rules: Vec<Rule>,
+    /// The oldest partitions leave while the files have more bytes than this; `None` = no limit, the default.
+    pub table_bytes_max: Option<u64>,
+    /// The latest traces of each root operation that outlive their partition. Default 0.
+    pub keep_latest: u64,
+    /// Nothing leaves by itself while the table is open. Default false.
+    pub hold: bool,
     /// Small files are merged into larger ones in the background. Default true.
     pub compact: bool,
     /// Files that left the table are deleted this much later. Default 5.5 minutes (query limit 30 s + 5 min).
@@ -89,6 +99,10 @@ impl Config {
             hot_bytes_max: 512 << 20,
             dedup_window: Duration::from_secs(600),
             ttl: Some(Duration::from_secs(7 * 86_400)),
+            rules: Vec::new(),
+            table_bytes_max: None,
+            keep_latest: 0,
+            hold: false,
             compact: true,
             delete_grace: Duration::from_secs(330),
         }

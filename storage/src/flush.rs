@@ -1,4 +1,4 @@
-//! A flush: hot batches -> one sorted Parquet file per date -> one Delta commit with the log's position.
+//! A flush: hot batches -> one sorted Parquet file per date and class -> one Delta commit with the log's position.
 //!
 //! The order is: data files written and fsynced, sidecars written and fsynced, commit. Until the commit, what was
 //! written is an orphan that nobody sees and maintenance deletes; after it, the log is trimmed by the caller. So a
@@ -26,11 +26,12 @@ use crate::file::sidecar::Sidecar;
 use crate::file::writer::{ColumnWriter, EncodedFile, Plan};
 use crate::file::{FilePaths, stats};
 use crate::id::WalSeq;
+use crate::retain::classify::Classifier;
 use crate::schema::{AttributeColumns, column};
 use crate::table::{NewFile, Table};
 use gather::{Gather, Memory};
 use heads::Heads;
-use resolve::Resolved;
+pub(crate) use resolve::Resolved;
 use texts::Words;
 
 pub(crate) use lift::members;
@@ -53,8 +54,9 @@ pub(crate) async fn flush(
     let batches: Arc<[Arc<SpanBatch>]> =
         batches.iter().filter(|batch| batch.rows() > 0).map(Arc::clone).collect();
     let columns = Arc::new(columns.clone());
-    let wanted = Arc::clone(&columns);
-    let encoded = tokio::task::spawn_blocking(move || encode(&batches, &wanted));
+    let (wanted, classifier) = (Arc::clone(&columns), table.classifier());
+    let encoded =
+        tokio::task::spawn_blocking(move || encode_by_class(&batches, &wanted, &classifier));
     let encoded =
         encoded.await.map_err(|error| Error::Table { step: "encode", source: error.into() })?;
     let files = write(table, encoded?).await?;
@@ -64,6 +66,8 @@ pub(crate) async fn flush(
 /// A file ready to be written.
 pub(crate) struct Encoded {
     date: NaiveDate,
+    /// Retention class; `None` for the default one.
+    class: Option<Arc<str>>,
     file: EncodedFile,
     sidecar: Sidecar,
 }
@@ -72,10 +76,11 @@ pub(crate) struct Encoded {
 pub(crate) async fn write(table: &Table, encoded: Vec<Encoded>) -> Result<Vec<NewFile>> {
     let mut files = Vec::with_capacity(encoded.len());
     let mut sidecars = Vec::with_capacity(encoded.len());
-    for Encoded { date, file, sidecar } in encoded {
+    for Encoded { date, class, file, sidecar } in encoded {
         let paths = FilePaths::unique(date);
         let new = NewFile {
             date,
+            class,
             bytes: file.bytes.len() as u64,
             checksum: xxhash_rust::xxh3::xxh3_128(&file.bytes),
             traces: sidecar.traces,
@@ -103,17 +108,35 @@ fn parquet_failed(source: parquet::errors::ParquetError) -> Error {
     Error::Parquet { step: "encode", path: "a new data file".into(), source }
 }
 
+/// Files that are all of one class.
+pub(crate) fn in_class(encoded: Vec<Encoded>, class: Option<&Arc<str>>) -> Vec<Encoded> {
+    encoded.into_iter().map(|file| Encoded { class: class.cloned(), ..file }).collect()
+}
+
 /// Sorts, resolves and encodes.
 pub(crate) fn encode(
     batches: &[Arc<SpanBatch>],
     attributes: &AttributeColumns,
+) -> Result<Vec<Encoded>> {
+    encode_by_class(batches, attributes, &Classifier::default())
+}
+
+/// As [`encode`], each trace into a file of its class.
+fn encode_by_class(
+    batches: &[Arc<SpanBatch>],
+    attributes: &AttributeColumns,
+    classifier: &Classifier,
 ) -> Result<Vec<Encoded>> {
     if batches.is_empty() {
         return Ok(Vec::new());
     }
     let heads = Heads::of(batches);
     let resolved = heads.resolve();
-    let order = heads.sort();
+    let mut order = heads.sort();
+    let classes = match classifier.classes(batches, attributes, &resolved).as_slice() {
+        [] => Vec::new(),
+        classes => order.split(classes),
+    };
     let lifted = lift::lift(batches, attributes).map_err(|error| parquet_failed(error.into()))?;
     let rest = rest::keys(&lifted);
     let columns = Columns {
@@ -126,7 +149,7 @@ pub(crate) fn encode(
     let write = |column: &mut ColumnWriter<'_>, memory: &mut Memory| columns.write(column, memory);
     let files = plan.encode(Memory::default, write).map_err(parquet_failed)?;
     let dated = order.dates.iter().zip(files);
-    let encoded = dated.map(|((date, places), file)| {
+    let encoded = dated.enumerate().map(|(number, ((date, places), file))| {
         let first_rows = order.first_rows(places.clone(), &resolved);
         let sidecar = Sidecar {
             rows: places.len() as u64,
@@ -134,7 +157,8 @@ pub(crate) fn encode(
             filter: heads.filter(&first_rows),
             rest: rest.clone(),
         };
-        Encoded { date: *date, file, sidecar }
+        let class = classes.get(number).and_then(|class| classifier.name(*class));
+        Encoded { date: *date, class, file, sidecar }
     });
     Ok(encoded.collect())
 }

@@ -250,6 +250,7 @@ impl State {
             columns: Arc::clone(&self.columns),
             schema: Arc::clone(&self.schema),
             object_store: Arc::clone(object_store),
+            receipts: Arc::clone(&self.table.receipts),
         });
         self.snapshot = Some(Arc::clone(&snapshot));
         snapshot

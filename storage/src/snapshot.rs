@@ -10,6 +10,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use crate::batch::SpanBatch;
 use crate::error::{Error, Result};
 use crate::id::{TableVersion, TraceId};
+use crate::retain::{DEFAULT_CLASS, Receipt};
 use crate::schema::{AttributeColumns, AttributeScope};
 use crate::time::TimeRange;
 
@@ -26,6 +27,8 @@ pub struct DataFile {
     pub rows: u64,
     /// Partition.
     pub date: NaiveDate,
+    /// Retention class; `None` for the default one.
+    pub class: Option<Arc<str>>,
     /// Range of start times.
     pub start: TimeRange,
     /// When it was written, Unix milliseconds.
@@ -65,6 +68,11 @@ impl DataFile {
             }
             _ => Ok(bytes),
         }
+    }
+
+    /// Name of the retention class.
+    pub fn class(&self) -> &str {
+        self.class.as_deref().unwrap_or(DEFAULT_CLASS)
     }
 
     /// False only where the file certainly holds no span of this trace.
@@ -156,6 +164,8 @@ pub struct Snapshot {
     pub schema: SchemaRef,
     /// The store that [`DataFile::path`] is relative to.
     pub object_store: Arc<dyn ObjectStore>,
+    /// Receipts of all that was removed, oldest first.
+    pub receipts: Arc<[Receipt]>,
 }
 
 impl Snapshot {

@@ -10,6 +10,7 @@ mod folders;
 mod health;
 mod open;
 mod partitions;
+mod retention;
 
 #[cfg(test)]
 mod tests;
@@ -27,9 +28,13 @@ use crate::entry::{Appended, Compressed, Decode, Entry};
 use crate::error::{Error, Result};
 use crate::hot::Hot;
 use crate::hot::tail::Tail;
+use crate::id::TraceId;
 use crate::lock::Lock;
 use crate::metrics::{Metric, Shape};
-use crate::retain::{Loss, Partition, Receipt, Ttl};
+use crate::retain::pins::{self, Pin};
+use crate::retain::{
+    Deletion, Loss, Partition, Plan, Policy, PolicyChange, Receipt, Selection, Ttl,
+};
 use crate::schema::AttributeColumns;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
@@ -40,6 +45,7 @@ use compaction::Compaction;
 use flusher::Command;
 use folders::Folders;
 use health::Health;
+use retention::Retention;
 
 /// How long an append waits for a flush to make room before it is refused.
 const ROOM_WAIT: Duration = Duration::from_millis(500);
@@ -61,6 +67,7 @@ struct Shared {
     table: Arc<Table>,
     health: Arc<Health>,
     compaction: Compaction,
+    retention: Retention,
     commands: mpsc::Sender<Command>,
     closed: AtomicBool,
     tasks: Mutex<Option<Tasks>>,
@@ -72,6 +79,7 @@ struct Tasks {
     writer: std::thread::JoinHandle<()>,
     publisher: JoinHandle<()>,
     flusher: JoinHandle<()>,
+    retention: JoinHandle<()>,
     compaction: Option<JoinHandle<()>>,
     locks: Arc<Vec<Lock>>,
 }
@@ -159,53 +167,121 @@ impl Store {
 
     /// All partitions, oldest first, hot spans included.
     pub fn partitions(&self) -> Vec<Partition> {
-        partitions::partitions(&self.snapshot(), self.ttl())
+        partitions::partitions(&self.snapshot(), &self.policy())
     }
 
-    /// The TTL in force.
+    /// The default TTL in force.
     pub fn ttl(&self) -> Ttl {
-        self.shared.table.state().ttl
+        self.policy().ttl
     }
 
-    /// Sets the TTL of this table (kept in its Delta properties); `None` keeps everything.
+    /// What leaves the table, and when.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.shared.table.state().policy)
+    }
+
+    /// Sets the default TTL of this table; `None` keeps everything.
     ///
     /// # Errors
     /// The commit failed.
     pub async fn set_ttl(&self, ttl: Option<Duration>) -> Result<()> {
-        self.shared.command(|done| Command::SetTtl(ttl, done)).await
+        self.set_policy(PolicyChange { ttl: Some(ttl), ..PolicyChange::default() }).await
     }
 
-    /// What the given TTL would remove now. Reads the trace ids of those partitions.
+    /// Changes the policy of this table (kept in its Delta properties, where it outranks the configuration).
+    ///
+    /// # Errors
+    /// The rules cannot stand together, or the commit failed.
+    pub async fn set_policy(&self, change: PolicyChange) -> Result<()> {
+        self.shared.command(|done| Command::SetPolicy(change, done)).await
+    }
+
+    /// What the given default TTL would remove now. Reads the trace ids of those partitions.
     ///
     /// # Errors
     /// A file could not be read.
     pub async fn plan_ttl(&self, ttl: Option<Duration>) -> Result<Loss> {
-        self.shared.table.plan_ttl(ttl).await
+        let change = PolicyChange { ttl: Some(ttl), ..PolicyChange::default() };
+        Ok(self.plan(&change).await?.loss)
     }
 
-    /// Removes whole partitions in one commit (flushing their hot spans first); files are deleted after the grace.
+    /// What the policy with `change` would remove now, and what would stay. Reads as [`Store::plan_ttl`].
+    ///
+    /// # Errors
+    /// The rules cannot stand together, or a file could not be read.
+    pub async fn plan(&self, change: &PolicyChange) -> Result<Plan> {
+        self.shared.table.plan(&self.policy().with(change)?).await
+    }
+
+    /// Removes whole partitions in one commit (flushing their hot spans first), pinned traces and the latest of each
+    /// operation excepted; files are deleted after the grace.
     ///
     /// # Errors
     /// The commit failed: then nothing was removed.
-    pub async fn drop_partitions(&self, dates: &[NaiveDate], reason: &str) -> Result<Receipt> {
-        let (dates, reason) = (dates.to_vec(), reason.to_owned());
-        self.shared.command(|done| Command::Drop { dates, reason, done }).await
+    pub async fn drop_partitions(&self, dates: &[NaiveDate]) -> Result<Receipt> {
+        self.shared.retention.drop(dates, None, "command").await
     }
 
-    /// Applies the TTL now, as the background task does every minute.
+    /// As [`Store::drop_partitions`], only files of one retention class.
     ///
     /// # Errors
-    /// The commit failed.
-    pub async fn apply_ttl(&self) -> Result<Option<Receipt>> {
-        self.shared.command(Command::ApplyTtl).await
+    /// As there.
+    pub async fn drop_class(&self, dates: &[NaiveDate], class: &str) -> Result<Receipt> {
+        self.shared.retention.drop(dates, Some(class), "command").await
     }
 
-    /// Receipts of all drops, oldest first.
+    /// Applies the policy now, as the background task does every minute.
+    ///
+    /// # Errors
+    /// A file could not be read or written, or the commit failed.
+    pub async fn apply_policy(&self) -> Result<Vec<Receipt>> {
+        self.shared.retention.apply().await
+    }
+
+    /// Receipts of all removals, oldest first.
+    pub fn receipts(&self) -> Arc<[Receipt]> {
+        Arc::clone(&self.shared.table.state().receipts)
+    }
+
+    /// What [`Store::delete`] would delete; hot spans are flushed to find them.
+    ///
+    /// # Errors
+    /// A file could not be read.
+    pub async fn plan_deletion(&self, selection: &Selection) -> Result<Receipt> {
+        self.shared.retention.plan_deletion(selection).await
+    }
+
+    /// Deletes whole traces from files, memory and log; see docs/operating.md for what is gone when. `now` also deletes
+    /// the old files at once: a query that reads them just now fails.
+    ///
+    /// # Errors
+    /// A file could not be read or written: then nothing was deleted.
+    pub async fn delete(&self, selection: &Selection, now: bool) -> Result<Deletion> {
+        self.shared.retention.delete(selection, now).await
+    }
+
+    /// Pins a trace: no drop removes it, only a deletion.
+    ///
+    /// # Errors
+    /// The note is too long, there are too many pins, or the pin could not be stored.
+    pub async fn pin(&self, trace: &TraceId, note: &str) -> Result<Pin> {
+        self.shared.retention.pin(trace, note).await
+    }
+
+    /// Unpins a trace; false where it was not pinned. Copies that nothing keeps any more go with the next look.
+    ///
+    /// # Errors
+    /// The pin could not be removed.
+    pub async fn unpin(&self, trace: &TraceId) -> Result<bool> {
+        self.shared.retention.unpin(trace).await
+    }
+
+    /// All pins, oldest first.
     ///
     /// # Errors
     /// They could not be read.
-    pub async fn receipts(&self) -> Result<Vec<Receipt>> {
-        self.shared.table.receipts().await
+    pub async fn pins(&self) -> Result<Vec<Pin>> {
+        pins::all(&self.shared.table.place().tenant).await
     }
 
     /// Whether appends are taken and files can be written.
@@ -337,9 +413,12 @@ impl Shared {
     async fn end(&self, flush: bool) -> Result<()> {
         self.closed.store(true, Ordering::Release);
         let mut tasks = self.tasks.lock().await;
-        let Some(Tasks { writer, publisher, flusher, compaction, locks }) = tasks.take() else {
+        let Some(Tasks { writer, publisher, flusher, retention, compaction, locks }) = tasks.take()
+        else {
             return Ok(());
         };
+        // What it has written so far without a commit is an orphan.
+        retention.abort();
         if let Some(compaction) = compaction {
             // What a step has written so far is an orphan; its files are as they were.
             compaction.abort();

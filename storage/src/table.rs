@@ -11,6 +11,7 @@ mod durable;
 mod load;
 mod maintain;
 pub(crate) mod place;
+mod policy;
 mod schema;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,11 +21,12 @@ use object_store::ObjectStore;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::config::Config;
+use crate::config::{Config, Location};
 use crate::error::Result;
 use crate::id::{TableVersion, WalSeq};
 use crate::metrics::{Counter, Metric, Shape};
-use crate::retain::{ClockGuard, Ttl};
+use crate::retain::classify::{Classifier, Recent};
+use crate::retain::{ClockGuard, Policy, Receipt, receipt};
 use crate::schema::AttributeColumns;
 use crate::snapshot::DataFile;
 use crate::time::Clock;
@@ -44,8 +46,10 @@ pub(crate) struct TableState {
     pub(crate) columns: Arc<AttributeColumns>,
     /// The last log position that the files contain (the `txn` action of `wal/<log id>`); 0 before the first flush.
     pub(crate) wal_through: WalSeq,
-    /// The TTL in force.
-    pub(crate) ttl: Ttl,
+    /// What leaves the table, and when.
+    pub(crate) policy: Arc<Policy>,
+    /// Receipts of all that was removed, oldest first.
+    pub(crate) receipts: Arc<[Receipt]>,
 }
 
 /// One open table.
@@ -55,8 +59,12 @@ pub(crate) struct Table {
     clock: Arc<dyn Clock>,
     /// Application id of this process's log positions: `wal/<log id>`.
     log_app: String,
-    ttl_by_config: Option<Duration>,
+    policy_by_config: Policy,
+    /// Traces that matched a rule lately.
+    recent: Arc<Mutex<Recent>>,
     delete_grace: Duration,
+    /// Nobody else writes here: a local folder, which is locked.
+    is_local: bool,
     state: Mutex<Arc<TableState>>,
     ledger: tokio::sync::Mutex<Ledger>,
     figures: Figures,
@@ -105,14 +113,17 @@ impl Table {
             files: loaded.files.into(),
             columns: Arc::new(schema::attribute_columns(load::schema_string(&loaded.metadata))?),
             wal_through: loaded.wal_through,
-            ttl: load::ttl(&loaded.metadata, config.ttl),
+            policy: Arc::new(policy::read(&loaded.metadata, &Policy::of(config))),
+            receipts: receipt::read_all(&place.tenant).await?.into(),
         };
         let table = Self {
             place,
             clock,
             log_app,
-            ttl_by_config: config.ttl,
+            policy_by_config: Policy::of(config),
+            recent: Arc::default(),
             delete_grace: config.delete_grace,
+            is_local: matches!(config.location, Location::Folder(_)),
             state: Mutex::new(Arc::new(state)),
             ledger: tokio::sync::Mutex::new(Ledger {
                 metadata: loaded.metadata,
@@ -131,6 +142,11 @@ impl Table {
     /// The newest version known.
     pub(crate) fn state(&self) -> Arc<TableState> {
         Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts traces into classes by the rules in force.
+    pub(crate) fn classifier(&self) -> Classifier {
+        Classifier::new(&self.state().policy.rules, &self.recent)
     }
 
     fn publish(&self, state: TableState) {

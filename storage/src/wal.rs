@@ -63,6 +63,11 @@ pub(crate) enum Message {
         through: WalSeq,
         done: oneshot::Sender<Result<()>>,
     },
+    /// Everything up to here is in files: no byte of it may stay in the folder.
+    Purge {
+        through: WalSeq,
+        done: oneshot::Sender<Result<()>>,
+    },
     /// Answered when everything sent before is visible.
     Drain {
         done: oneshot::Sender<()>,
@@ -142,6 +147,14 @@ impl Wal {
     pub(crate) async fn trim(&self, through: WalSeq) -> Result<()> {
         let (done, finished) = oneshot::channel();
         self.send(Message::Trim { through, done })?;
+        finished.await.map_err(|_| Error::Closed)?
+    }
+
+    /// As [`Wal::trim`], and deletes the files that wait to be used again. The segment being written is closed, and goes
+    /// with the next call. Segments set aside as damaged stay.
+    pub(crate) async fn purge(&self, through: WalSeq) -> Result<()> {
+        let (done, finished) = oneshot::channel();
+        self.send(Message::Purge { through, done })?;
         finished.await.map_err(|_| Error::Closed)?
     }
 

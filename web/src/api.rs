@@ -1,9 +1,12 @@
 //! The routes under `/api/v1`: parameters -> query or storage -> answer.
 pub(crate) mod answer;
+pub(crate) mod deletion;
 pub(crate) mod health;
 pub(crate) mod literal;
 pub(crate) mod parameters;
 pub(crate) mod partitions;
+pub(crate) mod pins;
+pub(crate) mod policy;
 pub(crate) mod retention;
 pub(crate) mod sql;
 pub(crate) mod status;
@@ -26,6 +29,11 @@ pub(crate) type Web = axum::extract::State<Arc<Shared>>;
 
 /// Body of any request.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// A trace id as users write it.
+pub(crate) fn trace_id(text: &str) -> Result<storage::TraceId> {
+    text.parse().map_err(|_| Error::Invalid("a trace id has 32 hexadecimal digits".to_owned()))
+}
 
 /// Reads a whole body.
 pub(crate) async fn read(body: Body) -> Result<Bytes> {

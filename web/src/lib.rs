@@ -17,6 +17,7 @@ pub mod routes;
 mod safety;
 pub mod state;
 
+pub use api::policy::RuleText;
 pub use api::tail::{Config as TailConfig, Leave, Tail};
 pub use auth::{Auth, Role};
 pub use encode::Format;

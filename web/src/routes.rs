@@ -5,10 +5,12 @@ use axum::Router;
 use axum::extract::{Extension, Request};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use query::View;
 
-use crate::api::{health, partitions, retention, sql, status, tail, trace, traces, views};
+use crate::api::{
+    deletion, health, partitions, pins, retention, sql, status, tail, trace, traces, views,
+};
 use crate::state::Shared;
 use crate::{Error, Role, Web, openapi, page, safety};
 
@@ -37,7 +39,7 @@ pub enum Answers {
 /// One route.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
-    /// `get`, `post` or `put`.
+    /// `get`, `post`, `put` or `delete`.
     pub method: &'static str,
     /// Path, with `{name}` for its parts.
     pub path: &'static str,
@@ -67,6 +69,10 @@ const FORMAT: [Parameter; 2] = [
         help: "CSV: on (default) puts ' before texts that a spreadsheet would take for a formula; off leaves them",
     },
 ];
+
+/// Body of what changes the retention policy.
+const POLICY: &str = "{\"ttl\": \"7d\", \"max_bytes\": 100000000000, \"keep_latest\": 10, \
+    \"rules\": [{\"class\": \"errors\", \"ttl\": \"90d\", \"error\": true}]}";
 
 const FROM: Parameter = Parameter {
     name: "from",
@@ -215,24 +221,53 @@ pub const ROUTES: &[Route] = &[
         "Removes whole dates; answers with the receipt.",
         || post(partitions::drop),
     )
-    .admin("post", Some("{\"dates\": [\"2026-11-21\"]}")),
-    Route::json("/api/v1/retention", "The retention rule in force.", || get(retention::show)),
-    Route::json("/api/v1/retention", "Sets the retention rule; null keeps everything.", || {
-        put(retention::set)
-    })
-    .admin("put", Some("{\"ttl\": \"7d\"}")),
+    .admin("post", Some("{\"dates\": [\"2026-11-21\"], \"class\": \"default\"}")),
+    Route::json("/api/v1/retention", "The retention policy in force.", || get(retention::show)),
+    Route::json(
+        "/api/v1/retention",
+        "Changes the retention policy; what is left out stays as it is, null means without limit.",
+        || put(retention::set),
+    )
+    .admin("put", Some(POLICY)),
     Route {
         own: &[Parameter {
             name: "ttl",
-            help: "7d, 36h, never; the rule in force where it is absent",
+            help: "7d, 36h, never; the one in force where it is absent",
         }],
-        ..Route::json("/api/v1/retention/plan", "What a rule would remove now.", || {
-            get(retention::plan)
-        })
+        ..Route::json(
+            "/api/v1/retention/plan",
+            "What the policy would remove now, and what would stay and why; nothing is removed.",
+            || get(retention::plan),
+        )
     },
+    Route {
+        method: "post",
+        body: Some(POLICY),
+        ..Route::json(
+            "/api/v1/retention/plan",
+            "What the policy with a change would remove now.",
+            || post(retention::plan_change),
+        )
+    },
+    Route::json("/api/v1/retention/apply", "Applies the policy now.", || post(retention::apply))
+        .admin("post", None),
     Route::json("/api/v1/retention/receipts", "Receipts of all removals, oldest first.", || {
         get(retention::receipts)
     }),
+    Route::json("/api/v1/pins", "Pinned traces, which no drop removes.", || get(pins::list)),
+    Route::json("/api/v1/pins", "Pins a trace.", || post(pins::pin))
+        .admin("post", Some("{\"trace_id\": \"...\", \"note\": \"the outage of Friday\"}")),
+    Route::json("/api/v1/pins/{trace_id}", "Unpins a trace.", || delete(pins::unpin))
+        .admin("delete", None),
+    Route::json(
+        "/api/v1/delete",
+        "Deletes whole traces for good, by id or by an attribute; dry_run only counts, now does not wait for running queries.",
+        || post(deletion::delete),
+    )
+    .admin(
+        "post",
+        Some("{\"traces\": [\"...\"]} or {\"attribute\": {\"key\": \"user.id\", \"value\": \"4711\"}, \"dry_run\": true, \"now\": false}"),
+    ),
     Route::json("/api/v1/flush", "Writes the spans in memory into files.", || {
         post(partitions::flush)
     })

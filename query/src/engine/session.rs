@@ -4,6 +4,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::CatalogProviderList;
+use datafusion::catalog::TableProvider;
 use datafusion::catalog::{
     CatalogProvider, MemTable, MemoryCatalogProvider, MemoryCatalogProviderList,
     MemorySchemaProvider, SchemaProvider,
@@ -18,6 +19,7 @@ use storage::TimeRange;
 
 use crate::Config;
 use crate::function::allowed;
+use crate::retention_log::RetentionLog;
 use crate::spans::Tables;
 use crate::spans::attributes::AttributePlanner;
 use crate::spans::numbers::ReadNumbers;
@@ -25,6 +27,7 @@ use crate::view::View;
 
 const CATALOG: &str = "spanlake";
 const SCHEMA: &str = "public";
+const LOG: &str = "retention_log";
 
 /// The settings of every query.
 fn settings(config: &Config) -> SessionConfig {
@@ -75,8 +78,10 @@ pub(crate) fn context(
     let catalog = Arc::new(MemoryCatalogProvider::new());
     let public = Arc::new(MemorySchemaProvider::new());
     let spans = tables.spans_table(TimeRange::ALL);
-    let described = information_schema(&spans.schema())?;
+    let log = Arc::new(RetentionLog::new(Arc::clone(&tables.snapshot.receipts)));
+    let described = information_schema(&[("spans", spans.schema()), (LOG, log.schema())])?;
     public.register_table("spans".into(), spans)?;
+    public.register_table(LOG.into(), log)?;
     catalog.register_schema(SCHEMA, public)?;
     catalog.register_schema("information_schema", described)?;
     catalogs.register_catalog(CATALOG.into(), catalog);
@@ -86,11 +91,12 @@ pub(crate) fn context(
 }
 
 /// `information_schema.tables` and `.columns`: what there is, and nothing about the server.
-fn information_schema(spans: &SchemaRef) -> Result<Arc<MemorySchemaProvider>> {
+fn information_schema(described: &[(&str, SchemaRef)]) -> Result<Arc<MemorySchemaProvider>> {
     let schema = Arc::new(MemorySchemaProvider::new());
-    let names = ["spans"].into_iter().chain(View::ALL.map(View::name)).map(Some);
-    let kinds = ["BASE TABLE"].into_iter().chain(View::ALL.map(|_| "TABLE FUNCTION")).map(Some);
-    let count = View::ALL.len() + 1;
+    let names = described.iter().map(|(name, _)| *name).chain(View::ALL.map(View::name)).map(Some);
+    let bases = described.iter().map(|_| "BASE TABLE");
+    let kinds = bases.chain(View::ALL.map(|_| "TABLE FUNCTION")).map(Some);
+    let count = View::ALL.len() + described.len();
     let tables = [
         ("table_catalog", text(count, CATALOG)),
         ("table_schema", text(count, SCHEMA)),
@@ -98,18 +104,25 @@ fn information_schema(spans: &SchemaRef) -> Result<Arc<MemorySchemaProvider>> {
         ("table_type", Arc::new(kinds.collect::<StringArray>())),
     ];
     schema.register_table("tables".into(), table(tables)?)?;
-    let fields = spans.fields();
-    let count = fields.len();
-    let names = fields.iter().map(|field| Some(field.name().clone()));
-    let types = fields.iter().map(|field| Some(field.data_type().to_string()));
-    let nullable = fields.iter().map(|f| Some(if f.is_nullable() { "YES" } else { "NO" }));
-    let positions = (1_i64..).take(count);
+    let fields = || {
+        described.iter().flat_map(|(name, schema)| {
+            schema.fields().iter().zip(1_i64..).map(move |(field, place)| (*name, field, place))
+        })
+    };
+    let count = fields().count();
+    let owners = fields().map(|(owner, ..)| Some(owner));
+    let names = fields().map(|(_, field, _)| Some(field.name().clone()));
+    let types = fields().map(|(_, field, _)| Some(field.data_type().to_string()));
+    let nullable = fields().map(|(_, f, _)| Some(if f.is_nullable() { "YES" } else { "NO" }));
     let columns = [
         ("table_catalog", text(count, CATALOG)),
         ("table_schema", text(count, SCHEMA)),
-        ("table_name", text(count, "spans")),
+        ("table_name", Arc::new(owners.collect::<StringArray>())),
         ("column_name", Arc::new(names.collect::<StringArray>()) as ArrayRef),
-        ("ordinal_position", Arc::new(Int64Array::from_iter_values(positions))),
+        (
+            "ordinal_position",
+            Arc::new(fields().map(|(.., place)| Some(place)).collect::<Int64Array>()),
+        ),
         ("is_nullable", Arc::new(nullable.collect::<StringArray>())),
         ("data_type", Arc::new(types.collect::<StringArray>())),
     ];

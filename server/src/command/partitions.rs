@@ -16,7 +16,8 @@ use crate::words;
 #[command(after_help = "Examples:
   spanlake partitions
   spanlake partitions list --format json --server http://127.0.0.1:8080
-  spanlake partitions drop 2026-11-01 2026-11-02 --yes")]
+  spanlake partitions drop 2026-11-01 2026-11-02 --yes
+  spanlake partitions drop 2026-11-01 --class kept")]
 pub(crate) struct Partitions {
     #[command(subcommand)]
     action: Option<Action>,
@@ -36,6 +37,9 @@ enum Action {
         /// Dates, e.g. 2026-11-21
         #[arg(required = true, value_name = "DATE")]
         dates: Vec<String>,
+        /// Only this retention class of them
+        #[arg(long)]
+        class: Option<String>,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -48,8 +52,9 @@ impl Partitions {
             let source = Source::open(&self.source, Expiry::AsConfigured).await?;
             let done = match &self.action {
                 None | Some(Action::List) => list(&source, self.format).await,
-                Some(Action::Drop { dates, yes }) => {
-                    remove(&source, dates, *yes, self.format).await
+                Some(Action::Drop { dates, class, yes }) => {
+                    let class = class.as_deref();
+                    remove(&source, (dates, class), *yes, self.format).await
                 }
             };
             source.close().await?;
@@ -84,16 +89,20 @@ async fn list(source: &Source, format: Format) -> anyhow::Result<()> {
             words::count(number(row, "files")),
             words::bytes(number(row, "bytes")),
             row["expires"].as_str().unwrap_or("never").to_owned(),
+            row["classes"].as_str().unwrap_or_default().to_owned(),
         ]
     };
     let cells: Vec<Vec<String>> = rows.iter().map(text).collect();
-    say(&columns(&["date", "spans", "not yet in files", "files", "size", "expires"], &cells));
+    say(&columns(
+        &["date", "spans", "not yet in files", "files", "size", "expires", "classes"],
+        &cells,
+    ));
     Ok(())
 }
 
 async fn remove(
     source: &Source,
-    dates: &[String],
+    (dates, class): (&[String], Option<&str>),
     yes: bool,
     format: Format,
 ) -> anyhow::Result<()> {
@@ -104,10 +113,14 @@ async fn remove(
         let Some(row) = row else { bail!("there is no partition {date}; see spanlake partitions") };
         spans += number(row, "rows") + number(row, "hot_rows");
     }
-    let question =
-        format!("{} with {} spans would go for good.", dates.join(", "), words::count(spans));
-    confirm(&question, yes)?;
-    let body = json!({ "dates": dates }).to_string();
+    let of_class = class.map_or_else(String::new, |class| format!("the class {class} of "));
+    let (names, spans) = (dates.join(", "), words::count(spans));
+    confirm(&format!("{of_class}{names} with {spans} spans would go for good."), yes)?;
+    let mut body = json!({ "dates": dates });
+    if let Some(class) = class {
+        body["class"] = class.into();
+    }
+    let body = body.to_string();
     let answer = source.json(Method::POST, "/api/v1/partitions/drop", Some(body)).await?;
     match format {
         Format::Json => say(&format!("{answer}\n")),

@@ -38,6 +38,15 @@ fn commands_of_the_documents_parse() {
         "spanlake retention plan --data ./old --ttl 30d",
         "spanlake retention set --data ./old 30d",
         "spanlake retention receipts --format json --server http://127.0.0.1:8080",
+        "spanlake retention set --rules rules.toml --max-bytes 100GiB --keep-latest 10 --data ./old",
+        "spanlake retention plan --max-bytes off",
+        "spanlake retention apply",
+        "spanlake partitions drop 2026-11-01 --class kept",
+        "spanlake pin",
+        "spanlake pin 0123456789abcdef0123456789abcdef --note friday",
+        "spanlake pin 0123456789abcdef0123456789abcdef --remove",
+        "spanlake delete --trace 0123456789abcdef0123456789abcdef --dry-run",
+        "spanlake delete --where-attribute user.id=4711 --now --yes --server http://127.0.0.1:8080",
         "spanlake token create collector --role ingest --expires 365d --data ./old",
         "spanlake doctor --scrub --format json",
     ] {
@@ -49,6 +58,9 @@ fn commands_of_the_documents_parse() {
         "spanlake query --server http://127.0.0.1:8080 --data ./old SELECT",
         "spanlake partitions drop",
         "spanlake demo --rate 0",
+        "spanlake delete",
+        "spanlake pin --note x",
+        "spanlake delete --trace 0123456789abcdef0123456789abcdef --where-attribute a=b",
         "spanlake export nothing",
     ] {
         assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line}");

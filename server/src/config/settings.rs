@@ -250,6 +250,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("storage.delete_grace", "Files of dropped partitions are deleted after this.", |c| {
         &mut c.storage.delete_grace
     }),
+    setting(
+        "retention.rule",
+        "[[retention.rule]] class, ttl, and service, name, error, root, slower_than, attributes, resource.",
+        |c| &mut c.storage.rules,
+    ),
+    setting("retention.max_bytes", "The oldest partitions leave beyond this size; or off.", |c| {
+        &mut c.storage.table_bytes_max
+    }),
+    setting("retention.keep_latest", "Latest traces of each root operation that stay.", |c| {
+        &mut c.storage.keep_latest
+    }),
     setting("query.time_max", "A query is cancelled after this.", |c| &mut c.query.time_max),
     setting("query.running_max", "Queries at once.", |c| &mut c.query.running_max),
     setting("query.waiting_max", "Queries that wait; more are refused.", |c| {

@@ -1,6 +1,6 @@
 //! Which files to merge next.
 //!
-//! Within a date, files belong to the hour in which their first span starts. While an hour is open, files of about the
+//! Within a date and retention class (which are never mixed), files belong to the hour in which their first span starts. While an hour is open, files of about the
 //! same size are merged eight at a time (each span is rewritten once per factor of eight); when it has been closed for
 //! a while, what is small in it becomes one file. Files of [`ROWS_SMALL`] spans or more are left alone. So a day holds at
 //! most one small file for each closed hour, [`FAN_IN`] - 1 of each size in the open ones, and one large file for
@@ -37,9 +37,9 @@ pub(crate) fn next(
     let mut windows: BTreeMap<_, Vec<&Arc<DataFile>>> = BTreeMap::new();
     for file in files.iter().filter(small) {
         let window = file.start.from.div_euclid(WINDOW_NANO);
-        windows.entry((file.date, window)).or_default().push(file);
+        windows.entry((file.date, file.class(), window)).or_default().push(file);
     }
-    windows.into_iter().find_map(|((_, window), files)| {
+    windows.into_iter().find_map(|((.., window), files)| {
         let settled = is_settled(window, &files, now_unix_nano);
         let step = if settled { limited(files) } else { similar(&files) };
         (step.len() > 1).then_some(step)

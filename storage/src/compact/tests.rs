@@ -256,7 +256,8 @@ async fn a_drop_while_merging_wins() {
     }
     let merged = Compactor::default().step(&table).await.unwrap().unwrap();
     let date = table.state().files[0].date;
-    table.drop_partitions(&[date], "test").await.unwrap();
+    let removal = table.removal_of(&[date], None, "command").await.unwrap();
+    assert!(table.commit_removal(&removal).await.unwrap().is_some());
     assert!(!table.commit_merged(&merged).await.unwrap());
     assert!(table.state().files.is_empty(), "the drop is not undone");
 }

@@ -18,7 +18,7 @@ const DIGITS: usize = 1 << DIGIT_BITS;
 pub(crate) struct Order {
     /// By place: the row.
     pub(crate) rows: Vec<u32>,
-    /// Ascending; each file's places.
+    /// Ascending (and by class, see [`Self::split`]); each file's places.
     pub(crate) dates: Vec<(NaiveDate, Range<usize>)>,
 }
 
@@ -30,6 +30,23 @@ impl Order {
             places[*row as usize] = place;
         }
         places
+    }
+
+    /// Parts each date by the class of its rows, in which they keep their order; returns the class of each of `dates`,
+    /// which then names a date once for each of its classes.
+    pub(crate) fn split(&mut self, classes: &[u16]) -> Vec<u16> {
+        let mut of_dates = Vec::new();
+        for (date, places) in std::mem::take(&mut self.dates) {
+            let rows = &mut self.rows[places.clone()];
+            rows.sort_by_key(|row| classes[*row as usize]);
+            let mut from = places.start;
+            for same in rows.chunk_by(|a, b| classes[*a as usize] == classes[*b as usize]) {
+                of_dates.push(classes[same[0] as usize]);
+                self.dates.push((date, from..from + same.len()));
+                from += same.len();
+            }
+        }
+        of_dates
     }
 
     /// Of the rows at `places`, one of each distinct trace.

@@ -33,6 +33,7 @@ pub(crate) struct TestSpan {
     pub(crate) start: i64,
     pub(crate) service: &'static str,
     pub(crate) name: &'static str,
+    pub(crate) status: &'static str,
     pub(crate) attributes: Option<&'static str>,
     pub(crate) resource: &'static str,
 }
@@ -45,6 +46,7 @@ pub(crate) fn span(trace: u128, span: u64, parent: Option<u64>, start: i64) -> T
         start,
         service: "shop",
         name: "GET /",
+        status: "UNSET",
         attributes: None,
         resource: r#"{"service.name":"shop"}"#,
     }
@@ -77,7 +79,7 @@ pub(crate) fn batch(spans: &[TestSpan], rest: Vec<RestCount>) -> Arc<SpanBatch> 
             column::SERVICE => text(spans.iter().map(|span| Some(span.service.to_owned()))),
             column::NAME => text(spans.iter().map(|span| Some(span.name.to_owned()))),
             column::KIND => constant("SERVER"),
-            column::STATUS => constant("UNSET"),
+            column::STATUS => text(spans.iter().map(|span| Some(span.status.to_owned()))),
             column::ATTRIBUTES => {
                 Arc::new(spans.iter().map(|span| span.attributes).collect::<StringArray>())
             }

@@ -2,9 +2,10 @@ use object_store::memory::InMemory;
 
 use super::tail::Arrivals;
 use super::*;
+use crate::config::Config;
 use crate::entry::Decode;
 use crate::id::TableVersion;
-use crate::retain::Ttl;
+use crate::retain::Policy;
 use crate::schema::AttributeScope;
 use crate::testing::{CountDecode, entry, ids};
 
@@ -14,7 +15,8 @@ fn table(version: u64) -> Arc<TableState> {
         files: Arc::new([]),
         columns: Arc::new(AttributeColumns::default()),
         wal_through: WalSeq(version),
-        ttl: Ttl { duration: None, by_command: false },
+        policy: Arc::new(Policy::of(&Config::in_folder("unused"))),
+        receipts: Arc::new([]),
     })
 }
 

@@ -1,147 +1,231 @@
-//! Carrying out: setting the TTL, planning, and dropping whole partitions in one commit.
+//! Carrying out: what a drop costs, what of it stays as copies, and the one commit that does both.
+//!
+//! A removal is prepared beside everything else: it reads files of one version and writes the copies. Its commit is
+//! refused where one of those files has left the table meanwhile; then it is prepared anew, and the copies are orphans
+//! that nobody sees.
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use arrow::array::AsArray;
 use chrono::NaiveDate;
-use futures::TryStreamExt;
-use object_store::ObjectStore;
-use object_store::path::Path;
-use parquet::arrow::ProjectionMask;
-#[expect(deprecated, reason = "see read_traces")]
-use parquet::arrow::async_reader::ParquetObjectReader;
-use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::errors::ParquetError;
 use serde_json::{Value, json};
 
-use super::{Loss, Receipt, expired, receipt};
+use super::plan::{self, Due};
+use super::policy::{KEPT_CLASS, Policy};
+use super::scan::{self, Traces};
+use super::survive::Latest;
+use super::{Loss, Plan, Receipt, pins, receipt};
 use crate::error::{Error, Result};
-use crate::schema::column;
+use crate::flush;
 use crate::snapshot::DataFile;
-use crate::table::{Change, Table};
+use crate::table::{Change, NewFile, Table};
+
+/// Files that leave the table in one commit, and those that come in their place.
+#[derive(Debug)]
+pub(crate) struct Removal {
+    pub(crate) inputs: Vec<Arc<DataFile>>,
+    pub(crate) outputs: Vec<NewFile>,
+    pub(crate) receipt: Receipt,
+}
+
+/// What becomes of some files.
+struct Assessed {
+    due: Vec<Due>,
+    survivors: Traces,
+    loss: Loss,
+}
 
 impl Table {
-    /// What `ttl` would remove now. May run beside other calls.
-    pub(crate) async fn plan_ttl(&self, ttl: Option<Duration>) -> Result<Loss> {
-        let state = self.state();
-        let dates = expired(&state.files, ttl, self.clock().now_unix_nano());
-        self.loss(&files_of(&state.files, &dates)).await
+    /// What `policy` would do now. May run beside other calls.
+    pub(crate) async fn plan(&self, policy: &Policy) -> Result<Plan> {
+        let files = Arc::clone(&self.state().files);
+        let due = plan::due(&files, policy, self.clock().now_unix_nano());
+        if due.is_empty() {
+            let stays = plan::staying(&files, &due, policy);
+            return Ok(Plan { loss: Loss::default(), stays });
+        }
+        let Assessed { due, loss, .. } = self.assess(due, policy).await?;
+        Ok(Plan { loss, stays: plan::staying(&files, &due, policy) })
     }
 
-    /// Removes whole partitions in one commit. Their files are deleted after the grace.
-    pub(crate) async fn drop_partitions(
+    /// The next removal by the policy in force: by age, then by size, then copies that nothing keeps any more (where
+    /// `unpinned` says that there may be some). `None` where nothing is due, or where the clock has just jumped ahead.
+    pub(crate) async fn next_removal(&self, unpinned: bool) -> Result<Option<Removal>> {
+        let (now, state) = (self.clock().now_unix_nano(), self.state());
+        if state.policy.hold {
+            return Ok(None);
+        }
+        let next = plan::due(&state.files, &state.policy, now).into_iter().next();
+        if next.is_none() && !unpinned {
+            return Ok(None);
+        }
+        let reason = next.as_ref().map_or(UNPINNED, |due| due.reason);
+        let removal = self.prepare(Vec::from_iter(next), reason).await?;
+        Ok((!removal.inputs.is_empty()).then_some(removal))
+    }
+
+    /// Removes all files of `dates`, or only those of one class of them.
+    pub(crate) async fn removal_of(
         &self,
         dates: &[NaiveDate],
-        reason: &str,
-    ) -> Result<Receipt> {
-        let loss = self.loss(&files_of(&self.state().files, dates)).await?;
-        let mut receipt = Receipt {
-            at_unix_nano: self.clock().now_unix_nano(),
-            reason: reason.into(),
-            version: None,
-            loss,
+        class: Option<&str>,
+        reason: &'static str,
+    ) -> Result<Removal> {
+        let chosen = |file: &&Arc<DataFile>| {
+            dates.contains(&file.date) && class.is_none_or(|class| file.class() == class)
         };
-        let version = self
-            .commit_change(|state, _| {
-                let remove = files_of(&state.files, dates);
-                Ok((!remove.is_empty()).then(|| drop_change(dates, remove, &receipt)))
-            })
-            .await?;
-        let Some(version) = version else { return Ok(receipt) };
-        receipt.version = Some(version.0);
+        let files = self.state().files.iter().filter(chosen).map(Arc::clone).collect();
+        self.prepare(vec![Due { reason, files }], reason).await
+    }
+
+    /// Writes the copies of what stays.
+    async fn prepare(&self, due: Vec<Due>, reason: &str) -> Result<Removal> {
+        let policy = Arc::clone(&self.state().policy);
+        let Assessed { due, survivors, loss } = self.assess(due, &policy).await?;
+        let inputs: Vec<Arc<DataFile>> = due.into_iter().flat_map(|due| due.files).collect();
+        let mut staying = Vec::new();
+        let store = self.object_store();
+        let columns = Arc::clone(&self.state().columns);
+        for file in inputs.iter().filter(|file| scan::may_hold(file, &survivors)) {
+            let spans = scan::spans(store.as_ref(), file, &columns, |id| survivors.contains(id));
+            match spans.await {
+                Ok(spans) => staying.extend(spans),
+                Err(error) => tolerate(file, error)?,
+            }
+        }
+        let outputs = self.write_in_class(staying, Some(KEPT_CLASS.into())).await?;
+        let at_unix_nano = self.clock().now_unix_nano();
+        let receipt = Receipt { at_unix_nano, reason: reason.into(), version: None, loss };
+        Ok(Removal { inputs, outputs, receipt })
+    }
+
+    /// Encodes and writes spans as files of one class.
+    pub(super) async fn write_in_class(
+        &self,
+        batches: Vec<Arc<crate::SpanBatch>>,
+        class: Option<Arc<str>>,
+    ) -> Result<Vec<NewFile>> {
+        let columns = Arc::clone(&self.state().columns);
+        let encoded = tokio::task::spawn_blocking(move || flush::encode(&batches, &columns)).await;
+        let encoded =
+            encoded.map_err(|error| Error::Table { step: "encode", source: error.into() })??;
+        flush::write(self, flush::in_class(encoded, class.as_ref())).await
+    }
+
+    /// Finds out what stays of `due`, adds kept copies that nothing keeps any more, and counts.
+    async fn assess(&self, mut due: Vec<Due>, policy: &Policy) -> Result<Assessed> {
+        let (state, store) = (self.state(), self.object_store());
+        let leaving: HashSet<&str> =
+            due.iter().flat_map(|due| &due.files).map(|file| file.path.as_str()).collect();
+        let (candidates, staying): (Vec<Arc<DataFile>>, Vec<Arc<DataFile>>) =
+            state.files.iter().map(Arc::clone).partition(|file| {
+                leaving.contains(file.path.as_str()) || file.class() == KEPT_CLASS
+            });
+        let mut survivors = pins::traces(&self.place().tenant).await?;
+        let latest = Latest::of(&store, policy.keep_latest, &candidates, &staying).await?;
+        latest.add_to(&mut survivors);
+        let copies: Vec<Arc<DataFile>> =
+            candidates.into_iter().filter(|file| file.class() == KEPT_CLASS).collect();
+        for due in &mut due {
+            due.files.retain(|file| file.class() != KEPT_CLASS);
+        }
+        let mut stale = Vec::new();
+        for file in copies {
+            let mut traces = Traces::default();
+            scan::traces(Arc::clone(&store), &file, &mut traces).await?;
+            if !traces.is_subset(&survivors) {
+                stale.push(file);
+            }
+        }
+        due.push(Due { reason: UNPINNED, files: stale });
+        due.retain(|due| !due.files.is_empty());
+        let loss = self.count(&due, &survivors).await;
+        Ok(Assessed { due, survivors, loss })
+    }
+
+    /// What leaves with `due` and what stays, in spans and traces. A file that cannot be read must still be able to
+    /// leave: its traces are not counted.
+    async fn count(&self, due: &[Due], survivors: &Traces) -> Loss {
+        let mut loss = plan::loss(due);
+        let (mut gone, mut kept) = (Traces::default(), Traces::default());
+        for file in due.iter().flat_map(|due| &due.files) {
+            let read = scan::columns(self.object_store(), file, &TRACE_ID, |batch| {
+                for id in scan::ids(batch)? {
+                    if survivors.contains(&id) {
+                        loss.kept.rows += 1;
+                        kept.insert(id);
+                    } else {
+                        gone.insert(id);
+                    }
+                }
+                Ok(())
+            });
+            if let Err(error) = read.await {
+                report(file, &error);
+            }
+        }
+        loss.rows = loss.rows.saturating_sub(loss.kept.rows);
+        (loss.traces, loss.kept.traces) = (gone.len() as u64, kept.len() as u64);
+        loss
+    }
+
+    /// Commits a removal. `None` where one of its files is no longer live: then nothing was done.
+    pub(crate) async fn commit_removal(&self, removal: &Removal) -> Result<Option<Receipt>> {
+        let decide = |state: &crate::table::TableState, _: &Value| {
+            let live: HashSet<&str> = state.files.iter().map(|file| file.path.as_str()).collect();
+            let all_live = removal.inputs.iter().all(|file| live.contains(file.path.as_str()));
+            Ok(all_live.then(|| change(removal)))
+        };
+        let Some(version) = self.commit_change(decide).await? else { return Ok(None) };
+        let receipt = Receipt { version: Some(version.0), ..removal.receipt.clone() };
         if let Err(error) = receipt::write(&self.place().tenant, &receipt).await {
             // The commit carries it too: the next open writes it again.
             tracing::warn!(error = &error as &dyn std::error::Error, "receipt not written");
         }
-        Ok(receipt)
-    }
-
-    /// Applies the TTL in force. `None` where nothing was due, or where the clock has just jumped ahead.
-    pub(crate) async fn apply_ttl(&self) -> Result<Option<Receipt>> {
-        let now = self.clock().now_unix_nano();
-        if !self.clock_is_confirmed(now).await {
-            tracing::warn!(
-                "the clock jumped ahead by more than an hour; nothing expires until it is confirmed"
-            );
-            return Ok(None);
-        }
-        let state = self.state();
-        let dates = expired(&state.files, state.ttl.duration, now);
-        if dates.is_empty() {
-            return Ok(None);
-        }
-        self.drop_partitions(&dates, "ttl").await.map(Some)
-    }
-
-    /// All receipts, oldest first. May run beside other calls.
-    pub(crate) async fn receipts(&self) -> Result<Vec<Receipt>> {
-        receipt::read_all(&self.place().tenant).await
-    }
-
-    /// Rows, bytes and distinct traces of `files`.
-    async fn loss(&self, files: &[Arc<DataFile>]) -> Result<Loss> {
-        let mut dates: Vec<NaiveDate> = files.iter().map(|file| file.date).collect();
-        dates.sort_unstable();
-        dates.dedup();
-        let mut traces = HashSet::with_hasher(foldhash::fast::RandomState::default());
-        for file in files {
-            if let Err(source) = read_traces(self.object_store(), file, &mut traces).await {
-                // A damaged file must still be able to leave; its traces are not counted.
-                let error =
-                    Error::Parquet { step: "read trace ids of", path: file.path.clone(), source };
-                tracing::error!(error = &error as &dyn std::error::Error, "file not readable");
-            }
-        }
-        Ok(Loss {
-            dates,
-            rows: files.iter().map(|file| file.rows).sum(),
-            traces: traces.len() as u64,
-            files: files.len() as u64,
-            bytes: files.iter().map(|file| file.bytes).sum(),
-        })
+        Ok(Some(receipt))
     }
 }
 
-fn files_of(files: &[Arc<DataFile>], dates: &[NaiveDate]) -> Vec<Arc<DataFile>> {
-    files.iter().filter(|file| dates.contains(&file.date)).map(Arc::clone).collect()
-}
+const UNPINNED: &str = "unpinned";
+const TRACE_ID: [&str; 1] = [crate::schema::column::TRACE_ID];
 
-fn drop_change(dates: &[NaiveDate], remove: Vec<Arc<DataFile>>, receipt: &Receipt) -> Change {
+fn change(removal: &Removal) -> Change {
+    let dates = &removal.receipt.loss.dates;
     let dates: Vec<String> = dates.iter().map(|date| format!("date = '{date}'")).collect();
     let predicate = json!([format!("({})", dates.join(" OR "))]).to_string();
     Change {
         operation: "DELETE",
         parameters: [("predicate".to_owned(), Value::from(predicate))].into_iter().collect(),
-        remove,
-        transaction: Some(crate::table::maintenance_transaction(receipt.at_unix_nano)),
-        info: receipt::to_info(receipt),
+        add: removal.outputs.clone(),
+        remove: removal.inputs.clone(),
+        transaction: Some(crate::table::maintenance_transaction(removal.receipt.at_unix_nano)),
+        info: receipt::to_info(&removal.receipt),
         ..Change::default()
     }
 }
 
-async fn read_traces(
-    store: Arc<dyn ObjectStore>,
-    file: &DataFile,
-    traces: &mut HashSet<[u8; 16], foldhash::fast::RandomState>,
-) -> std::result::Result<(), ParquetError> {
-    #[expect(
-        deprecated,
-        reason = "its successor is an example to be copied; this one is maintained until then"
-    )]
-    let reader = ParquetObjectReader::new(store, Path::from(file.path.as_str()));
-    let builder = ParquetRecordBatchStreamBuilder::new(reader).await?;
-    let schema = builder.parquet_schema();
-    let fields = schema.root_schema().get_fields();
-    let Some(place) = fields.iter().position(|field| field.name() == column::TRACE_ID) else {
-        return Err(ParquetError::General("no trace ids".into()));
+fn report(file: &DataFile, error: &Error) {
+    let error = error as &dyn std::error::Error;
+    tracing::error!(path = file.path, error, "file not readable");
+}
+
+/// Passes over a file that is damaged for good, which must still be able to leave; what it held of traces to keep
+/// cannot be saved. A failure that may pass by is an error: the removal waits.
+pub(super) fn tolerate(file: &DataFile, error: Error) -> Result<()> {
+    let not_found =
+        |error: &object_store::Error| matches!(error, object_store::Error::NotFound { .. });
+    let is_lasting = match &error {
+        Error::Corrupt { .. } => true,
+        Error::Parquet { source: ParquetError::External(cause), .. } => {
+            cause.downcast_ref::<object_store::Error>().is_some_and(not_found)
+        }
+        Error::Parquet { .. } => true,
+        Error::ObjectStore { source, .. } => not_found(source),
+        _ => false,
     };
-    let mask = ProjectionMask::roots(schema, [place]);
-    let mut batches = builder.with_projection(mask).with_batch_size(65_536).build()?;
-    while let Some(batch) = batches.try_next().await? {
-        let ids = batch.column(0).as_fixed_size_binary_opt();
-        let ids = ids.ok_or_else(|| ParquetError::General("trace ids are not 16 bytes".into()))?;
-        traces.extend(ids.iter().flatten().filter_map(|id| <[u8; 16]>::try_from(id).ok()));
+    if !is_lasting {
+        return Err(error);
     }
+    report(file, &error);
     Ok(())
 }

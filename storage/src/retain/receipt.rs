@@ -1,15 +1,16 @@
 //! Receipts: proof of each drop, one JSON object in `receipts/` of the tenant's folder and in the drop's `commitInfo`.
 use std::sync::Arc;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Map, Value};
 
 use super::Receipt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 const FOLDER: &str = "receipts";
+const PARALLEL_READS: usize = 16;
 /// Key in `commitInfo`.
 const INFO_KEY: &str = "spanlakeReceipt";
 
@@ -41,15 +42,24 @@ pub(crate) async fn write(tenant: &Arc<dyn ObjectStore>, receipt: &Receipt) -> R
     tenant.put(&path, bytes.into()).await.map(drop).map_err(failed)
 }
 
-/// All receipts, oldest first.
-pub(super) async fn read_all(tenant: &Arc<dyn ObjectStore>) -> Result<Vec<Receipt>> {
+/// All receipts that can be read, oldest first.
+pub(crate) async fn read_all(tenant: &Arc<dyn ObjectStore>) -> Result<Vec<Receipt>> {
     let folder = Path::from(FOLDER);
     let failed = |source| Error::ObjectStore { step: "list", path: FOLDER.into(), source };
     let mut objects: Vec<_> = tenant.list(Some(&folder)).try_collect().await.map_err(failed)?;
     objects.sort_by(|a, b| a.location.cmp(&b.location));
-    let mut receipts = Vec::with_capacity(objects.len());
-    for object in objects {
-        receipts.push(read(tenant, &object.location).await?);
+    let reads = objects.iter().map(|object| read(tenant, &object.location));
+    let read: Vec<Result<Receipt>> =
+        futures::stream::iter(reads).buffered(PARALLEL_READS).collect().await;
+    let mut receipts = Vec::with_capacity(read.len());
+    for receipt in read {
+        match receipt {
+            // A damaged receipt must not keep the table from opening.
+            Err(error) if error.kind() == Kind::Corrupt => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "receipt not readable");
+            }
+            receipt => receipts.push(receipt?),
+        }
     }
     Ok(receipts)
 }

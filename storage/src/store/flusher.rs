@@ -1,4 +1,4 @@
-//! The one task that changes the table: flushes, drops, settings, upkeep, one after the other.
+//! The one task that changes the table: flushes, removals, settings, upkeep, one after the other.
 //!
 //! A flush goes *files written -> commit with the log's position -> files visible and hot batches gone in one swap -> log
 //! trimmed*. A crash between any two steps is harmless: before the commit, replay brings the batches back; after it, replay
@@ -7,7 +7,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::NaiveDate;
 use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -19,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::flush;
 use crate::hot::Hot;
 use crate::lock::Lock;
-use crate::retain::Receipt;
+use crate::retain::{PolicyChange, Receipt, Removal};
 use crate::table::Table;
 use crate::wal::Wal;
 
@@ -33,13 +32,13 @@ type Answer<T> = oneshot::Sender<Result<T>>;
 #[derive(Debug)]
 pub(super) enum Command {
     Flush(Answer<()>),
-    SetTtl(Option<Duration>, Answer<()>),
-    Drop {
-        dates: Vec<NaiveDate>,
-        reason: String,
-        done: Answer<Receipt>,
-    },
-    ApplyTtl(Answer<Option<Receipt>>),
+    SetPolicy(PolicyChange, Answer<()>),
+    /// Commits a removal; `None` where its files were no longer there.
+    Remove(Arc<Removal>, Answer<Option<Receipt>>),
+    /// Flushes, and deletes every file of the log whose entries are in files now.
+    PurgeLog(Answer<()>),
+    /// Deletes what no version names, without a grace.
+    Vacuum(Answer<()>),
     /// Commits a compaction step; answers whether its files were still there.
     Merged(Arc<Merged>, Answer<bool>),
     /// Ends the task; flushes before where `flush` is set.
@@ -104,15 +103,18 @@ impl Flusher {
         // Whoever asked may have gone: answers are sent into the void then.
         match command {
             Command::Flush(done) => drop(done.send(self.flush().await)),
-            Command::SetTtl(ttl, done) => {
-                let result = self.table.set_ttl(ttl).await;
+            Command::SetPolicy(change, done) => {
+                let result = self.table.set_policy(&change).await;
                 self.publish_table();
                 drop(done.send(result));
             }
-            Command::Drop { dates, reason, done } => {
-                drop(done.send(self.drop_partitions(&dates, &reason).await));
+            Command::Remove(removal, done) => {
+                let result = self.table.commit_removal(&removal).await;
+                self.publish_table();
+                drop(done.send(result));
             }
-            Command::ApplyTtl(done) => drop(done.send(self.apply_ttl().await)),
+            Command::PurgeLog(done) => drop(done.send(self.purge_log().await)),
+            Command::Vacuum(done) => drop(done.send(self.table.vacuum().await)),
             Command::Merged(merged, done) => {
                 let result = self.table.commit_merged(&merged).await;
                 self.publish_table();
@@ -163,23 +165,12 @@ impl Flusher {
         }
     }
 
-    async fn drop_partitions(&self, dates: &[NaiveDate], reason: &str) -> Result<Receipt> {
+    async fn purge_log(&self) -> Result<()> {
         self.flush().await?;
-        let receipt = self.table.drop_partitions(dates, reason).await;
-        self.publish_table();
-        receipt
-    }
-
-    async fn apply_ttl(&self) -> Result<Option<Receipt>> {
-        let receipt = self.table.apply_ttl().await;
-        self.publish_table();
-        receipt
+        self.wal.purge(self.table.state().wal_through).await
     }
 
     async fn upkeep(&self) {
-        if let Err(error) = self.apply_ttl().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "could not apply the TTL");
-        }
         if let Err(error) = self.table.maintain().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

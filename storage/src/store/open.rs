@@ -11,6 +11,7 @@ use super::compaction::Compaction;
 use super::flusher::Flusher;
 use super::folders::Folders;
 use super::health::Health;
+use super::retention::Retention;
 use super::{Shared, Store, Tasks};
 use crate::config::{Config, Durability};
 use crate::entry::{Decode, Decoded, Sessions};
@@ -181,7 +182,14 @@ impl Opened {
             commands: commands.downgrade(),
             turn: Arc::default(),
         };
+        let retention = Retention {
+            table: Arc::clone(&table),
+            commands: commands.downgrade(),
+            turn: Arc::clone(&compaction.turn),
+            unpinned: Arc::default(),
+        };
         let tasks = Tasks {
+            retention: tokio::spawn(retention.clone().run()),
             compaction: config.compact.then(|| tokio::spawn(compaction.clone().run())),
             writer,
             publisher: tokio::spawn(publisher.run()),
@@ -196,6 +204,7 @@ impl Opened {
             table,
             health,
             compaction,
+            retention,
             commands,
             closed: AtomicBool::new(false),
             tasks: Mutex::new(Some(tasks)),

@@ -6,33 +6,44 @@ use arrow::datatypes::Int64Type;
 use chrono::{DateTime, NaiveDate};
 
 use crate::batch::SpanBatch;
-use crate::retain::{Partition, Ttl};
+use crate::retain::{DEFAULT_CLASS, Lifetime, Partition, Policy, expires_unix_nano, expiry};
 use crate::schema::column;
 use crate::snapshot::Snapshot;
 use crate::time::NANOS_PER_DAY;
 
 /// All dates with spans in files or hot batches, oldest first.
-pub(super) fn partitions(snapshot: &Snapshot, ttl: Ttl) -> Vec<Partition> {
+pub(super) fn partitions(snapshot: &Snapshot, policy: &Policy) -> Vec<Partition> {
     let mut by_date: BTreeMap<NaiveDate, Partition> = BTreeMap::new();
     for file in snapshot.files.iter() {
-        let partition = by_date.entry(file.date).or_insert_with(|| empty(file.date, ttl));
+        let partition = by_date.entry(file.date).or_insert_with(|| empty(file.date));
+        if !partition.classes.iter().any(|class| class == file.class()) {
+            partition.classes.push(file.class().to_owned());
+            partition.classes.sort_unstable();
+        }
+        let expires = expiry(file, policy).into_iter();
+        partition.expires_unix_nano = expires.chain(partition.expires_unix_nano).min();
         partition.rows += file.rows;
         partition.files += 1;
         partition.bytes += file.bytes;
     }
     for (date, rows) in hot_rows(&snapshot.hot) {
-        by_date.entry(date).or_insert_with(|| empty(date, ttl)).hot_rows += rows;
+        by_date.entry(date).or_insert_with(|| hot_only(date, policy)).hot_rows += rows;
     }
     by_date.into_values().collect()
 }
 
-fn empty(date: NaiveDate, ttl: Ttl) -> Partition {
-    let expires_unix_nano = ttl.duration.map(|duration| {
-        let days = date.signed_duration_since(DateTime::UNIX_EPOCH.date_naive()).num_days();
-        let end = days.saturating_add(1).saturating_mul(NANOS_PER_DAY);
-        end.saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
-    });
-    Partition { date, rows: 0, files: 0, bytes: 0, hot_rows: 0, expires_unix_nano }
+fn empty(date: NaiveDate) -> Partition {
+    let classes = Vec::new();
+    Partition { date, rows: 0, files: 0, bytes: 0, hot_rows: 0, classes, expires_unix_nano: None }
+}
+
+/// The classes of hot spans are decided at the flush.
+fn hot_only(date: NaiveDate, policy: &Policy) -> Partition {
+    let expires_unix_nano = match policy.lifetime(DEFAULT_CLASS) {
+        Lifetime::For(ttl) => Some(expires_unix_nano(date, ttl)),
+        Lifetime::Forever | Lifetime::Unnamed => None,
+    };
+    Partition { expires_unix_nano, ..empty(date) }
 }
 
 fn hot_rows(batches: &[std::sync::Arc<SpanBatch>]) -> BTreeMap<NaiveDate, u64> {

@@ -11,7 +11,7 @@ use crate::table::place::Place;
 use crate::testing::{CountDecode, DAY, FailingStore, Fault, MemoryFolder, entry, ids};
 use crate::time::ManualClock;
 
-fn config(root: &Path) -> Config {
+pub(super) fn config(root: &Path) -> Config {
     let mut config = Config::in_folder(root);
     config.group_commit_wait = Duration::ZERO;
     config.wal_segment_bytes = 4096;
@@ -20,7 +20,7 @@ fn config(root: &Path) -> Config {
     config
 }
 
-async fn open(config: &Config) -> Result<Store> {
+pub(super) async fn open(config: &Config) -> Result<Store> {
     let clock = Arc::new(ManualClock::at(DAY));
     Store::open(config.clone(), Arc::new(CountDecode), clock).await
 }

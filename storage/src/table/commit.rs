@@ -4,7 +4,6 @@
 //! commits are read and the change is decided anew. So no change is ever based on a version it did not see.
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::NaiveDate;
 use deltalake::kernel::transaction::TransactionError;
@@ -15,7 +14,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::maintain::Tombstone;
-use super::{Ledger, Table, TableState, load, schema};
+use super::{Ledger, Table, TableState, load, policy, schema};
 use crate::compact::Merged;
 use crate::error::{Error, Result};
 use crate::file::sidecar::Known;
@@ -29,6 +28,8 @@ use crate::snapshot::DataFile;
 const TAG_SIDECAR: &str = "spanlake.sidecar";
 /// Tag of an add action: XXH3-128 of the data file, 32 hex digits.
 const TAG_CHECKSUM: &str = "spanlake.xxh3_128";
+/// Tag of an add action: retention class, where it is not the default one.
+const TAG_CLASS: &str = "spanlake.class";
 /// Tag of an add action: distinct traces in the data file.
 const TAG_TRACES: &str = "spanlake.traces";
 /// Key in `commitInfo`: tells our entry from another writer's after a lost answer.
@@ -45,6 +46,8 @@ pub(super) const PARALLEL_READS: usize = 16;
 pub(crate) struct NewFile {
     pub(crate) paths: FilePaths,
     pub(crate) date: NaiveDate,
+    /// Retention class; `None` for the default one.
+    pub(crate) class: Option<Arc<str>>,
     pub(crate) bytes: u64,
     pub(crate) checksum: u128,
     pub(crate) traces: u64,
@@ -200,36 +203,6 @@ impl Table {
         self.figures.bytes_written.add(bytes);
     }
 
-    /// Writes the receipts of drops after the last checkpoint again: a crash may have come between commit and receipt.
-    pub(super) async fn restore_receipts(&self) {
-        let (newest, commits) = (self.state().version.0, self.ledger.lock().await.commits);
-        for version in newest.saturating_sub(commits)..=newest {
-            let Ok(Some(entry)) = self.read_entry(TableVersion(version)).await else { continue };
-            let Some(receipt) = receipt::from_entry(version, &entry) else { continue };
-            if let Err(error) = receipt::write(&self.place.tenant, &receipt).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "receipt not written");
-            }
-        }
-    }
-
-    /// Sets the TTL in the table's properties, where it outranks the config file.
-    pub(crate) async fn set_ttl(&self, ttl: Option<Duration>) -> Result<()> {
-        let value = ttl.map_or(load::TTL_NEVER.to_owned(), |ttl| ttl.as_secs().to_string());
-        let decide = |_: &TableState, metadata: &Value| {
-            let mut metadata = metadata.clone();
-            metadata["configuration"][load::TTL_PROPERTY] = value.clone().into();
-            let properties = json!({ (load::TTL_PROPERTY): &value }).to_string();
-            Ok(Some(Change {
-                operation: "SET TBLPROPERTIES",
-                parameters: [("properties".to_owned(), properties.into())].into_iter().collect(),
-                metadata: Some(metadata),
-                transaction: Some(maintenance_transaction(self.clock.now_unix_nano())),
-                ..Change::default()
-            }))
-        };
-        self.commit_change(decide).await.map(drop)
-    }
-
     /// Whether the entry is ours now; false where another writer's is there.
     async fn write(&self, version: TableVersion, body: &str, id: Uuid) -> Result<bool> {
         let bytes = CommitOrBytes::LogBytes(body.to_owned().into());
@@ -247,7 +220,7 @@ impl Table {
         }
     }
 
-    async fn read_entry(&self, version: TableVersion) -> Result<Option<String>> {
+    pub(super) async fn read_entry(&self, version: TableVersion) -> Result<Option<String>> {
         let failed = |source| Error::Table { step: "read the Delta log", source };
         let entry = self.place.log.read_commit_entry(version.0).await;
         let Some(bytes) = entry.map_err(|error| failed(error.into()))? else { return Ok(None) };
@@ -287,7 +260,7 @@ impl Table {
                     ledger.metadata = value;
                     let schema = load::schema_string(&ledger.metadata);
                     state.columns = Arc::new(schema::attribute_columns(schema)?);
-                    state.ttl = load::ttl(&ledger.metadata, self.ttl_by_config);
+                    state.policy = Arc::new(policy::read(&ledger.metadata, &self.policy_by_config));
                 }
                 (_, Action::Txn(txn)) if txn.app_id == self.log_app => {
                     state.wal_through = WalSeq(u64::try_from(txn.version).unwrap_or(0));
@@ -300,6 +273,9 @@ impl Table {
             let mut files: Vec<Arc<DataFile>> = kept.map(Arc::clone).collect();
             files.extend(self.data_files(added, known).await?);
             state.files = files.into();
+        }
+        if let Some(receipt) = receipt::from_entry(version.0, entry) {
+            state.receipts = state.receipts.iter().cloned().chain([receipt]).collect();
         }
         ledger.commits += 1;
         self.publish(state);
@@ -389,6 +365,7 @@ pub(super) fn data_file(add: &Add) -> Result<DataFile> {
         checksum: tag(TAG_CHECKSUM).and_then(|digits| u128::from_str_radix(&digits, 16).ok()),
         rows: stats.rows,
         date,
+        class: tag(TAG_CLASS).map(Into::into),
         start: stats.start.unwrap_or(whole_day),
         modified_unix_milli: add.modification_time,
         services: stats.services,
@@ -439,11 +416,13 @@ fn partition(date: NaiveDate) -> HashMap<String, Option<String>> {
 }
 
 fn add_action(file: &NewFile, now_milli: i64, data_change: bool) -> Add {
-    let tags = [
+    let mut tags = vec![
         (TAG_SIDECAR, file.paths.sidecar.clone()),
         (TAG_CHECKSUM, format!("{:032x}", file.checksum)),
         (TAG_TRACES, file.traces.to_string()),
     ];
+    tags.extend(file.class.as_ref().map(|class| (TAG_CLASS, class.to_string())));
+    let tags = tags.into_iter().map(|(key, value)| (key.to_owned(), Some(value)));
     Add {
         path: file.paths.data.clone(),
         partition_values: partition(file.date),
@@ -451,7 +430,7 @@ fn add_action(file: &NewFile, now_milli: i64, data_change: bool) -> Add {
         modification_time: now_milli,
         data_change,
         stats: Some(file.stats.clone()),
-        tags: Some(tags.map(|(key, value)| (key.to_owned(), Some(value))).into()),
+        tags: Some(tags.collect()),
         ..Add::default()
     }
 }

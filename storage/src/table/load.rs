@@ -1,6 +1,5 @@
 //! Opening: the table's first commit where there is none, else its newest version from the Delta log.
 use std::sync::Arc;
-use std::time::Duration;
 
 use deltalake::DeltaTable;
 use deltalake::kernel::transaction::TransactionError;
@@ -18,15 +17,9 @@ use super::schema;
 use crate::error::{Error, Result};
 use crate::file::sidecar::{Known, Sidecar};
 use crate::id::{TableVersion, WalSeq};
-use crate::retain::Ttl;
 use crate::schema::{AttributeColumns, column};
 use crate::snapshot::DataFile;
 use crate::time::Clock;
-
-/// Table property: seconds, or `never`. Set by command; outranks the config file.
-pub(super) const TTL_PROPERTY: &str = "spanlake.ttl";
-/// Value of [`TTL_PROPERTY`] that keeps everything.
-pub(super) const TTL_NEVER: &str = "never";
 
 /// What the log says.
 pub(super) struct Loaded {
@@ -155,18 +148,4 @@ pub(super) async fn last_checkpoint(place: &Place) -> Option<u64> {
 /// The `schemaString` of a `metaData` action.
 pub(super) fn schema_string(metadata: &Value) -> &str {
     metadata.get("schemaString").and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The TTL that a `metaData` action sets, else the configured one.
-pub(super) fn ttl(metadata: &Value, by_config: Option<Duration>) -> Ttl {
-    let property = metadata.get("configuration").and_then(|all| all.get(TTL_PROPERTY));
-    match property.and_then(Value::as_str) {
-        Some(TTL_NEVER) => Ttl { duration: None, by_command: true },
-        Some(seconds) => match seconds.parse() {
-            Ok(seconds) => Ttl { duration: Some(Duration::from_secs(seconds)), by_command: true },
-            // Never delete by a setting that cannot be read.
-            Err(_) => Ttl { duration: None, by_command: true },
-        },
-        None => Ttl { duration: by_config, by_command: false },
-    }
 }

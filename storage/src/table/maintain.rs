@@ -1,6 +1,7 @@
 //! Upkeep between other calls: checkpoints, log cleanup, and the deletion of files that no version names any more.
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deltalake::DeltaTable;
 use futures::StreamExt;
@@ -38,10 +39,10 @@ impl Table {
             self.checkpoint().await?;
             ledger.commits = 0;
         }
-        self.delete_removed(&mut ledger).await?;
+        self.delete_removed(&mut ledger, self.delete_grace).await?;
         let now = self.clock.now_unix_nano();
         if now.saturating_sub(ledger.swept_unix_nano) >= SWEEP_INTERVAL_NANO {
-            self.delete_orphans(&ledger, now / 1_000_000).await?;
+            self.delete_orphans(&ledger, now / 1_000_000 - ORPHAN_AGE_MILLI).await?;
             ledger.swept_unix_nano = now;
         }
         Ok(())
@@ -60,8 +61,24 @@ impl Table {
         Ok(())
     }
 
-    async fn delete_removed(&self, ledger: &mut Ledger) -> Result<()> {
-        let grace = i64::try_from(self.delete_grace.as_millis()).unwrap_or(i64::MAX);
+    /// Deletes at once what no version names: removed files, and (in a local folder, which this process has for itself)
+    /// files that were never committed. Called between other calls, while no file is being merged.
+    pub(crate) async fn vacuum(&self) -> Result<()> {
+        let mut ledger = self.ledger.lock().await;
+        if ledger.behind {
+            self.catch_up(&mut ledger).await?;
+        }
+        self.delete_removed(&mut ledger, Duration::ZERO).await?;
+        let until = if self.is_local {
+            i64::MAX
+        } else {
+            self.clock.now_unix_nano() / 1_000_000 - ORPHAN_AGE_MILLI
+        };
+        self.delete_orphans(&ledger, until).await
+    }
+
+    async fn delete_removed(&self, ledger: &mut Ledger, grace: Duration) -> Result<()> {
+        let grace = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
         let now = self.clock.now_unix_nano() / 1_000_000;
         let is_due =
             |tombstone: &Tombstone| now.saturating_sub(tombstone.removed_unix_milli) >= grace;
@@ -76,8 +93,9 @@ impl Table {
         Ok(())
     }
 
-    /// Deletes data files and sidecars that no version names: of flushes that failed before their commit.
-    async fn delete_orphans(&self, ledger: &Ledger, now_milli: i64) -> Result<()> {
+    /// Deletes data files and sidecars from before `until_milli` that no version names: of flushes that failed before
+    /// their commit.
+    async fn delete_orphans(&self, ledger: &Ledger, until_milli: i64) -> Result<()> {
         let state = self.state();
         let mut named: HashSet<&str> = state.files.iter().map(|file| file.path.as_str()).collect();
         named.extend(state.files.iter().filter_map(|file| file.sidecar.as_deref()));
@@ -90,8 +108,7 @@ impl Table {
             let failed = |source| Error::ObjectStore { step: "list", path: String::new(), source };
             let object = object.map_err(failed)?;
             if is_ours(&object) && !named.contains(object.location.as_ref()) {
-                let age = now_milli.saturating_sub(object.last_modified.timestamp_millis());
-                if age >= ORPHAN_AGE_MILLI {
+                if object.last_modified.timestamp_millis() <= until_milli {
                     orphans.push(object.location.to_string());
                 }
             }

@@ -8,6 +8,7 @@ use super::*;
 use crate::flush::flush;
 use crate::flush::tests::{DAY, batch, span};
 use crate::id::TraceId;
+use crate::retain::{PolicyChange, Ttl};
 use crate::testing::FailingStore;
 use crate::time::{ManualClock, NANOS_PER_DAY, NANOS_PER_SECOND};
 
@@ -39,6 +40,34 @@ async fn flush_two(table: &Table, trace: u128, through: u64) -> Result<()> {
     let spans = [span(trace, 1, None, DAY), span(trace, 2, Some(1), DAY + NANOS_PER_DAY)];
     let columns = AttributeColumns::from_start();
     flush(table, &[batch(&spans, Vec::new())], &columns, WalSeq(through)).await
+}
+
+/// Removes whole dates, as the store does.
+async fn drop_dates(table: &Table, dates: &[NaiveDate]) -> Receipt {
+    let removal = table.removal_of(dates, None, "command").await.unwrap();
+    if removal.inputs.is_empty() {
+        return removal.receipt;
+    }
+    table.commit_removal(&removal).await.unwrap().unwrap()
+}
+
+/// Applies the policy once, as the store does.
+async fn apply(table: &Table) -> Option<Receipt> {
+    let now = table.clock().now_unix_nano();
+    if !table.clock_is_confirmed(now).await {
+        return None;
+    }
+    let removal = table.next_removal(false).await.unwrap()?;
+    table.commit_removal(&removal).await.unwrap()
+}
+
+async fn set_ttl(table: &Table, ttl: Option<Duration>) {
+    let change = PolicyChange { ttl: Some(ttl), ..PolicyChange::default() };
+    table.set_policy(&change).await.unwrap();
+}
+
+async fn planned(table: &Table) -> Vec<NaiveDate> {
+    table.plan(&table.state().policy).await.unwrap().loss.dates
 }
 
 fn date(day: u32) -> NaiveDate {
@@ -101,7 +130,7 @@ async fn a_drop_removes_whole_dates_in_one_commit_and_deletes_after_the_grace() 
     let table = open(Arc::clone(&store), &clock).await;
     flush_two(&table, 1, 1).await.unwrap();
     flush_two(&table, 2, 2).await.unwrap();
-    let receipt = table.drop_partitions(&[date(21)], "command").await.unwrap();
+    let receipt = drop_dates(&table, &[date(21)]).await;
     assert_eq!((receipt.version, receipt.loss.rows), (Some(3), 2));
     assert_eq!((receipt.loss.traces, receipt.loss.files), (2, 2));
     assert_eq!(rows(&table), 2);
@@ -115,14 +144,14 @@ async fn a_drop_removes_whole_dates_in_one_commit_and_deletes_after_the_grace() 
     assert_eq!(objects(&store, "date=2026-11-22").await, 2);
     table.maintain().await.unwrap();
     assert_eq!(objects(&store, "_sidecars").await, 2);
-    assert_eq!(table.receipts().await.unwrap(), std::slice::from_ref(&receipt));
+    assert_eq!(*table.state().receipts, [receipt.clone()]);
 
-    let nothing = table.drop_partitions(&[date(21)], "command").await.unwrap();
+    let nothing = drop_dates(&table, &[date(21)]).await;
     assert_eq!((nothing.version, nothing.loss.rows), (None, 0));
 
     store.delete(&Path::from("default/receipts/00000000000000000003.json")).await.unwrap();
     let restored = open(store, &clock).await;
-    assert_eq!(restored.receipts().await.unwrap(), [receipt], "the commit carries it, too");
+    assert_eq!(*restored.state().receipts, [receipt], "the commit carries it, too");
 }
 
 #[tokio::test]
@@ -131,21 +160,21 @@ async fn a_ttl_expires_whole_dates_but_not_on_a_clock_that_just_jumped() {
     let table = open(Arc::clone(&store), &clock).await;
     flush_two(&table, 1, 1).await.unwrap();
     let day = Some(Duration::from_secs(86_400));
-    table.set_ttl(day).await.unwrap();
-    assert_eq!(open(Arc::clone(&store), &clock).await.state().ttl.duration, day);
+    set_ttl(&table, day).await;
+    assert_eq!(open(Arc::clone(&store), &clock).await.state().policy.ttl.duration, day);
     clock.set(DAY + 2 * NANOS_PER_DAY - 1);
-    assert_eq!(table.plan_ttl(day).await.unwrap().dates, []);
+    assert_eq!(planned(&table).await, []);
     clock.set(DAY + 2 * NANOS_PER_DAY);
-    assert_eq!(table.plan_ttl(day).await.unwrap().dates, [date(21)]);
-    assert_eq!(table.apply_ttl().await.unwrap(), None, "the clock jumped by a day");
-    assert_eq!(table.apply_ttl().await.unwrap(), None, "one look confirms it");
-    let receipt = table.apply_ttl().await.unwrap().expect("two looks confirm it");
+    assert_eq!(planned(&table).await, [date(21)]);
+    assert_eq!(apply(&table).await, None, "the clock jumped by a day");
+    assert_eq!(apply(&table).await, None, "one look confirms it");
+    let receipt = apply(&table).await.expect("two looks confirm it");
     assert_eq!((receipt.loss.dates, receipt.reason.as_str()), (vec![date(21)], "ttl"));
-    table.set_ttl(None).await.unwrap();
-    assert_eq!(table.state().ttl, Ttl { duration: None, by_command: true });
+    set_ttl(&table, None).await;
+    assert_eq!(table.state().policy.ttl, Ttl { duration: None, by_command: true });
     clock.set(DAY + 900 * NANOS_PER_DAY);
     for _ in 0..3 {
-        assert_eq!(table.apply_ttl().await.unwrap(), None);
+        assert_eq!(apply(&table).await, None);
     }
 }
 

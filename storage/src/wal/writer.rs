@@ -125,6 +125,10 @@ impl Writer {
                     // The flusher may have gone meanwhile; the trim stands.
                     let _ = done.send(trimmed);
                 }
+                Message::Purge { through, done } => {
+                    let purged = self.purge(through);
+                    let _ = done.send(purged);
+                }
                 Message::Drain { done } => self.pass_on(Gathered::default(), None, Some(done)),
                 Message::End => break,
             }
@@ -367,6 +371,17 @@ impl Writer {
         let result = self.delete_through(through);
         self.count_bytes();
         result
+    }
+
+    /// Trims, and deletes what trimming keeps for later use: also a segment made of such a file goes, at the next call.
+    fn purge(&mut self, through: WalSeq) -> Result<()> {
+        if let Some(segment) = self.segment.take() {
+            self.seal(segment);
+        }
+        self.trim(through)?;
+        self.delete_spares();
+        let folder = Arc::clone(&self.parts.folder);
+        folder.sync().map_err(|source| failed(&*folder, "sync WAL folder", "", source))
     }
 
     fn delete_through(&mut self, through: WalSeq) -> Result<()> {

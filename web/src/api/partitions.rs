@@ -1,7 +1,9 @@
 //! `GET /api/v1/partitions`, `POST /api/v1/partitions/drop`, `POST /api/v1/flush`.
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, TimestampNanosecondArray};
+use arrow::array::{
+    ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
+};
 use arrow::error::ArrowError;
 use axum::Json;
 use axum::body::Body;
@@ -17,7 +19,7 @@ use super::retention::ReceiptRow;
 use super::{Web, read_json};
 use crate::{Error, Result};
 
-/// One row a date: `date, rows, files, bytes, hot_rows, expires`.
+/// One row a date: `date, rows, files, bytes, hot_rows, expires, classes`.
 pub(crate) async fn list(State(shared): Web, parameters: Parameters) -> Result<Response> {
     let batch = batch(&shared.web.store.partitions())
         .map_err(|error| Error::Internal(format!("partitions as columns: {error}")))?;
@@ -32,13 +34,15 @@ fn batch(partitions: &[Partition]) -> Result<RecordBatch, ArrowError> {
     let dates = partitions.iter().map(|partition| days(partition.date));
     let expires = partitions.iter().map(|partition| partition.expires_unix_nano);
     let expires = TimestampNanosecondArray::from_iter(expires).with_timezone("UTC");
-    let columns: [(&str, ArrayRef, bool); 6] = [
+    let classes = partitions.iter().map(|partition| Some(partition.classes.join(", ")));
+    let columns: [(&str, ArrayRef, bool); 7] = [
         ("date", Arc::new(Date32Array::from_iter_values(dates)), false),
         ("rows", count(|partition| partition.rows), false),
         ("files", count(|partition| partition.files), false),
         ("bytes", count(|partition| partition.bytes), false),
         ("hot_rows", count(|partition| partition.hot_rows), false),
         ("expires", Arc::new(expires), true),
+        ("classes", Arc::new(classes.collect::<StringArray>()), false),
     ];
     RecordBatch::try_from_iter_with_nullable(columns)
 }
@@ -52,11 +56,12 @@ fn days(date: NaiveDate) -> i32 {
 #[serde(deny_unknown_fields)]
 struct Dates {
     dates: Vec<String>,
+    class: Option<String>,
 }
 
-/// Removes whole dates; answers with the receipt.
+/// Removes whole dates, or one retention class of them; answers with the receipt.
 pub(crate) async fn drop(State(shared): Web, body: Body) -> Result<Json<ReceiptRow>> {
-    let Dates { dates } = read_json(body).await?;
+    let Dates { dates, class } = read_json(body).await?;
     if dates.is_empty() {
         return Err(Error::Invalid("dates is empty; name at least one partition".to_owned()));
     }
@@ -71,7 +76,10 @@ pub(crate) async fn drop(State(shared): Web, body: Body) -> Result<Json<ReceiptR
         }
         chosen.push(date);
     }
-    let receipt = shared.web.store.drop_partitions(&chosen, "command").await?;
+    let receipt = match class {
+        None => shared.web.store.drop_partitions(&chosen).await?,
+        Some(class) => shared.web.store.drop_class(&chosen, &class).await?,
+    };
     Ok(Json(ReceiptRow::from(&receipt)))
 }
 

@@ -1,34 +1,15 @@
-//! `GET` and `PUT /api/v1/retention`, its plan, and the receipts of what went.
-use std::time::Duration;
-
+//! `/api/v1/retention`: what leaves the table, its plan, and the receipts of what went.
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use storage::retain::{Loss, Receipt, Ttl};
+use serde::Serialize;
+use storage::retain::{Loss, LossPart, Plan, Receipt, Staying};
 
-use super::parameters::{Parameters, parse_duration};
+use super::parameters::Parameters;
+use super::policy::{ChangeText, PolicyText};
 use super::{Web, read_json};
+use crate::Result;
 use crate::encode::timestamp;
-use crate::{Error, Result};
-
-/// The rule in force.
-#[derive(Debug, Serialize)]
-pub(crate) struct Rule {
-    ttl: Option<String>,
-    ttl_seconds: Option<u64>,
-    by_command: bool,
-}
-
-impl From<Ttl> for Rule {
-    fn from(ttl: Ttl) -> Self {
-        Self {
-            ttl: ttl.duration.map(print_duration),
-            ttl_seconds: ttl.duration.map(|duration| duration.as_secs()),
-            by_command: ttl.by_command,
-        }
-    }
-}
 
 /// What a drop removes.
 #[derive(Debug, Serialize)]
@@ -38,6 +19,33 @@ pub(crate) struct LossRow {
     traces: u64,
     files: u64,
     bytes: u64,
+    kept_traces: u64,
+    kept_rows: u64,
+    parts: Vec<PartRow>,
+}
+
+/// Files of one date and class.
+#[derive(Debug, Serialize)]
+struct PartRow {
+    date: String,
+    class: String,
+    reason: String,
+    rows: u64,
+    files: u64,
+    bytes: u64,
+}
+
+impl From<&LossPart> for PartRow {
+    fn from(part: &LossPart) -> Self {
+        Self {
+            date: part.date.to_string(),
+            class: part.class.clone(),
+            reason: part.reason.clone(),
+            rows: part.rows,
+            files: part.files,
+            bytes: part.bytes,
+        }
+    }
 }
 
 impl From<&Loss> for LossRow {
@@ -48,7 +56,50 @@ impl From<&Loss> for LossRow {
             traces: loss.traces,
             files: loss.files,
             bytes: loss.bytes,
+            kept_traces: loss.kept.traces,
+            kept_rows: loss.kept.rows,
+            parts: loss.parts.iter().map(PartRow::from).collect(),
         }
+    }
+}
+
+/// What would go, and what would stay.
+#[derive(Debug, Serialize)]
+pub(crate) struct PlanRow {
+    #[serde(flatten)]
+    loss: LossRow,
+    stays: Vec<StayingRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct StayingRow {
+    date: String,
+    class: String,
+    rows: u64,
+    files: u64,
+    bytes: u64,
+    expires: Option<String>,
+    why: String,
+}
+
+impl From<&Staying> for StayingRow {
+    fn from(part: &Staying) -> Self {
+        Self {
+            date: part.date.to_string(),
+            class: part.class.clone(),
+            rows: part.rows,
+            files: part.files,
+            bytes: part.bytes,
+            expires: part.expires_unix_nano.map(timestamp),
+            why: part.why.clone(),
+        }
+    }
+}
+
+impl From<&Plan> for PlanRow {
+    fn from(plan: &Plan) -> Self {
+        let stays = plan.stays.iter().map(StayingRow::from).collect();
+        Self { loss: LossRow::from(&plan.loss), stays }
     }
 }
 
@@ -73,55 +124,40 @@ impl From<&Receipt> for ReceiptRow {
     }
 }
 
-/// The TTL in force.
-pub(crate) async fn show(State(shared): Web) -> Json<Rule> {
-    Json(Rule::from(shared.web.store.ttl()))
+fn rows(receipts: &[Receipt]) -> Json<Vec<ReceiptRow>> {
+    Json(receipts.iter().map(ReceiptRow::from).collect())
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Change {
-    /// Must be there: leaving it out by mistake must not keep everything.
-    #[serde(deserialize_with = "Option::deserialize")]
-    ttl: Option<String>,
+/// The policy in force.
+pub(crate) async fn show(State(shared): Web) -> Json<PolicyText> {
+    Json(PolicyText::from(&*shared.web.store.policy()))
 }
 
-/// Sets the TTL; `null` keeps everything.
-pub(crate) async fn set(State(shared): Web, body: Body) -> Result<Json<Rule>> {
-    let Change { ttl } = read_json(body).await?;
-    let ttl = ttl.as_deref().map(duration).transpose()?;
-    shared.web.store.set_ttl(ttl).await?;
-    Ok(Json(Rule::from(shared.web.store.ttl())))
+/// Changes the policy; what is not given stays.
+pub(crate) async fn set(State(shared): Web, body: Body) -> Result<Json<PolicyText>> {
+    let change: ChangeText = read_json(body).await?;
+    shared.web.store.set_policy(change.read()?).await?;
+    Ok(Json(PolicyText::from(&*shared.web.store.policy())))
 }
 
-/// What a TTL (by default the one in force) would remove now.
-pub(crate) async fn plan(State(shared): Web, parameters: Parameters) -> Result<Json<LossRow>> {
-    let ttl = match parameters.one("ttl")? {
-        None => shared.web.store.ttl().duration,
-        Some("never") => None,
-        Some(text) => Some(duration(text)?),
-    };
-    Ok(Json(LossRow::from(&shared.web.store.plan_ttl(ttl).await?)))
+/// What the policy in force, or one with another ttl, would remove now.
+pub(crate) async fn plan(State(shared): Web, parameters: Parameters) -> Result<Json<PlanRow>> {
+    let change = ChangeText::of(&parameters)?;
+    Ok(Json(PlanRow::from(&shared.web.store.plan(&change).await?)))
 }
 
-/// Receipts of all drops, oldest first.
-pub(crate) async fn receipts(State(shared): Web) -> Result<Json<Vec<ReceiptRow>>> {
-    let receipts = shared.web.store.receipts().await?;
-    Ok(Json(receipts.iter().map(ReceiptRow::from).collect()))
+/// What the policy with a change would remove now.
+pub(crate) async fn plan_change(State(shared): Web, body: Body) -> Result<Json<PlanRow>> {
+    let change: ChangeText = read_json(body).await?;
+    Ok(Json(PlanRow::from(&shared.web.store.plan(&change.read()?).await?)))
 }
 
-fn duration(text: &str) -> Result<Duration> {
-    parse_duration(text).ok_or_else(|| {
-        Error::Invalid(format!("a ttl is a duration such as 36h, 7d or 4w, not {text:?}"))
-    })
+/// Applies the policy now; answers with the receipts.
+pub(crate) async fn apply(State(shared): Web) -> Result<Json<Vec<ReceiptRow>>> {
+    Ok(rows(&shared.web.store.apply_policy().await?))
 }
 
-/// `7d`, `36h`, `90s`: the largest unit that divides it.
-fn print_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
-    match units.iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit)) {
-        Some((unit, name)) => format!("{}{name}", seconds / unit),
-        None => format!("{seconds}s"),
-    }
+/// Receipts of all removals, oldest first.
+pub(crate) async fn receipts(State(shared): Web) -> Json<Vec<ReceiptRow>> {
+    rows(&shared.web.store.receipts())
 }

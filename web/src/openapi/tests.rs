@@ -41,7 +41,13 @@ fn the_routes_are_those_that_were_promised() {
         GET /api/v1/retention query
         PUT /api/v1/retention admin
         GET /api/v1/retention/plan query
+        POST /api/v1/retention/plan query
+        POST /api/v1/retention/apply admin
         GET /api/v1/retention/receipts query
+        GET /api/v1/pins query
+        POST /api/v1/pins admin
+        DELETE /api/v1/pins/{trace_id} admin
+        POST /api/v1/delete admin
         POST /api/v1/flush admin
         GET /api/v1/status query
         GET /api/v1/openapi.json query

@@ -271,6 +271,10 @@ async fn changes_need_the_admin_token_and_take_effect() {
         ("POST", "/api/v1/flush"),
         ("PUT", "/api/v1/retention"),
         ("POST", "/api/v1/partitions/drop"),
+        ("POST", "/api/v1/retention/apply"),
+        ("POST", "/api/v1/pins"),
+        ("DELETE", "/api/v1/pins/0123456789abcdef0123456789abcdef"),
+        ("POST", "/api/v1/delete"),
     ] {
         let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
         let reply = f.send(request.body(Body::empty()).unwrap()).await;
@@ -282,7 +286,8 @@ async fn changes_need_the_admin_token_and_take_effect() {
     assert_eq!((&status["table"]["rows"], &status["table"]["hot_rows"]), (&json!(3), &json!(0)));
     assert_eq!(status["ingest"]["spans"], 3.0);
     let rule = f.admin("PUT", "/api/v1/retention", "{\"ttl\":\"36h\"}").await.json();
-    assert_eq!(rule, json!({"ttl": "36h", "ttl_seconds": 129_600, "by_command": true}));
+    assert_eq!((&rule["ttl"], &rule["ttl_seconds"]), (&json!("36h"), &json!(129_600)));
+    assert_eq!((&rule["by_command"], &rule["rules"]), (&json!(true), &json!([])));
     for wrong in ["{}", "{\"ttl\":\"soon\"}", "{\"ttl\":7}"] {
         let reply = f.admin("PUT", "/api/v1/retention", wrong).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{wrong}");
@@ -293,5 +298,79 @@ async fn changes_need_the_admin_token_and_take_effect() {
     let receipt = f.admin("POST", "/api/v1/partitions/drop", "{\"dates\":[\"2026-11-21\"]}").await;
     assert_eq!((&receipt.json()["rows"], &receipt.json()["traces"]), (&json!(3), &json!(2)));
     assert_eq!(f.sql("SELECT count(*) AS n FROM spans").await.json(), json!([{"n": 0}]));
+    f.store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_pins_and_plans_decide_what_a_drop_leaves() {
+    let f = fixture().await;
+    let rules = json!([{"class": "errors", "ttl": "90d", "error": true}]);
+    let body = json!({"rules": rules, "max_bytes": 1_000_000_000, "keep_latest": 0}).to_string();
+    let policy = f.admin("PUT", "/api/v1/retention", &body).await.json();
+    assert_eq!((&policy["rules"], &policy["rules_by_command"]), (&rules, &json!(true)));
+    let wrong = json!({"rules": [{"class": "kept", "ttl": "1d"}]}).to_string();
+    assert_eq!(f.admin("PUT", "/api/v1/retention", &wrong).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(f.admin("POST", "/api/v1/flush", "").await.status, StatusCode::OK);
+    assert_eq!(f.get("/api/v1/partitions").await.json()[0]["classes"], "default, errors");
+
+    let plan = f.admin("POST", "/api/v1/retention/plan", "{\"max_bytes\": 1}").await.json();
+    assert_eq!((&plan["rows"], &plan["traces"]), (&json!(3), &json!(2)), "{plan}");
+    assert_eq!(plan["parts"].as_array().unwrap().len(), 2);
+    let plan = f.get("/api/v1/retention/plan?ttl=7d").await.json();
+    assert_eq!(
+        (&plan["rows"], &plan["stays"][1]["class"]),
+        (&json!(0), &json!("errors")),
+        "{plan}"
+    );
+
+    let other = "fedcba9876543210fedcba9876543210";
+    let body = json!({"trace_id": other, "note": "look again"}).to_string();
+    let pin = f.admin("POST", "/api/v1/pins", &body).await;
+    assert_eq!(pin.json()["note"], "look again", "{}", pin.text);
+    assert_eq!(f.get("/api/v1/pins").await.json()[0]["trace_id"], other);
+    let drop = json!({"dates": ["2026-11-21"], "class": "default"}).to_string();
+    let receipt = f.admin("POST", "/api/v1/partitions/drop", &drop).await.json();
+    assert_eq!((&receipt["rows"], &receipt["kept_rows"]), (&json!(0), &json!(1)), "{receipt}");
+    assert_eq!(f.get("/api/v1/partitions").await.json()[0]["classes"], "errors, kept");
+    let path = format!("/api/v1/pins/{other}");
+    assert_eq!(f.admin("DELETE", &path, "").await.status, StatusCode::OK);
+    assert_eq!(f.admin("DELETE", &path, "").await.status, StatusCode::NOT_FOUND);
+    let receipts = f.admin("POST", "/api/v1/retention/apply", "").await.json();
+    assert_eq!((&receipts[0]["reason"], &receipts[0]["rows"]), (&json!("unpinned"), &json!(1)));
+    let log = "SELECT reason, spans, kept_spans FROM retention_log ORDER BY table_version";
+    let expected = json!([
+        {"reason": "command", "spans": 0, "kept_spans": 1},
+        {"reason": "unpinned", "spans": 1, "kept_spans": 0},
+    ]);
+    assert_eq!(f.sql(log).await.json(), expected);
+    f.store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletion_counts_first_and_then_removes_whole_traces() {
+    let f = fixture().await;
+    let by_attribute = |dry_run: bool| {
+        let attribute = json!({"key": "odd", "value": "o'clock"});
+        json!({"attribute": attribute, "dry_run": dry_run, "now": true}).to_string()
+    };
+    let planned = f.admin("POST", "/api/v1/delete", &by_attribute(true)).await.json();
+    assert_eq!((&planned["rows"], &planned["traces"]), (&json!(3), &json!(2)), "{planned}");
+    assert_eq!((&planned["version"], &planned["dry_run"]), (&json!(null), &json!(true)));
+    let by_id = json!({"traces": [TRACE]}).to_string();
+    let deleted = f.admin("POST", "/api/v1/delete", &by_id).await.json();
+    assert_eq!((&deleted["rows"], &deleted["vacuumed"]), (&json!(2), &json!(false)), "{deleted}");
+    assert_eq!(f.get(&format!("/api/v1/traces/{TRACE}")).await.status, StatusCode::NOT_FOUND);
+    let deleted = f.admin("POST", "/api/v1/delete", &by_attribute(false)).await.json();
+    assert_eq!((&deleted["rows"], &deleted["vacuumed"]), (&json!(1), &json!(true)));
+    assert_eq!(f.sql("SELECT count(*) AS n FROM spans").await.json(), json!([{"n": 0}]));
+    for wrong in [
+        "{}",
+        "{\"traces\":[]}",
+        "{\"traces\":[\"x\"]}",
+        "{\"attribute\":{\"key\":\"\",\"value\":\"\"}}",
+    ] {
+        let reply = f.admin("POST", "/api/v1/delete", wrong).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
     f.store.close().await.unwrap();
 }

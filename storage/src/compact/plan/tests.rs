@@ -13,6 +13,7 @@ fn file(path: &str, rows: u64, from: i64) -> Arc<DataFile> {
         checksum: Some(1),
         rows,
         date: date_of(from),
+        class: None,
         start: TimeRange { from, until: from + MINUTE },
         modified_unix_milli: (from + MINUTE) / 1_000_000,
         services: None,

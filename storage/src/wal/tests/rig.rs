@@ -5,11 +5,12 @@ use std::time::Duration;
 use object_store::memory::InMemory;
 use uuid::Uuid;
 
+use crate::config::Config;
 use crate::entry::{Appended, Sessions};
 use crate::error::Result;
 use crate::hot::{Hot, Publisher};
 use crate::id::{TableVersion, WalSeq};
-use crate::retain::Ttl;
+use crate::retain::Policy;
 use crate::schema::AttributeColumns;
 use crate::table::TableState;
 use crate::testing::{CountDecode, DAY, MemoryFolder, entry, ids};
@@ -53,7 +54,8 @@ fn table_state(committed: u64) -> Arc<TableState> {
         files: Arc::new([]),
         columns: Arc::new(AttributeColumns::default()),
         wal_through: WalSeq(committed),
-        ttl: Ttl { duration: None, by_command: false },
+        policy: Arc::new(Policy::of(&Config::in_folder("unused"))),
+        receipts: Arc::new([]),
     })
 }
 

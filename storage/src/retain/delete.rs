@@ -1,0 +1,153 @@
+//! Deletion of single traces, for data protection: the files that hold them are written anew without them.
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+
+use super::carry_out::Removal;
+use super::matching::{Wanted, mark_texts};
+use super::plan::{self, Due};
+use super::scan::{self, Traces};
+use super::{Loss, Receipt};
+use crate::error::{Error, Result};
+use crate::id::TraceId;
+use crate::schema::{AttributeColumns, AttributeScope, column};
+use crate::snapshot::DataFile;
+use crate::table::Table;
+
+/// Traces of one deletion at most.
+const TRACES_MAX: usize = 100_000;
+
+/// Which traces are deleted, always as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// These.
+    Traces(Vec<TraceId>),
+    /// All with a span, resource, event, link or scope that has this attribute with this value (numbers and truths
+    /// as JSON writes them).
+    Attribute {
+        /// Its name.
+        key: String,
+        /// Its value.
+        value: String,
+    },
+}
+
+/// What a deletion did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// What went; without version where nothing was found, or nothing was to be done yet.
+    pub receipt: Receipt,
+    /// True where the old files are gone from the folder, too; else they go after the grace.
+    pub vacuumed: bool,
+}
+
+impl Table {
+    /// What the deletion of `selection` would do: the files that hold it, and the traces found.
+    ///
+    /// # Errors
+    /// A file cannot be read: then nobody can say that it holds none of it.
+    pub(crate) async fn find(
+        &self,
+        selection: &Selection,
+    ) -> Result<(Vec<Arc<DataFile>>, Traces, Loss)> {
+        let state = self.state();
+        let wanted = match selection {
+            Selection::Traces(traces) => traces.iter().map(|trace| trace.0).collect(),
+            Selection::Attribute { key, value } => {
+                self.traces_with(&state.files, &state.columns, key, value).await?
+            }
+        };
+        if wanted.len() > TRACES_MAX {
+            let found = wanted.len();
+            return Err(Error::Invalid(format!("{found} traces at once, more than {TRACES_MAX}")));
+        }
+        let (mut files, mut found, mut rows) = (Vec::new(), Traces::default(), 0);
+        for file in state.files.iter().filter(|file| scan::may_hold(file, &wanted)) {
+            let before = rows;
+            scan::columns(self.object_store(), file, &[column::TRACE_ID], |batch| {
+                for id in scan::ids(batch)?.filter(|id| wanted.contains(id)) {
+                    rows += 1;
+                    found.insert(id);
+                }
+                Ok(())
+            })
+            .await?;
+            if rows > before {
+                files.push(Arc::clone(file));
+            }
+        }
+        let due = Due { reason: "deletion", files };
+        let loss =
+            Loss { rows, traces: found.len() as u64, ..plan::loss(std::slice::from_ref(&due)) };
+        Ok((due.files, found, loss))
+    }
+
+    /// Writes the files of `selection` anew without it, ready to be committed.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub(crate) async fn deletion_of(&self, selection: &Selection) -> Result<(Removal, Traces)> {
+        let (inputs, traces, mut loss) = self.find(selection).await?;
+        let (store, columns) = (self.object_store(), Arc::clone(&self.state().columns));
+        let mut outputs = Vec::new();
+        for file in &inputs {
+            let spans =
+                scan::spans(store.as_ref(), file, &columns, |id| !traces.contains(id)).await?;
+            outputs.extend(self.write_in_class(spans, file.class.clone()).await?);
+        }
+        loss.bytes = loss.bytes.saturating_sub(outputs.iter().map(|file| file.bytes).sum());
+        let at_unix_nano = self.clock().now_unix_nano();
+        let receipt = Receipt { at_unix_nano, reason: "deletion".into(), version: None, loss };
+        Ok((Removal { inputs, outputs, receipt }, traces))
+    }
+
+    async fn traces_with(
+        &self,
+        files: &[Arc<DataFile>],
+        columns: &AttributeColumns,
+        key: &str,
+        value: &str,
+    ) -> Result<Traces> {
+        let scopes = [AttributeScope::Span, AttributeScope::Resource];
+        let sought = scopes.map(|scope| Wanted { scope, key, value });
+        let mut wanted =
+            vec![column::TRACE_ID, column::EVENTS, column::LINKS, column::SCOPE_ATTRIBUTES];
+        for (rest, own) in sought.each_ref().map(|sought| sought.columns(columns)) {
+            wanted.push(rest);
+            wanted.extend(own);
+        }
+        let mut traces = Traces::default();
+        for file in files {
+            scan::columns(self.object_store(), file, &wanted, |batch| {
+                let mut rows = vec![false; batch.num_rows()];
+                for sought in &sought {
+                    sought.mark(batch, columns, &mut rows);
+                }
+                mark_texts(batch, column::SCOPE_ATTRIBUTES, &mut rows, &|json| {
+                    sought[0].is_in(json)
+                });
+                for list in [column::EVENTS, column::LINKS] {
+                    mark_lists(batch, list, &sought[0], &mut rows);
+                }
+                traces
+                    .extend(scan::ids(batch)?.zip(rows).filter(|(_, row)| *row).map(|(id, _)| id));
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(traces)
+    }
+}
+
+/// Sets the rows that have an event or link with the attribute.
+fn mark_lists(batch: &RecordBatch, list: &str, wanted: &Wanted<'_>, rows: &mut [bool]) {
+    let lists = batch.column_by_name(list).and_then(|lists| lists.as_list_opt::<i32>());
+    let Some(lists) = lists else { return };
+    for (place, row) in rows.iter_mut().enumerate().filter(|(place, _)| lists.is_valid(*place)) {
+        let elements = lists.value(place);
+        let texts =
+            elements.as_struct_opt().and_then(|elements| elements.column_by_name("attributes"));
+        let texts = texts.and_then(|texts| texts.as_string_opt::<i32>());
+        *row |= texts.is_some_and(|texts| texts.iter().flatten().any(|json| wanted.is_in(json)));
+    }
+}
