@@ -1,24 +1,20 @@
 //! A flush: hot batches -> one sorted Parquet file per date and class -> one Delta commit with the log's position.
 //!
-//! The order is: data files written and fsynced, sidecars and rollups written and fsynced, commit. Until the commit, what was
+//! The order is: data files written and fsynced, sidecars written and fsynced, commit. Until the commit, what was
 //! written is an orphan that nobody sees and maintenance deletes; after it, the log is trimmed by the caller. So a
 //! crash between any two steps is harmless.
-mod extras;
-mod fragments;
 mod gather;
 mod heads;
 mod lift;
 mod order;
 mod resolve;
 mod rest;
-mod targets;
 mod texts;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, FieldRef};
-use bytes::Bytes;
 use chrono::NaiveDate;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -29,19 +25,15 @@ use crate::file::chunk::NULL;
 use crate::file::sidecar::Sidecar;
 use crate::file::writer::{ColumnWriter, EncodedFile, Plan};
 use crate::file::{FilePaths, stats};
-use crate::id::{TraceId, WalSeq};
+use crate::id::WalSeq;
 use crate::retain::classify::Classifier;
-use crate::rollup::Content;
 use crate::schema::{AttributeColumns, column};
 use crate::table::{NewFile, Table};
-use fragments::Fragments;
 use gather::{Gather, Memory};
 use heads::Heads;
-use order::Order;
 pub(crate) use resolve::Resolved;
 use texts::Words;
 
-pub(crate) use fragments::Elsewhere;
 pub(crate) use lift::members;
 
 /// Writes `batches` (possibly none) into files and commits them with `through`, the position of the last log entry in
@@ -57,50 +49,34 @@ pub(crate) async fn flush(
     through: WalSeq,
 ) -> Result<()> {
     if table.has_committed(through).await? {
-        table.seen().add(&heads::trace_ids(batches));
         return Ok(());
     }
     let batches: Arc<[Arc<SpanBatch>]> =
         batches.iter().filter(|batch| batch.rows() > 0).map(Arc::clone).collect();
     let columns = Arc::new(columns.clone());
     let (wanted, classifier) = (Arc::clone(&columns), table.classifier());
-    let seen = Arc::clone(table.seen());
-    let encoded = tokio::task::spawn_blocking(move || {
-        encode_by_class(&batches, &wanted, &classifier, &|trace: &TraceId| seen.contains(trace))
-    });
+    let encoded =
+        tokio::task::spawn_blocking(move || encode_by_class(&batches, &wanted, &classifier));
     let encoded =
         encoded.await.map_err(|error| Error::Table { step: "encode", source: error.into() })?;
-    let Encoded { files, traces } = encoded?;
-    let files = write(table, files).await?;
-    table.commit_flush(files, columns, through).await?;
-    table.seen().add(&traces);
-    Ok(())
-}
-
-/// Files ready to be written.
-#[derive(Default)]
-pub(crate) struct Encoded {
-    /// One for each date and class.
-    pub(crate) files: Vec<Unwritten>,
-    /// Every trace in them, once.
-    traces: Vec<[u8; 16]>,
+    let files = write(table, encoded?).await?;
+    table.commit_flush(files, columns, through).await
 }
 
 /// A file ready to be written.
-pub(crate) struct Unwritten {
+pub(crate) struct Encoded {
     date: NaiveDate,
     /// Retention class; `None` for the default one.
     class: Option<Arc<str>>,
     file: EncodedFile,
     sidecar: Sidecar,
-    rollup: Option<Bytes>,
 }
 
-/// Data files first, then what belongs to them: each durable when its call returns.
-pub(crate) async fn write(table: &Table, unwritten: Vec<Unwritten>) -> Result<Vec<NewFile>> {
-    let mut files = Vec::with_capacity(unwritten.len());
-    let mut beside = Vec::with_capacity(unwritten.len());
-    for Unwritten { date, class, file, sidecar, rollup } in unwritten {
+/// Data files first, then sidecars: each durable when its call returns.
+pub(crate) async fn write(table: &Table, encoded: Vec<Encoded>) -> Result<Vec<NewFile>> {
+    let mut files = Vec::with_capacity(encoded.len());
+    let mut sidecars = Vec::with_capacity(encoded.len());
+    for Encoded { date, class, file, sidecar } in encoded {
         let paths = FilePaths::unique(date);
         let new = NewFile {
             date,
@@ -110,25 +86,20 @@ pub(crate) async fn write(table: &Table, unwritten: Vec<Unwritten>) -> Result<Ve
             traces: sidecar.traces,
             stats: stats::to_json(&file.metadata),
             known: sidecar.clone().into(),
-            has_rollup: rollup.is_some(),
             paths,
         };
         put(table, "write data file", &new.paths.data, file.bytes).await?;
         table.count_file(new.bytes);
-        beside.push((sidecar, rollup));
+        sidecars.push(sidecar.to_bytes());
         files.push(new);
     }
-    for (file, (sidecar, rollup)) in files.iter().zip(beside) {
-        put(table, "write sidecar", &file.paths.sidecar, sidecar.to_bytes()).await?;
-        if let Some(rollup) = rollup {
-            put(table, "write rollup", &file.paths.rollup, rollup.clone()).await?;
-            table.rollups().put_fresh(&file.paths.rollup, &rollup, sidecar.rows);
-        }
+    for (file, sidecar) in files.iter().zip(sidecars) {
+        put(table, "write sidecar", &file.paths.sidecar, sidecar).await?;
     }
     Ok(files)
 }
 
-async fn put(table: &Table, step: &'static str, path: &str, bytes: Bytes) -> Result<()> {
+async fn put(table: &Table, step: &'static str, path: &str, bytes: bytes::Bytes) -> Result<()> {
     let result = table.place().table.put(&Path::from(path), bytes.into()).await;
     result.map(drop).map_err(|source| Error::ObjectStore { step, path: path.into(), source })
 }
@@ -138,17 +109,16 @@ fn parquet_failed(source: parquet::errors::ParquetError) -> Error {
 }
 
 /// Files that are all of one class.
-pub(crate) fn in_class(files: Vec<Unwritten>, class: Option<&Arc<str>>) -> Vec<Unwritten> {
-    files.into_iter().map(|file| Unwritten { class: class.cloned(), ..file }).collect()
+pub(crate) fn in_class(encoded: Vec<Encoded>, class: Option<&Arc<str>>) -> Vec<Encoded> {
+    encoded.into_iter().map(|file| Encoded { class: class.cloned(), ..file }).collect()
 }
 
-/// Sorts, resolves, adds up and encodes. `elsewhere` says whether a trace may have spans in other files.
+/// Sorts, resolves and encodes.
 pub(crate) fn encode(
     batches: &[Arc<SpanBatch>],
     attributes: &AttributeColumns,
-    elsewhere: Elsewhere<'_>,
-) -> Result<Encoded> {
-    encode_by_class(batches, attributes, &Classifier::default(), elsewhere)
+) -> Result<Vec<Encoded>> {
+    encode_by_class(batches, attributes, &Classifier::default())
 }
 
 /// As [`encode`], each trace into a file of its class.
@@ -156,10 +126,9 @@ fn encode_by_class(
     batches: &[Arc<SpanBatch>],
     attributes: &AttributeColumns,
     classifier: &Classifier,
-    elsewhere: Elsewhere<'_>,
-) -> Result<Encoded> {
+) -> Result<Vec<Encoded>> {
     if batches.is_empty() {
-        return Ok(Encoded::default());
+        return Ok(Vec::new());
     }
     let heads = Heads::of(batches);
     let resolved = heads.resolve();
@@ -170,7 +139,6 @@ fn encode_by_class(
     };
     let lifted = lift::lift(batches, attributes).map_err(|error| parquet_failed(error.into()))?;
     let rest = rest::keys(&lifted);
-    let rollups = rollups(&lifted, attributes, (&heads, &resolved, &order), elsewhere)?;
     let columns = Columns {
         gather: Gather { batches: &lifted, places: &order.places(), rows: &order.rows },
         heads: &heads,
@@ -180,8 +148,8 @@ fn encode_by_class(
     let plan = Plan::new(columns.fields(attributes), &places).map_err(parquet_failed)?;
     let write = |column: &mut ColumnWriter<'_>, memory: &mut Memory| columns.write(column, memory);
     let files = plan.encode(Memory::default, write).map_err(parquet_failed)?;
-    let dated = order.dates.iter().zip(files).zip(rollups);
-    let files = dated.enumerate().map(|(number, (((date, places), file), rollup))| {
+    let dated = order.dates.iter().zip(files);
+    let encoded = dated.enumerate().map(|(number, ((date, places), file))| {
         let first_rows = order.first_rows(places.clone(), &resolved);
         let sidecar = Sidecar {
             rows: places.len() as u64,
@@ -190,46 +158,17 @@ fn encode_by_class(
             rest: rest.clone(),
         };
         let class = classes.get(number).and_then(|class| classifier.name(*class));
-        Unwritten { date: *date, class, file, sidecar, rollup }
+        Encoded { date: *date, class, file, sidecar }
     });
-    Ok(Encoded { files: files.collect(), traces: resolved.ids.clone() })
-}
-
-/// By file its rollup; none where it would not be worth its bytes.
-fn rollups(
-    batches: &[Arc<SpanBatch>],
-    attributes: &AttributeColumns,
-    (heads, resolved, order): (&Heads, &Resolved, &Order),
-    elsewhere: Elsewhere<'_>,
-) -> Result<Vec<Option<Bytes>>> {
-    let fragments = Fragments::of(batches, attributes, heads, resolved);
-    let contents = fragments.contents(order, elsewhere);
-    contents.iter().map(|content| content.as_ref().map(Content::to_bytes).transpose()).collect()
+    Ok(encoded.collect())
 }
 
 /// For [`crate::micro`].
 pub(crate) fn encode_files(
     batches: &[Arc<SpanBatch>],
     attributes: &AttributeColumns,
-) -> Result<Vec<Bytes>> {
-    let encoded = encode(batches, attributes, &|_| false)?;
-    Ok(encoded.files.into_iter().map(|file| file.file.bytes).collect())
-}
-
-/// For [`crate::micro`].
-pub(crate) fn encode_rollups(
-    batches: &[Arc<SpanBatch>],
-    attributes: &AttributeColumns,
-) -> Result<impl FnMut() -> Result<usize>> {
-    let heads = Heads::of(batches);
-    let resolved = heads.resolve();
-    let order = heads.sort();
-    let lifted = lift::lift(batches, attributes).map_err(|error| parquet_failed(error.into()))?;
-    let attributes = attributes.clone();
-    Ok(move || {
-        let made = rollups(&lifted, &attributes, (&heads, &resolved, &order), &|_| false)?;
-        Ok(made.iter().flatten().map(Bytes::len).sum())
-    })
+) -> Result<Vec<bytes::Bytes>> {
+    Ok(encode(batches, attributes)?.into_iter().map(|encoded| encoded.file.bytes).collect())
 }
 
 /// For [`crate::micro`].

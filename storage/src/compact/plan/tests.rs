@@ -20,7 +20,6 @@ fn file(path: &str, rows: u64, from: i64) -> Arc<DataFile> {
         traces: None,
         rest: None,
         sidecar: None,
-        rollup: None,
     })
 }
 
