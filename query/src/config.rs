@@ -23,6 +23,8 @@ pub struct Config {
     pub spill_bytes_max: u64,
     /// Where to spill; the system's temporary folder by default.
     pub spill_dir: Option<PathBuf>,
+    /// Views are answered from rollups where these tell them. Default true.
+    pub rollups: bool,
     /// Threads of the query runtime; the number of cores by default.
     pub threads: usize,
 }
@@ -39,6 +41,7 @@ impl Default for Config {
             rows_max: 100_000,
             spill_bytes_max: 4 << 30,
             spill_dir: None,
+            rollups: true,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
         }
     }

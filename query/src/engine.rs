@@ -112,7 +112,11 @@ impl Engine {
     ) -> Result<Self> {
         let first = snapshots();
         let environment = runtime::environment(&config, Arc::clone(&first.object_store))?;
-        let last = Mutex::new(Tables::new(first, clock.now_unix_nano())?);
+        let mut last = Tables::new(first, clock.now_unix_nano())?;
+        if !config.rollups {
+            last.rollups = None;
+        }
+        let last = Mutex::new(last);
         let base = session::base(&config, Arc::clone(&environment));
         let runtime = Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))

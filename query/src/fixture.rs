@@ -13,6 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use storage::batch::RestCount;
+use storage::rollup::Rollups;
 use storage::schema::{AttributeColumns, AttributeScope, AttributeType, column as c, fixed_fields};
 use storage::{DataFile, Snapshot, SpanBatch, TableVersion};
 
@@ -199,6 +200,7 @@ impl Table {
             traces: None,
             rest: Some(rest.into()),
             sidecar: None,
+            rollup: None,
         }));
         self
     }
@@ -220,6 +222,7 @@ impl Table {
             hot: self.hot.clone().into(),
             columns,
             schema,
+            rollups: Rollups::new(Arc::clone(&object_store), 1 << 20).into(),
             object_store,
             receipts: Arc::new([]),
         })

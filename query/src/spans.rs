@@ -26,6 +26,7 @@ use crate::Result;
 use crate::spans::columns::Columns;
 pub(crate) use crate::spans::files::STORE_URL;
 use crate::spans::provider::{Shape, SpansTable};
+use crate::views::Cache;
 
 /// What one query sees: one snapshot, at one moment. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Tables {
     pub snapshot: Arc<Snapshot>,
     /// What `now` means in this query, Unix nanoseconds.
     pub now_unix_nano: i64,
+    /// What views found out about the files; `None` where they are to read spans.
+    pub(crate) rollups: Option<Arc<Cache>>,
     columns: Arc<Columns>,
 }
 
@@ -44,15 +47,17 @@ impl Tables {
     /// The snapshot's schema is wrong: a mistake of ours.
     pub fn new(snapshot: Arc<Snapshot>, now_unix_nano: i64) -> Result<Self> {
         let columns = Arc::new(Columns::of(&snapshot)?);
-        Ok(Self { snapshot, now_unix_nano, columns })
+        let rollups = Some(Arc::default());
+        Ok(Self { snapshot, now_unix_nano, rollups, columns })
     }
 
     /// The same over a newer `snapshot`; the columns are kept where they did not change.
     pub(crate) fn renewed(&self, snapshot: Arc<Snapshot>, now_unix_nano: i64) -> Result<Self> {
         if !Arc::ptr_eq(&self.snapshot.columns, &snapshot.columns) {
-            return Self::new(snapshot, now_unix_nano);
+            let rollups = self.rollups.clone();
+            return Ok(Self { rollups, ..Self::new(snapshot, now_unix_nano)? });
         }
-        Ok(Self { snapshot, now_unix_nano, columns: Arc::clone(&self.columns) })
+        Ok(Self { snapshot, now_unix_nano, ..self.clone() })
     }
 
     /// The same columns without any span.

@@ -8,6 +8,7 @@
 //! nobody sees; so a crash between any two steps is harmless. A file that cannot be read is parked: named in the log,
 //! counted, and left alone, while the others go on.
 mod duplicates;
+pub(crate) mod elsewhere;
 mod plan;
 pub(crate) mod read;
 mod rest;
@@ -20,6 +21,7 @@ use crate::metrics::{Counter, Metric, Shape};
 use crate::snapshot::DataFile;
 use crate::table::{NewFile, Table};
 use crate::{SpanBatch, flush};
+use elsewhere::Elsewhere;
 
 /// What one step made.
 #[derive(Debug)]
@@ -140,18 +142,20 @@ async fn merge(
     batches: Vec<Arc<SpanBatch>>,
 ) -> Result<Merged> {
     let columns = Arc::clone(&table.state().columns);
+    let elsewhere = Elsewhere::of(table, &inputs).await;
     let work = move || {
         let (batches, duplicates) = duplicates::drop_duplicates(batches).map_err(|error| {
             Error::Parquet { step: "compare", path: "files to merge".into(), source: error.into() }
         })?;
-        Ok((flush::encode(&batches, &columns)?, duplicates))
+        let encoded = flush::encode(&batches, &columns, &|trace| elsewhere.may_hold(trace))?;
+        Ok((encoded, duplicates))
     };
     let encoded = tokio::task::spawn_blocking(work).await;
     let (encoded, duplicates) =
         encoded.map_err(|error| Error::Table { step: "merge files", source: error.into() })??;
     // All inputs are of one class.
     let class = inputs.first().and_then(|file| file.class.clone());
-    let outputs = flush::write(table, flush::in_class(encoded, class.as_ref())).await?;
+    let outputs = flush::write(table, flush::in_class(encoded.files, class.as_ref())).await?;
     Ok(Merged { inputs, outputs, duplicates })
 }
 

@@ -70,6 +70,8 @@ pub struct Config {
     pub keep_latest: u64,
     /// Nothing leaves by itself while the table is open. Default false.
     pub hold: bool,
+    /// Rollups of files take this much memory at most. Default 128 MiB.
+    pub rollup_cache_bytes: usize,
     /// Small files are merged into larger ones in the background. Default true.
     pub compact: bool,
     /// Files that left the table are deleted this much later. Default 5.5 minutes (query limit 30 s + 5 min).
@@ -103,6 +105,7 @@ impl Config {
             table_bytes_max: None,
             keep_latest: 0,
             hold: false,
+            rollup_cache_bytes: 128 << 20,
             compact: true,
             delete_grace: Duration::from_secs(330),
         }

@@ -17,14 +17,15 @@ use uuid::Uuid;
 
 use crate::time::NANOS_PER_DAY;
 
-/// Folder of the sidecars. Engines and their vacuum ignore folders that begin with `_`.
+/// Folder of the sidecars and rollups. Engines and their vacuum ignore folders that begin with `_`.
 pub(crate) const SIDECAR_FOLDER: &str = "_sidecars";
 
-/// Where a data file and its sidecar lie, relative to the table's folder.
+/// Where a data file, its sidecar and its rollup lie, relative to the table's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FilePaths {
     pub(crate) data: String,
     pub(crate) sidecar: String,
+    pub(crate) rollup: String,
 }
 
 impl FilePaths {
@@ -34,6 +35,7 @@ impl FilePaths {
         Self {
             data: format!("date={date}/{name}.parquet"),
             sidecar: format!("{SIDECAR_FOLDER}/{date}-{name}.sidecar"),
+            rollup: format!("{SIDECAR_FOLDER}/{date}-{name}.rollup"),
         }
     }
 }

@@ -1,20 +1,24 @@
 //! A flush: hot batches -> one sorted Parquet file per date and class -> one Delta commit with the log's position.
 //!
-//! The order is: data files written and fsynced, sidecars written and fsynced, commit. Until the commit, what was
+//! The order is: data files written and fsynced, sidecars and rollups written and fsynced, commit. Until the commit, what was
 //! written is an orphan that nobody sees and maintenance deletes; after it, the log is trimmed by the caller. So a
 //! crash between any two steps is harmless.
+mod extras;
+mod fragments;
 mod gather;
 mod heads;
 mod lift;
 mod order;
 mod resolve;
 mod rest;
+mod targets;
 mod texts;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, FieldRef};
+use bytes::Bytes;
 use chrono::NaiveDate;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -25,15 +29,19 @@ use crate::file::chunk::NULL;
 use crate::file::sidecar::Sidecar;
 use crate::file::writer::{ColumnWriter, EncodedFile, Plan};
 use crate::file::{FilePaths, stats};
-use crate::id::WalSeq;
+use crate::id::{TraceId, WalSeq};
 use crate::retain::classify::Classifier;
+use crate::rollup::Content;
 use crate::schema::{AttributeColumns, column};
 use crate::table::{NewFile, Table};
+use fragments::Fragments;
 use gather::{Gather, Memory};
 use heads::Heads;
+use order::Order;
 pub(crate) use resolve::Resolved;
 use texts::Words;
 
+pub(crate) use fragments::Elsewhere;
 pub(crate) use lift::members;
 
 /// Writes `batches` (possibly none) into files and commits them with `through`, the position of the last log entry in
@@ -49,34 +57,50 @@ pub(crate) async fn flush(
     through: WalSeq,
 ) -> Result<()> {
     if table.has_committed(through).await? {
+        table.seen().add(&heads::trace_ids(batches));
         return Ok(());
     }
     let batches: Arc<[Arc<SpanBatch>]> =
         batches.iter().filter(|batch| batch.rows() > 0).map(Arc::clone).collect();
     let columns = Arc::new(columns.clone());
     let (wanted, classifier) = (Arc::clone(&columns), table.classifier());
-    let encoded =
-        tokio::task::spawn_blocking(move || encode_by_class(&batches, &wanted, &classifier));
+    let seen = Arc::clone(table.seen());
+    let encoded = tokio::task::spawn_blocking(move || {
+        encode_by_class(&batches, &wanted, &classifier, &|trace: &TraceId| seen.contains(trace))
+    });
     let encoded =
         encoded.await.map_err(|error| Error::Table { step: "encode", source: error.into() })?;
-    let files = write(table, encoded?).await?;
-    table.commit_flush(files, columns, through).await
+    let Encoded { files, traces } = encoded?;
+    let files = write(table, files).await?;
+    table.commit_flush(files, columns, through).await?;
+    table.seen().add(&traces);
+    Ok(())
+}
+
+/// Files ready to be written.
+#[derive(Default)]
+pub(crate) struct Encoded {
+    /// One for each date and class.
+    pub(crate) files: Vec<Unwritten>,
+    /// Every trace in them, once.
+    traces: Vec<[u8; 16]>,
 }
 
 /// A file ready to be written.
-pub(crate) struct Encoded {
+pub(crate) struct Unwritten {
     date: NaiveDate,
     /// Retention class; `None` for the default one.
     class: Option<Arc<str>>,
     file: EncodedFile,
     sidecar: Sidecar,
+    rollup: Option<Bytes>,
 }
 
-/// Data files first, then sidecars: each durable when its call returns.
-pub(crate) async fn write(table: &Table, encoded: Vec<Encoded>) -> Result<Vec<NewFile>> {
-    let mut files = Vec::with_capacity(encoded.len());
-    let mut sidecars = Vec::with_capacity(encoded.len());
-    for Encoded { date, class, file, sidecar } in encoded {
+/// Data files first, then what belongs to them: each durable when its call returns.
+pub(crate) async fn write(table: &Table, unwritten: Vec<Unwritten>) -> Result<Vec<NewFile>> {
+    let mut files = Vec::with_capacity(unwritten.len());
+    let mut beside = Vec::with_capacity(unwritten.len());
+    for Unwritten { date, class, file, sidecar, rollup } in unwritten {
         let paths = FilePaths::unique(date);
         let new = NewFile {
             date,
@@ -86,20 +110,25 @@ pub(crate) async fn write(table: &Table, encoded: Vec<Encoded>) -> Result<Vec<Ne
             traces: sidecar.traces,
             stats: stats::to_json(&file.metadata),
             known: sidecar.clone().into(),
+            has_rollup: rollup.is_some(),
             paths,
         };
         put(table, "write data file", &new.paths.data, file.bytes).await?;
         table.count_file(new.bytes);
-        sidecars.push(sidecar.to_bytes());
+        beside.push((sidecar, rollup));
         files.push(new);
     }
-    for (file, sidecar) in files.iter().zip(sidecars) {
-        put(table, "write sidecar", &file.paths.sidecar, sidecar).await?;
+    for (file, (sidecar, rollup)) in files.iter().zip(beside) {
+        put(table, "write sidecar", &file.paths.sidecar, sidecar.to_bytes()).await?;
+        if let Some(rollup) = rollup {
+            put(table, "write rollup", &file.paths.rollup, rollup.clone()).await?;
+            table.rollups().put_fresh(&file.paths.rollup, &rollup, sidecar.rows);
+        }
     }
     Ok(files)
 }
 
-async fn put(table: &Table, step: &'static str, path: &str, bytes: bytes::Bytes) -> Result<()> {
+async fn put(table: &Table, step: &'static str, path: &str, bytes: Bytes) -> Result<()> {
     let result = table.place().table.put(&Path::from(path), bytes.into()).await;
     result.map(drop).map_err(|source| Error::ObjectStore { step, path: path.into(), source })
 }
@@ -109,16 +138,17 @@ fn parquet_failed(source: parquet::errors::ParquetError) -> Error {
 }
 
 /// Files that are all of one class.
-pub(crate) fn in_class(encoded: Vec<Encoded>, class: Option<&Arc<str>>) -> Vec<Encoded> {
-    encoded.into_iter().map(|file| Encoded { class: class.cloned(), ..file }).collect()
+pub(crate) fn in_class(files: Vec<Unwritten>, class: Option<&Arc<str>>) -> Vec<Unwritten> {
+    files.into_iter().map(|file| Unwritten { class: class.cloned(), ..file }).collect()
 }
 
-/// Sorts, resolves and encodes.
+/// Sorts, resolves, adds up and encodes. `elsewhere` says whether a trace may have spans in other files.
 pub(crate) fn encode(
     batches: &[Arc<SpanBatch>],
     attributes: &AttributeColumns,
-) -> Result<Vec<Encoded>> {
-    encode_by_class(batches, attributes, &Classifier::default())
+    elsewhere: Elsewhere<'_>,
+) -> Result<Encoded> {
+    encode_by_class(batches, attributes, &Classifier::default(), elsewhere)
 }
 
 /// As [`encode`], each trace into a file of its class.
@@ -126,9 +156,10 @@ fn encode_by_class(
     batches: &[Arc<SpanBatch>],
     attributes: &AttributeColumns,
     classifier: &Classifier,
-) -> Result<Vec<Encoded>> {
+    elsewhere: Elsewhere<'_>,
+) -> Result<Encoded> {
     if batches.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Encoded::default());
     }
     let heads = Heads::of(batches);
     let resolved = heads.resolve();
@@ -139,6 +170,7 @@ fn encode_by_class(
     };
     let lifted = lift::lift(batches, attributes).map_err(|error| parquet_failed(error.into()))?;
     let rest = rest::keys(&lifted);
+    let rollups = rollups(&lifted, attributes, (&heads, &resolved, &order), elsewhere)?;
     let columns = Columns {
         gather: Gather { batches: &lifted, places: &order.places(), rows: &order.rows },
         heads: &heads,
@@ -148,8 +180,8 @@ fn encode_by_class(
     let plan = Plan::new(columns.fields(attributes), &places).map_err(parquet_failed)?;
     let write = |column: &mut ColumnWriter<'_>, memory: &mut Memory| columns.write(column, memory);
     let files = plan.encode(Memory::default, write).map_err(parquet_failed)?;
-    let dated = order.dates.iter().zip(files);
-    let encoded = dated.enumerate().map(|(number, ((date, places), file))| {
+    let dated = order.dates.iter().zip(files).zip(rollups);
+    let files = dated.enumerate().map(|(number, (((date, places), file), rollup))| {
         let first_rows = order.first_rows(places.clone(), &resolved);
         let sidecar = Sidecar {
             rows: places.len() as u64,
@@ -158,17 +190,46 @@ fn encode_by_class(
             rest: rest.clone(),
         };
         let class = classes.get(number).and_then(|class| classifier.name(*class));
-        Encoded { date: *date, class, file, sidecar }
+        Unwritten { date: *date, class, file, sidecar, rollup }
     });
-    Ok(encoded.collect())
+    Ok(Encoded { files: files.collect(), traces: resolved.ids.clone() })
+}
+
+/// By file its rollup; none where it would not be worth its bytes.
+fn rollups(
+    batches: &[Arc<SpanBatch>],
+    attributes: &AttributeColumns,
+    (heads, resolved, order): (&Heads, &Resolved, &Order),
+    elsewhere: Elsewhere<'_>,
+) -> Result<Vec<Option<Bytes>>> {
+    let fragments = Fragments::of(batches, attributes, heads, resolved);
+    let contents = fragments.contents(order, elsewhere);
+    contents.iter().map(|content| content.as_ref().map(Content::to_bytes).transpose()).collect()
 }
 
 /// For [`crate::micro`].
 pub(crate) fn encode_files(
     batches: &[Arc<SpanBatch>],
     attributes: &AttributeColumns,
-) -> Result<Vec<bytes::Bytes>> {
-    Ok(encode(batches, attributes)?.into_iter().map(|encoded| encoded.file.bytes).collect())
+) -> Result<Vec<Bytes>> {
+    let encoded = encode(batches, attributes, &|_| false)?;
+    Ok(encoded.files.into_iter().map(|file| file.file.bytes).collect())
+}
+
+/// For [`crate::micro`].
+pub(crate) fn encode_rollups(
+    batches: &[Arc<SpanBatch>],
+    attributes: &AttributeColumns,
+) -> Result<impl FnMut() -> Result<usize>> {
+    let heads = Heads::of(batches);
+    let resolved = heads.resolve();
+    let order = heads.sort();
+    let lifted = lift::lift(batches, attributes).map_err(|error| parquet_failed(error.into()))?;
+    let attributes = attributes.clone();
+    Ok(move || {
+        let made = rollups(&lifted, &attributes, (&heads, &resolved, &order), &|_| false)?;
+        Ok(made.iter().flatten().map(Bytes::len).sum())
+    })
 }
 
 /// For [`crate::micro`].

@@ -7,7 +7,7 @@ mod publisher;
 pub(crate) mod tail;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::batch::SpanBatch;
 use crate::id::WalSeq;
+use crate::rollup::Rollups;
 use crate::schema::{AttributeColumns, read_type};
 use crate::snapshot::Snapshot;
 use crate::table::TableState;
@@ -41,6 +42,7 @@ pub(crate) struct Sealed {
 pub(crate) struct Hot {
     state: Mutex<State>,
     object_store: Arc<dyn ObjectStore>,
+    rollups: Arc<Rollups>,
     changes: watch::Sender<u64>,
     flush_bytes: usize,
     full: Notify,
@@ -68,7 +70,7 @@ impl Hot {
     /// An empty buffer over `table`. Asks for a flush whenever it holds `flush_bytes`.
     pub(crate) fn new(
         table: Arc<TableState>,
-        object_store: Arc<dyn ObjectStore>,
+        (object_store, rollups): (Arc<dyn ObjectStore>, Arc<Rollups>),
         flush_bytes: usize,
     ) -> Self {
         let columns = Arc::new(first_columns(&table));
@@ -88,6 +90,7 @@ impl Hot {
         Self {
             state: Mutex::new(state),
             object_store,
+            rollups,
             changes: watch::channel(0).0,
             flush_bytes,
             full: Notify::new(),
@@ -131,7 +134,7 @@ impl Hot {
 
     /// The state now.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        self.lock().snapshot(&self.object_store)
+        self.lock().snapshot((&self.object_store, &self.rollups))
     }
 
     /// Attributes with columns now.
@@ -239,7 +242,10 @@ impl State {
         self.batches.iter().map(|hot| Arc::clone(&hot.batch)).collect()
     }
 
-    fn snapshot(&mut self, object_store: &Arc<dyn ObjectStore>) -> Arc<Snapshot> {
+    fn snapshot(
+        &mut self,
+        (object_store, rollups): (&Arc<dyn ObjectStore>, &Arc<Rollups>),
+    ) -> Arc<Snapshot> {
         if let Some(snapshot) = &self.snapshot {
             return Arc::clone(snapshot);
         }
@@ -251,6 +257,7 @@ impl State {
             schema: Arc::clone(&self.schema),
             object_store: Arc::clone(object_store),
             receipts: Arc::clone(&self.table.receipts),
+            rollups: Arc::clone(rollups),
         });
         self.snapshot = Some(Arc::clone(&snapshot));
         snapshot

@@ -16,6 +16,17 @@ pub fn encode(batches: &[Arc<SpanBatch>], columns: &AttributeColumns) -> Result<
     flush::encode_files(batches, columns)
 }
 
+/// What makes the rollups of the files that a flush of `batches` would write, again at each call; returns their bytes.
+///
+/// # Errors
+/// An encoder fails.
+pub fn rollups(
+    batches: &[Arc<SpanBatch>],
+    columns: &AttributeColumns,
+) -> Result<impl FnMut() -> Result<usize>> {
+    flush::encode_rollups(batches, columns)
+}
+
 /// Finds parents and the order of rows only; returns the number of rows.
 pub fn resolve_and_sort(batches: &[Arc<SpanBatch>]) -> usize {
     flush::resolve_and_sort(batches)

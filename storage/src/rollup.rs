@@ -20,20 +20,33 @@
 //! Knows neither files nor Arrow: `gather` makes the rows of a flush, `format` the bytes.
 pub mod attribute;
 mod builder;
+mod cache;
 mod edge;
 mod figures;
+mod format;
 mod histogram;
+mod seen;
+mod stored;
 mod sum;
 mod trace;
+mod varint;
 mod weight;
 
 #[cfg(test)]
 mod tests;
 
 pub use builder::{Builder, Slots};
+pub use cache::Rollups;
+pub(crate) use cache::check;
 pub use edge::{Edge, EdgeKind, Link, Moved};
 pub use figures::{Calls, EdgeKey, Operation, OperationKey, RootKey, Traces};
 pub use histogram::{Histogram, bounds, bucket};
+pub(crate) use seen::Seen;
+pub(crate) use stored::Content;
+#[cfg(test)]
+pub(crate) use stored::tests::read_object;
+pub use stored::{Rollup, RollupSlots};
 pub use sum::{Figures, Names, Sum};
+pub(crate) use trace::compare_parents;
 pub use trace::{Caller, Peer, Sizes, Span, SpanKind, Status, Trace, Words};
 pub use weight::{Cluster, Weight};

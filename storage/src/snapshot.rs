@@ -11,6 +11,7 @@ use crate::batch::SpanBatch;
 use crate::error::{Error, Result};
 use crate::id::{TableVersion, TraceId};
 use crate::retain::{DEFAULT_CLASS, Receipt};
+use crate::rollup::Rollups;
 use crate::schema::{AttributeColumns, AttributeScope};
 use crate::time::TimeRange;
 
@@ -42,6 +43,9 @@ pub struct DataFile {
     pub rest: Option<Arc<[(AttributeScope, String)]>>,
     /// The sidecar object, relative to the table's folder like `path`.
     pub sidecar: Option<String>,
+    /// The rollup object, relative to the table's folder like `path`; `None` where the file has none. Ask
+    /// [`Snapshot::rollups`] for it.
+    pub rollup: Option<String>,
 }
 
 impl DataFile {
@@ -73,6 +77,19 @@ impl DataFile {
     /// Name of the retention class.
     pub fn class(&self) -> &str {
         self.class.as_deref().unwrap_or(DEFAULT_CLASS)
+    }
+
+    /// Reads the file's rollup to its last byte; `Ok` where it has none.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where it is damaged; otherwise it could not be read.
+    pub async fn check_rollup(&self, store: &dyn ObjectStore) -> Result<()> {
+        crate::rollup::check(store, self).await
+    }
+
+    /// The objects that belong to the file.
+    pub(crate) fn beside(&self) -> Vec<String> {
+        [&self.sidecar, &self.rollup].into_iter().flatten().cloned().collect()
     }
 
     /// False only where the file certainly holds no span of this trace.
@@ -166,6 +183,8 @@ pub struct Snapshot {
     pub object_store: Arc<dyn ObjectStore>,
     /// Receipts of all that was removed, oldest first.
     pub receipts: Arc<[Receipt]>,
+    /// Rollups of the files, as far as they were asked for.
+    pub rollups: Arc<Rollups>,
 }
 
 impl Snapshot {

@@ -27,6 +27,7 @@ use crate::id::{TableVersion, WalSeq};
 use crate::metrics::{Counter, Metric, Shape};
 use crate::retain::classify::{Classifier, Recent};
 use crate::retain::{ClockGuard, Policy, Receipt, receipt};
+use crate::rollup::{Rollups, Seen};
 use crate::schema::AttributeColumns;
 use crate::snapshot::DataFile;
 use crate::time::Clock;
@@ -68,6 +69,8 @@ pub(crate) struct Table {
     state: Mutex<Arc<TableState>>,
     ledger: tokio::sync::Mutex<Ledger>,
     figures: Figures,
+    rollups: Arc<Rollups>,
+    seen: Arc<Seen>,
 }
 
 /// What only changing calls need; whoever holds it may commit.
@@ -116,6 +119,7 @@ impl Table {
             policy: Arc::new(policy::read(&loaded.metadata, &Policy::of(config))),
             receipts: receipt::read_all(&place.tenant).await?.into(),
         };
+        let rollups = Rollups::new(Arc::clone(&place.table), config.rollup_cache_bytes).into();
         let table = Self {
             place,
             clock,
@@ -134,6 +138,8 @@ impl Table {
                 guard: ClockGuard::new(now),
             }),
             figures: Figures::default(),
+            rollups,
+            seen: Arc::default(),
         };
         table.restore_receipts().await;
         Ok(table)
@@ -158,6 +164,16 @@ impl Table {
         Arc::clone(&self.place.table)
     }
 
+    /// Rollups of the files.
+    pub(crate) fn rollups(&self) -> &Arc<Rollups> {
+        &self.rollups
+    }
+
+    /// Traces of the files that this process wrote last.
+    pub(crate) fn seen(&self) -> &Arc<Seen> {
+        &self.seen
+    }
+
     pub(crate) fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()
     }
@@ -179,7 +195,8 @@ impl Table {
         };
         let sum = |of: fn(&DataFile) -> u64| state.files.iter().map(|file| of(file)).sum::<u64>();
         let figures = &self.figures;
-        vec![
+        let mut metrics = self.rollups.metrics();
+        metrics.extend([
             gauge("spanlake_table_version", "Newest Delta version.", state.version.0),
             gauge("spanlake_table_files", "Live Parquet files.", state.files.len() as u64),
             gauge("spanlake_table_rows", "Spans in live files.", sum(|file| file.rows)),
@@ -194,7 +211,8 @@ impl Table {
             figures
                 .files_deleted
                 .metric("spanlake_table_files_deleted_total", "Files deleted after their grace."),
-        ]
+        ]);
+        metrics
     }
 }
 

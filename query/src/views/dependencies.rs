@@ -10,7 +10,7 @@ use super::attribute::Wanted;
 use super::edge::{self, Edge, EdgeKind, Moved};
 use super::forest::{Caller, Forest, Link, Span, Texts};
 use super::load::Extent;
-use super::rows::{Columns, Weight, share};
+use super::rows::{Columns, Estimate, Weight, count, share};
 use super::sweep::{Harvest, Sweep};
 use super::{Ask, Notes};
 use crate::histogram::Durations;
@@ -88,8 +88,8 @@ struct Edges {
     ask: Ask,
     calls: HashMap<Key, Calls>,
     links: Vec<Pending>,
-    unnamed: u64,
-    missing: u64,
+    unnamed: i64,
+    missing: i64,
 }
 
 impl Edges {
@@ -142,7 +142,7 @@ impl Harvest for Edges {
             let lost = |own: &u32| {
                 trace.caller(*own) == Caller::Missing && range.contains(trace.span(*own).start)
             };
-            self.missing += (0..trace.len()).filter(lost).count() as u64;
+            self.missing += count((0..trace.len()).filter(lost).count());
         }
         for link in forest.links() {
             let callee = &forest.spans[link.span as usize];
@@ -178,13 +178,14 @@ pub(crate) struct Row {
     pub(crate) caller: [Option<i64>; 3],
     /// Likewise.
     pub(crate) callee: [Option<i64>; 3],
-    pub(crate) weight: Weight,
-    pub(crate) failed: Weight,
+    pub(crate) weight: Estimate,
+    pub(crate) failed: Estimate,
     pub(crate) first: i64,
     pub(crate) last: i64,
 }
 
-const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
+/// The quantiles of a [`Row`].
+pub(crate) const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 
 /// The answer, busiest edge first.
 pub(crate) async fn answer(
@@ -211,19 +212,19 @@ pub(crate) async fn answer(
         errors: calls.errors,
         caller: calls.caller.middles(QUANTILES),
         callee: calls.callee.middles(QUANTILES),
-        weight: calls.weight,
-        failed: calls.failed,
+        weight: calls.weight.into(),
+        failed: calls.failed.into(),
         first: calls.first,
         last: calls.last,
     });
     finish(&sweep.forest.texts, rows.collect(), (missing, unnamed), notes)
 }
 
-/// Orders and counts.
-fn finish(
+/// The answer in its order, with its notes; beside the rows, spans without parent and calls without name.
+pub(crate) fn finish(
     texts: &Texts,
     mut rows: Vec<Row>,
-    (missing, unnamed): (u64, u64),
+    (missing, unnamed): (i64, i64),
     notes: &mut Notes,
 ) -> Result<Vec<RecordBatch>> {
     let names = |(caller, callee, kind): Key| (texts.text(caller), texts.text(callee), kind);
@@ -253,14 +254,14 @@ pub(crate) fn batch(texts: &Texts, rows: &[Row]) -> Result<RecordBatch> {
         .big_or_null("caller_p99_nano", |row| row.caller[2])
         .big_or_null("callee_p50_nano", |row| row.callee[0])
         .big_or_null("callee_p99_nano", |row| row.callee[2])
-        .float("weighted_calls", |row| row.weight.total())
-        .float("weighted_calls_error", |row| row.weight.standard_error())
+        .float("weighted_calls", |row| row.weight.total)
+        .float("weighted_calls_error", |row| row.weight.error)
         .big_or_null("caller_p95_nano", |row| row.caller[1])
         .big_or_null("callee_p95_nano", |row| row.callee[1])
         .float_or_null("coverage", |row| share(row.moved.sized, row.moved.calls))
         .time("first_seen", |row| row.first)
         .time("last_seen", |row| row.last)
-        .float("weighted_errors", |row| row.failed.total())
-        .float("weighted_errors_error", |row| row.failed.standard_error())
+        .float("weighted_errors", |row| row.failed.total)
+        .float("weighted_errors_error", |row| row.failed.error)
         .finish()
 }

@@ -1,35 +1,10 @@
 //! Edges: one call from a service to another service, a queue, a database or something outside.
 use std::num::NonZeroU64;
 
+pub(crate) use storage::rollup::EdgeKind;
+
 use super::forest::{Caller, Forest, Kind, Link, Span, Trace};
-
-/// How the callee was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum EdgeKind {
-    /// A span and its parent in different services.
-    Rpc,
-    /// The same where the child is a CONSUMER.
-    Messaging,
-    /// A CONSUMER's link to a span of another service that is not its parent.
-    Link,
-    /// A CLIENT or PRODUCER span without a child in another service, that names a database.
-    Database,
-    /// The same, that names a queue or an address.
-    External,
-}
-
-impl EdgeKind {
-    /// The word in the column.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Rpc => "rpc",
-            Self::Messaging => "messaging",
-            Self::Link => "link",
-            Self::Database => "database",
-            Self::External => "external",
-        }
-    }
-}
+use super::rows;
 
 /// One call.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +55,12 @@ impl Moved {
         self.sized += other.sized;
         self.request = self.request.saturating_add(other.request);
         self.response = self.response.saturating_add(other.response);
+    }
+
+    /// The same of a rollup.
+    pub(crate) fn of(moved: &storage::rollup::Moved) -> Self {
+        let (request, response) = (rows::bytes(moved.request), rows::bytes(moved.response));
+        Self { calls: moved.calls, sized: moved.sized, request, response }
     }
 
     /// There and back.

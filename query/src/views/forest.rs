@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+pub(crate) use storage::rollup::SpanKind as Kind;
+
 use super::attribute::{Peer, Sizes};
 
 /// Texts, each once.
@@ -34,44 +36,6 @@ impl Texts {
     /// The text of an id.
     pub(crate) fn text(&self, id: u32) -> &str {
         &self.texts[id as usize]
-    }
-}
-
-/// OpenTelemetry span kinds, as far as views tell them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// INTERNAL or not specified.
-    Internal,
-    /// Handles a call.
-    Server,
-    /// Makes a call.
-    Client,
-    /// Sends a message.
-    Producer,
-    /// Handles a message.
-    Consumer,
-}
-
-impl Kind {
-    /// From the word in the column.
-    pub(crate) fn of(word: &str) -> Self {
-        match word {
-            "SERVER" => Self::Server,
-            "CLIENT" => Self::Client,
-            "PRODUCER" => Self::Producer,
-            "CONSUMER" => Self::Consumer,
-            _ => Self::Internal,
-        }
-    }
-
-    /// CLIENT or PRODUCER: the calling side of a call.
-    pub(crate) fn calls(self) -> bool {
-        matches!(self, Self::Client | Self::Producer)
-    }
-
-    /// SERVER or CONSUMER: the called side.
-    pub(crate) fn is_called(self) -> bool {
-        matches!(self, Self::Server | Self::Consumer)
     }
 }
 
@@ -134,6 +98,7 @@ pub(crate) enum Caller {
 struct Carried {
     request: i64,
     response: i64,
+    message: i64,
 }
 
 /// A [`Peer`] in four bytes: the highest bit says that it is a database.
@@ -174,14 +139,12 @@ impl Forest {
         }
     }
 
-    /// Adds the body sizes of the span that was added last. A message's body is its request.
+    /// Adds the body sizes of the span that was added last.
     pub(crate) fn push_sizes(&mut self, sizes: Sizes) {
         self.sizes.reserve_exact(self.spans.capacity() - self.sizes.len());
-        let request = sizes.request.or(sizes.message);
-        self.sizes.push(Carried {
-            request: request.unwrap_or(-1),
-            response: sizes.response.unwrap_or(-1),
-        });
+        let [request, response, message] =
+            [sizes.request, sizes.response, sizes.message].map(|bytes| bytes.unwrap_or(-1));
+        self.sizes.push(Carried { request, response, message });
     }
 
     /// Adds the peer of the span that was added last.
@@ -196,11 +159,20 @@ impl Forest {
         !self.sizes.is_empty()
     }
 
-    /// Bytes that the span at `position` carried there and back.
+    /// Bytes that the span at `position` carried there and back. A message's body is its request.
     pub(crate) fn sizes(&self, position: u32) -> (Option<i64>, Option<i64>) {
+        let Sizes { request, response, message } = self.all_sizes(position);
+        (request.or(message), response)
+    }
+
+    /// Body sizes of the span at `position`.
+    pub(crate) fn all_sizes(&self, position: u32) -> Sizes {
         let known = |bytes: i64| (bytes >= 0).then_some(bytes);
-        let carried = self.sizes.get(position as usize);
-        carried.map_or((None, None), |carried| (known(carried.request), known(carried.response)))
+        self.sizes.get(position as usize).map_or_else(Sizes::default, |carried| Sizes {
+            request: known(carried.request),
+            response: known(carried.response),
+            message: known(carried.message),
+        })
     }
 
     /// What the span at `position` called that is no span.
@@ -277,7 +249,7 @@ impl Forest {
     }
 
     /// The positions of a trace's spans.
-    fn members(&self, trace: u32) -> Option<&[u32]> {
+    pub(crate) fn members(&self, trace: u32) -> Option<&[u32]> {
         let trace = trace as usize;
         self.order.get(*self.starts.get(trace)? as usize..*self.starts.get(trace + 1)? as usize)
     }
@@ -325,9 +297,19 @@ impl Forest {
 
     /// The span with this id; of several, the one that [`Trace`] would take as parent of a stranger.
     pub(crate) fn find(&self, trace: &[u8; 16], id: u64) -> Option<u32> {
-        let members = self.members(self.known_trace(trace)?)?;
-        let same = members.iter().filter(|member| self.spans[**member as usize].id == id);
-        same.copied().min_by(|a, b| self.compare_parents(*a, *b, None))
+        self.find_where(trace, id, |_| true)
+    }
+
+    /// The same among the spans at the positions that `admit` lets in.
+    pub(crate) fn find_where(
+        &self,
+        trace: &[u8; 16],
+        id: u64,
+        admit: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
+        let members = self.members(self.known_trace(trace)?)?.iter().copied();
+        let same = members.filter(|at| self.spans[*at as usize].id == id && admit(*at));
+        same.min_by(|a, b| self.compare_parents(*a, *b, None))
     }
 
     /// Memory held, in bytes.

@@ -8,7 +8,7 @@ use datafusion::common::Result;
 use hashbrown::HashMap;
 
 use super::forest::{Forest, Texts};
-use super::rows::{Columns, Weight};
+use super::rows::{Columns, Estimate, Weight};
 use super::sweep::{Harvest, Sweep};
 use super::traces::{self, Incomplete, Row};
 use super::{Ask, Notes, by_names};
@@ -99,8 +99,8 @@ pub(crate) struct Group {
     pub(crate) incomplete: i64,
     /// 0.5, 0.9, 0.95, 0.99, 1.0.
     pub(crate) quantiles: [i64; 5],
-    pub(crate) weight: Weight,
-    pub(crate) failed: Weight,
+    pub(crate) weight: Estimate,
+    pub(crate) failed: Estimate,
 }
 
 /// The answer of `latency`, most frequent operation first.
@@ -124,11 +124,14 @@ pub(crate) async fn answer(
             .durations
             .quantiles([0.5, 0.9, 0.95, 0.99, 1.0])
             .map(Option::unwrap_or_default),
-        weight: traces.weight,
-        failed: traces.failed,
+        weight: traces.weight.into(),
+        failed: traces.failed.into(),
     });
-    let mut groups: Vec<Group> = groups.collect();
-    let texts = &sweep.forest.texts;
+    sorted(&sweep.forest.texts, groups.collect())
+}
+
+/// The answer in its order.
+pub(crate) fn sorted(texts: &Texts, mut groups: Vec<Group>) -> Result<Vec<RecordBatch>> {
     groups.sort_unstable_by(|a, b| {
         b.traces.cmp(&a.traces).then_with(|| by_names(texts, a.key, b.key))
     });
@@ -148,15 +151,15 @@ pub(crate) fn batch(texts: &Texts, groups: &[Group]) -> Result<RecordBatch> {
         .big("p99_nano", |group| group.quantiles[3])
         .big("max_nano", |group| group.quantiles[4])
         .big("incomplete", |group| group.incomplete)
-        .float("weighted_traces", |group| group.weight.total())
-        .float("weighted_traces_error", |group| group.weight.standard_error())
-        .float("weighted_errors", |group| group.failed.total())
-        .float("weighted_errors_error", |group| group.failed.standard_error())
+        .float("weighted_traces", |group| group.weight.total)
+        .float("weighted_traces_error", |group| group.weight.error)
+        .float("weighted_errors", |group| group.failed.total)
+        .float("weighted_errors_error", |group| group.failed.error)
         .finish()
 }
 
 /// Operation, bounds, traces.
-pub(crate) type Bucket = ((u32, u32), (i64, i64), (i64, Weight));
+pub(crate) type Bucket = ((u32, u32), (i64, i64), (i64, Estimate));
 
 /// All buckets.
 struct Buckets {
@@ -209,9 +212,16 @@ pub(crate) async fn histogram(
     }
     all.incomplete.note(notes);
     let buckets = all.buckets.into_iter();
-    let mut buckets: Vec<Bucket> =
-        buckets.map(|((group, bounds), traces)| (group, bounds, traces)).collect();
-    let texts = &sweep.forest.texts;
+    let buckets =
+        buckets.map(|((group, bounds), (traces, weight))| (group, bounds, (traces, weight.into())));
+    histogram_sorted(&sweep.forest.texts, buckets.collect())
+}
+
+/// The answer of `latency_histogram` in its order.
+pub(crate) fn histogram_sorted(
+    texts: &Texts,
+    mut buckets: Vec<Bucket>,
+) -> Result<Vec<RecordBatch>> {
     buckets.sort_unstable_by(|(a, x, _), (b, y, _)| by_names(texts, *a, *b).then(x.cmp(y)));
     Ok(vec![histogram_batch(texts, &buckets)?])
 }
@@ -225,7 +235,7 @@ pub(crate) fn histogram_batch(texts: &Texts, buckets: &[Bucket]) -> Result<Recor
         .big("low_nano", |(_, (low, _), _)| *low)
         .big("high_nano", |(_, (_, high), _)| *high)
         .big("traces", |(_, _, (traces, _))| *traces)
-        .float("weighted_traces", |(_, _, (_, weight))| weight.total())
-        .float("weighted_traces_error", |(_, _, (_, weight))| weight.standard_error())
+        .float("weighted_traces", |(_, _, (_, weight))| weight.total)
+        .float("weighted_traces_error", |(_, _, (_, weight))| weight.error)
         .finish()
 }

@@ -153,6 +153,7 @@ impl Source {
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let filter = match admit {
             Admit::Only(only) => trace_filter(only.iter().map(|trace| forest.trace_id(*trace))),
+            Admit::Traces(only) => trace_filter(only.iter().copied()),
             Admit::Spans(only) => trace_filter(only.iter().map(|(trace, _)| *trace)),
             Admit::All | Admit::Slice(_) => None,
         };

@@ -14,7 +14,7 @@ use super::edge::Moved;
 use super::forest::{Forest, Kind, Texts};
 use super::load::{Extent, Source};
 use super::read::{Last, texts};
-use super::rows::{Columns, Weight, share};
+use super::rows::{Columns, Estimate, Weight, share};
 use super::sweep::{Harvest, Sweep};
 use super::traces::{self, Incomplete};
 use super::{Ask, Notes, by_names, share_note};
@@ -22,20 +22,20 @@ use super::{Ask, Notes, by_names, share_note};
 /// Bytes of one service. The four components are never mixed: a call between two services is in two of them.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
-    server_in: i64,
-    server_out: i64,
-    client_out: i64,
-    client_in: i64,
-    spans: i64,
+    pub(crate) server_in: i64,
+    pub(crate) server_out: i64,
+    pub(crate) client_out: i64,
+    pub(crate) client_in: i64,
+    pub(crate) spans: i64,
     /// SERVER, CLIENT, PRODUCER and CONSUMER spans.
-    eligible: i64,
-    sized: i64,
+    pub(crate) eligible: i64,
+    pub(crate) sized: i64,
 }
 
 impl Traffic {
     fn add(&mut self, kind: Kind, sizes: Sizes) {
         self.spans += 1;
-        if kind == Kind::Internal {
+        if !kind.calls() && !kind.is_called() {
             return;
         }
         let (request, response) = match kind {
@@ -86,13 +86,21 @@ pub(crate) async fn answer(
         let (mut last_service, mut last_kind) = (Last::default(), Last::default());
         for row in 0..batch.num_rows() {
             let kind = last_kind.of(&kind, row, Kind::of);
-            let sizes =
-                if kind == Kind::Internal { Sizes::default() } else { attributes.sizes(row) };
+            let moves = kind.calls() || kind.is_called();
+            let sizes = if moves { attributes.sizes(row) } else { Sizes::default() };
             let service = last_service.of(&service, row, |text| words.id(text));
             services.entry(service).or_default().add(kind, sizes);
         }
     }
-    let mut rows: Vec<Row> = services.into_iter().collect();
+    sorted(&words, services.into_iter().collect(), notes)
+}
+
+/// The answer of `network` in its order, with its notes.
+pub(crate) fn sorted(
+    words: &Texts,
+    mut rows: Vec<Row>,
+    notes: &mut Notes,
+) -> Result<Vec<RecordBatch>> {
     rows.sort_unstable_by_key(|(service, traffic)| {
         let bytes = traffic.bytes_in().saturating_add(traffic.bytes_out());
         (std::cmp::Reverse(bytes), words.text(*service).to_owned())
@@ -100,7 +108,7 @@ pub(crate) async fn answer(
     let eligible = rows.iter().map(|(_, traffic)| traffic.eligible).sum();
     let sized = rows.iter().map(|(_, traffic)| traffic.sized).sum();
     notes.push(("coverage", share_note(share(sized, eligible))));
-    Ok(vec![batch(&words, &rows)?])
+    Ok(vec![batch(words, &rows)?])
 }
 
 /// The columns of `network`. `coverage` is NULL for a service that neither calls nor is called.
@@ -126,13 +134,20 @@ pub(crate) const CAUSED_EXTENT: Extent =
 
 /// The traces of one root operation.
 #[derive(Debug, Default)]
-pub(crate) struct Caused {
+struct Caused {
     traces: i64,
     moved: Moved,
     weight: Weight,
 }
 
-pub(crate) type CausedRow = ((u32, u32), Caused);
+/// One row of `network_caused`.
+#[derive(Debug)]
+pub(crate) struct CausedRow {
+    pub(crate) key: (u32, u32),
+    pub(crate) traces: i64,
+    pub(crate) moved: Moved,
+    pub(crate) weight: Estimate,
+}
 
 /// All root operations.
 struct Causes {
@@ -169,7 +184,7 @@ impl Harvest for Causes {
     }
 
     fn bytes(&self) -> usize {
-        self.groups.capacity() * (size_of::<CausedRow>() + 1)
+        self.groups.capacity() * (size_of::<((u32, u32), Caused)>() + 1)
     }
 }
 
@@ -185,19 +200,26 @@ pub(crate) async fn caused(
         sweep.keep(all.bytes())?;
     }
     all.incomplete.note(notes);
-    caused_answer(&sweep.forest.texts, all.groups.into_iter().collect(), notes)
+    let rows = all.groups.into_iter().map(|(key, caused)| CausedRow {
+        key,
+        traces: caused.traces,
+        moved: caused.moved,
+        weight: caused.weight.into(),
+    });
+    caused_sorted(&sweep.forest.texts, rows.collect(), notes)
 }
 
-fn caused_answer(
+/// The answer of `network_caused` in its order, with its note.
+pub(crate) fn caused_sorted(
     texts: &Texts,
     mut groups: Vec<CausedRow>,
     notes: &mut Notes,
 ) -> Result<Vec<RecordBatch>> {
     let mut total = Moved::default();
-    groups.iter().for_each(|(_, caused)| total.merge(&caused.moved));
+    groups.iter().for_each(|row| total.merge(&row.moved));
     notes.push(("coverage", share_note(share(total.sized, total.calls))));
-    groups.sort_unstable_by(|(a, x), (b, y)| {
-        y.moved.bytes().cmp(&x.moved.bytes()).then_with(|| by_names(texts, *a, *b))
+    groups.sort_unstable_by(|a, b| {
+        b.moved.bytes().cmp(&a.moved.bytes()).then_with(|| by_names(texts, a.key, b.key))
     });
     Ok(vec![caused_batch(texts, &groups)?])
 }
@@ -205,15 +227,15 @@ fn caused_answer(
 /// The columns of `network_caused`.
 pub(crate) fn caused_batch(texts: &Texts, groups: &[CausedRow]) -> Result<RecordBatch> {
     Columns::of(groups)
-        .text("root_service", |((service, _), _)| texts.text(*service))
-        .text("root_name", |((_, name), _)| texts.text(*name))
-        .big("traces", |(_, caused)| caused.traces)
-        .big("bytes", |(_, caused)| caused.moved.bytes())
-        .big("request_bytes", |(_, caused)| caused.moved.request)
-        .big("response_bytes", |(_, caused)| caused.moved.response)
-        .big("calls", |(_, caused)| caused.moved.calls)
-        .float_or_null("coverage", |(_, caused)| share(caused.moved.sized, caused.moved.calls))
-        .float("weighted_traces", |(_, caused)| caused.weight.total())
-        .float("weighted_traces_error", |(_, caused)| caused.weight.standard_error())
+        .text("root_service", |row| texts.text(row.key.0))
+        .text("root_name", |row| texts.text(row.key.1))
+        .big("traces", |row| row.traces)
+        .big("bytes", |row| row.moved.bytes())
+        .big("request_bytes", |row| row.moved.request)
+        .big("response_bytes", |row| row.moved.response)
+        .big("calls", |row| row.moved.calls)
+        .float_or_null("coverage", |row| share(row.moved.sized, row.moved.calls))
+        .float("weighted_traces", |row| row.weight.total)
+        .float("weighted_traces_error", |row| row.weight.error)
         .finish()
 }

@@ -12,7 +12,7 @@ use super::Ask;
 use super::forest::Texts;
 use super::load::Source;
 use super::read::{Slice, hash, ids, integers, named, texts, trace_bytes};
-use super::rows::{Cluster, Columns, Weight};
+use super::rows::{Cluster, Columns, Estimate, Weight};
 use super::sweep::{SLICES_MAX, is_exhausted};
 use crate::histogram::Durations;
 
@@ -96,8 +96,8 @@ pub(crate) struct Group {
     pub(crate) errors: i64,
     /// 0.5, 0.9, 0.95, 0.99, 1.0.
     pub(crate) quantiles: [i64; 5],
-    pub(crate) weight: Weight,
-    pub(crate) failed: Weight,
+    pub(crate) weight: Estimate,
+    pub(crate) failed: Estimate,
 }
 
 /// The answer, most frequent operation first.
@@ -127,19 +127,20 @@ pub(crate) async fn answer(source: &Source, ask: Ask) -> Result<Vec<RecordBatch>
             .durations
             .quantiles([0.5, 0.9, 0.95, 0.99, 1.0])
             .map(Option::unwrap_or_default),
-        weight: spans.weight,
-        failed: spans.failed,
+        weight: spans.weight.into(),
+        failed: spans.failed.into(),
     });
-    Ok(vec![sorted(&all.words, groups.collect())?])
+    sorted(&all.words, groups.collect())
 }
 
-fn sorted(words: &Texts, mut groups: Vec<Group>) -> Result<RecordBatch> {
+/// The answer in its order.
+pub(crate) fn sorted(words: &Texts, mut groups: Vec<Group>) -> Result<Vec<RecordBatch>> {
     let names =
         |(service, name, kind): Key| (words.text(service), words.text(name), words.text(kind));
     groups.sort_unstable_by(|a, b| {
         b.spans.cmp(&a.spans).then_with(|| names(a.key).cmp(&names(b.key)))
     });
-    batch(words, &groups)
+    Ok(vec![batch(words, &groups)?])
 }
 
 /// Reads sampled spans once more, by trace, for the standard errors. Without sampling trace ids, the widest column there
@@ -221,9 +222,9 @@ pub(crate) fn batch(words: &Texts, groups: &[Group]) -> Result<RecordBatch> {
         .big("p95_nano", |group| group.quantiles[2])
         .big("p99_nano", |group| group.quantiles[3])
         .big("max_nano", |group| group.quantiles[4])
-        .float("weighted_spans", |group| group.weight.total())
-        .float("weighted_spans_error", |group| group.weight.standard_error())
-        .float("weighted_errors", |group| group.failed.total())
-        .float("weighted_errors_error", |group| group.failed.standard_error())
+        .float("weighted_spans", |group| group.weight.total)
+        .float("weighted_spans_error", |group| group.weight.error)
+        .float("weighted_errors", |group| group.failed.total)
+        .float("weighted_errors_error", |group| group.failed.error)
         .finish()
 }

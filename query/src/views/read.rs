@@ -34,7 +34,7 @@ impl Extent {
 
     /// Bytes that a span takes in a forest.
     pub(crate) fn bytes_of_span(self) -> usize {
-        let sizes = if self.wanted.sizes { 16 } else { 0 };
+        let sizes = if self.wanted.sizes { 24 } else { 0 };
         size_of::<Span>() + 2 * size_of::<u32>() + sizes + if self.wanted.peers { 4 } else { 0 }
     }
 }
@@ -48,6 +48,8 @@ pub(crate) enum Admit<'a> {
     Slice(Slice),
     /// Those that the forest knows by these numbers.
     Only(&'a HashSet<u32>),
+    /// Those with these ids.
+    Traces(&'a HashSet<[u8; 16]>),
     /// Only the spans with these ids.
     Spans(&'a HashSet<([u8; 16], u64)>),
 }
@@ -172,6 +174,7 @@ impl Rows {
                 Admit::All => Some(forest.trace_index(id)),
                 Admit::Slice(slice) => slice.contains(hash(&id)).then(|| forest.trace_index(id)),
                 Admit::Only(only) => forest.known_trace(&id).filter(|trace| only.contains(trace)),
+                Admit::Traces(only) => only.contains(&id).then(|| forest.trace_index(id)),
                 Admit::Spans(only) => only
                     .contains(&(id, number(self.spans.id.value(row))))
                     .then(|| forest.trace_index(id)),

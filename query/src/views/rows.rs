@@ -170,9 +170,35 @@ impl Weight {
     }
 }
 
+/// An estimated count.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Estimate {
+    /// The count before sampling.
+    pub(crate) total: f64,
+    /// Its standard error.
+    pub(crate) error: f64,
+}
+
+impl From<Weight> for Estimate {
+    fn from(weight: Weight) -> Self {
+        Self { total: weight.total(), error: weight.standard_error() }
+    }
+}
+
+impl From<storage::rollup::Weight> for Estimate {
+    fn from(weight: storage::rollup::Weight) -> Self {
+        Self { total: weight.total(), error: weight.standard_error() }
+    }
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, which is meant")]
 fn units(value: f64) -> i128 {
     (value * WEIGHT_UNITS).round() as i128
+}
+
+/// A sum of bytes as BIGINT.
+pub(crate) fn bytes(sum: i128) -> i64 {
+    i64::try_from(sum.max(0)).unwrap_or(i64::MAX)
 }
 
 /// A count as BIGINT.

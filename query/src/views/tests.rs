@@ -13,6 +13,7 @@ use storage::{Entry, Store, TimeRange};
 use crate::{Config, Engine, View, ViewRequest};
 
 mod estimates;
+mod rollups;
 
 /// The folder with the data sets, if it is there.
 fn sets() -> Option<PathBuf> {
@@ -258,6 +259,7 @@ async fn small_sets_equal_their_truth() {
         let hot = lake.every_view().await;
         lake.store.flush().await.unwrap();
         assert_eq!(lake.every_view().await, hot, "{set}: before and after the flush");
+        rollups::say_the_same_as_spans(&lake, &[]).await;
         lake.store.close().await.unwrap();
     }
 }
@@ -274,6 +276,7 @@ async fn online_boutique_equals_its_truth_and_plain_sql() {
     plain_sql_says_the_same(&lake).await;
     adjacent_ranges_share_no_trace(&lake).await;
     quantiles_are_within_one_percent(&lake).await;
+    rollups::say_the_same_as_spans(&lake, &["1661140400", "1661140460.5", "1661145990"]).await;
     let pieces = lake.every_view().await;
     little_memory_is_enough(&lake, &pieces).await;
     lake.store.flush().await.unwrap();

@@ -90,8 +90,10 @@ fn row(forest: &Forest, trace: &Trace<'_>, sized: bool) -> Row {
 /// What traces could not know.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Incomplete {
-    traces: i64,
-    missing: i64,
+    /// Traces without root, or with a parent missing.
+    pub(crate) traces: i64,
+    /// Spans without parent.
+    pub(crate) missing: i64,
 }
 
 impl Incomplete {

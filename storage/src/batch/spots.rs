@@ -24,6 +24,25 @@ impl<T: Copy> Spots<T> {
         }
     }
 
+    /// Every row that has a value, ascending.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(usize, T)) {
+        match self {
+            Self::Every(values) => {
+                values.iter().enumerate().for_each(|(row, value)| each(row, *value));
+            }
+            Self::Rows(rows, values) => {
+                for (row, value) in rows.iter().zip(values.iter()) {
+                    each(*row as usize, *value);
+                }
+            }
+            Self::Runs(runs) => {
+                for &(from, until, value) in runs.iter() {
+                    (from..until).for_each(|row| each(row as usize, value));
+                }
+            }
+        }
+    }
+
     /// Memory held.
     pub(crate) fn bytes(&self) -> usize {
         match self {

@@ -264,8 +264,9 @@ async fn a_drop_while_merging_wins() {
 
 #[tokio::test]
 async fn a_write_that_fails_anywhere_leaves_each_span_once() {
-    // One data file, one sidecar, one commit; the fourth change does not happen, so that the last round is a clean one.
-    for (change, after) in (0..4).flat_map(|change| [(change, false), (change, true)]) {
+    // One data file, one sidecar, one rollup, one commit; the fifth change does not happen, so that the last round is a
+    // clean one.
+    for (change, after) in (0..5).flat_map(|change| [(change, false), (change, true)]) {
         let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let columns = AttributeColumns::from_start();
         let table = open(Arc::clone(&inner)).await;

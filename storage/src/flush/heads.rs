@@ -76,6 +76,13 @@ impl Heads {
     }
 }
 
+/// The trace of every row, those of neighbours once.
+pub(crate) fn trace_ids(batches: &[Arc<SpanBatch>]) -> Vec<[u8; 16]> {
+    let mut traces: Vec<[u8; 16]> = ids(batches, column::TRACE_ID).flatten().collect();
+    traces.dedup();
+    traces
+}
+
 /// Ids of `N` bytes; none where a row has none.
 fn ids<const N: usize>(
     batches: &[Arc<SpanBatch>],

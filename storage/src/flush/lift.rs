@@ -132,7 +132,7 @@ fn push_member(text: &mut String, key: &str, value: &str) {
 }
 
 /// True where the JSON string `quoted` is `key`.
-fn is_key(quoted: &str, key: &str) -> bool {
+pub(super) fn is_key(quoted: &str, key: &str) -> bool {
     let plain = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
     if plain.contains('\\') {
         return serde_json::from_str::<String>(quoted).is_ok_and(|unescaped| unescaped == key);

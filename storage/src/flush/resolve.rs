@@ -34,12 +34,29 @@ pub(crate) struct Resolved {
     pub(crate) parent: Vec<u32>,
     /// By trace number: row of the root span, or [`NONE`]; of several the earliest.
     root: Vec<u32>,
+    /// All rows by trace, in the order of arrival within one.
+    members: Vec<u32>,
+    /// By trace number: where its rows end in `members`.
+    ends: Vec<u32>,
+    /// By trace number: some of its spans share an id.
+    twins: Vec<bool>,
 }
 
 impl Resolved {
     /// Distinct traces.
     pub(crate) fn traces(&self) -> usize {
         self.root.len()
+    }
+
+    /// The rows of a trace.
+    pub(crate) fn rows_of(&self, trace: usize) -> &[u32] {
+        let begin = if trace == 0 { 0 } else { self.ends[trace - 1] };
+        &self.members[begin as usize..self.ends[trace] as usize]
+    }
+
+    /// True where some spans of a trace share an id: then `parent` is one of several.
+    pub(crate) fn has_twins(&self, trace: usize) -> bool {
+        self.twins[trace]
     }
 
     /// True where any span's parent is here.
@@ -61,15 +78,16 @@ impl Resolved {
 /// Resolves all rows; fewer than `u32::MAX` of them.
 pub(crate) fn resolve(spans: &Spans<'_>) -> Resolved {
     let (trace, ids) = number_traces(spans.trace);
-    let (rows, ends) = group(&trace, ids.len());
+    let (members, ends) = group(&trace, ids.len());
+    let mut twins = Vec::with_capacity(ids.len());
     let mut parent = vec![NONE; trace.len()];
     let mut root = Vec::with_capacity(ids.len());
     let mut family = Family::default();
     let mut from = 0;
-    for until in ends {
-        let rows = &rows[from..until as usize];
-        from = until as usize;
-        family.index(spans, rows);
+    for until in &ends {
+        let rows = &members[from..*until as usize];
+        from = *until as usize;
+        twins.push(family.index(spans, rows));
         for row in rows {
             if let Some(id) = spans.parent[*row as usize] {
                 parent[*row as usize] = family.parent_of(spans, rows, *row, id);
@@ -77,7 +95,7 @@ pub(crate) fn resolve(spans: &Spans<'_>) -> Resolved {
         }
         root.push(root_of(spans, rows));
     }
-    Resolved { trace, ids, parent, root }
+    Resolved { trace, ids, parent, root, members, ends, twins }
 }
 
 /// Rows of one flush fit into 32 bits by far: hot memory is bounded.
@@ -146,7 +164,9 @@ struct Family {
 }
 
 impl Family {
-    fn index(&mut self, spans: &Spans<'_>, rows: &[u32]) {
+    /// Returns whether some share an id.
+    fn index(&mut self, spans: &Spans<'_>, rows: &[u32]) -> bool {
+        let mut twins = false;
         self.slots.clear();
         self.slots.resize((rows.len() * 2).next_power_of_two(), NONE);
         self.second.clear();
@@ -155,6 +175,7 @@ impl Family {
             let slot = self.slot_of(spans, rows, spans.span[*row as usize]);
             let first = self.slots[slot];
             let rank = |place: u32| spans.rank(rows[place as usize]);
+            twins |= first != NONE;
             if first == NONE {
                 self.slots[slot] = place;
             } else if rank(place) < rank(first) {
@@ -167,6 +188,7 @@ impl Family {
                 }
             }
         }
+        twins
     }
 
     /// Where the span `id` is, or would be.

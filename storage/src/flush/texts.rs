@@ -216,6 +216,12 @@ impl Words {
         self.keys.get(row as usize).copied().unwrap_or(NULL)
     }
 
+    /// The text of a key; empty where there is no such key.
+    pub(crate) fn text(&self, key: u32) -> &str {
+        let text = self.texts.get(key as usize).map_or(&[][..], |text| text);
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+
     /// Makes room for the texts of `other`, whose keys it returns as keys here.
     pub(crate) fn absorb(&mut self, other: Self) -> Vec<u32> {
         let mut places: HashMap<Box<[u8]>, u32> = self.texts.iter().cloned().zip(0..).collect();

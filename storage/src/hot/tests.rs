@@ -9,6 +9,12 @@ use crate::retain::Policy;
 use crate::schema::AttributeScope;
 use crate::testing::{CountDecode, entry, ids};
 
+/// A store without files, and their rollups.
+pub(crate) fn nowhere() -> (Arc<dyn ObjectStore>, Arc<Rollups>) {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    (Arc::clone(&store), Rollups::new(store, 0).into())
+}
+
 fn table(version: u64) -> Arc<TableState> {
     Arc::new(TableState {
         version: TableVersion(version),
@@ -21,7 +27,7 @@ fn table(version: u64) -> Arc<TableState> {
 }
 
 fn hot(flush_bytes: usize) -> Hot {
-    Hot::new(table(0), Arc::new(InMemory::new()), flush_bytes)
+    Hot::new(table(0), nowhere(), flush_bytes)
 }
 
 fn push(hot: &Hot, seq: u64, body: &str) {
@@ -167,7 +173,7 @@ fn columns_of_the_table_come_first() {
     columns.add(AttributeScope::Span, "a.b", crate::schema::AttributeType::Int);
     let mut state = (*table(0)).clone();
     state.columns = Arc::new(columns);
-    let hot = Hot::new(Arc::new(state), Arc::new(InMemory::new()), 1);
+    let hot = Hot::new(Arc::new(state), nowhere(), 1);
     let columns = hot.columns();
     assert_eq!(columns.as_slice()[0].key, "a.b");
     assert!(columns.find(AttributeScope::Span, "http.route").is_some());

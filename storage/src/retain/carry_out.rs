@@ -15,6 +15,7 @@ use super::policy::{KEPT_CLASS, Policy};
 use super::scan::{self, Traces};
 use super::survive::Latest;
 use super::{Loss, Plan, Receipt, pins, receipt};
+use crate::compact::elsewhere::Elsewhere;
 use crate::error::{Error, Result};
 use crate::flush;
 use crate::snapshot::DataFile;
@@ -93,23 +94,26 @@ impl Table {
                 Err(error) => tolerate(file, error)?,
             }
         }
-        let outputs = self.write_in_class(staying, Some(KEPT_CLASS.into())).await?;
+        let outputs = self.write_in_class(staying, Some(KEPT_CLASS.into()), &inputs).await?;
         let at_unix_nano = self.clock().now_unix_nano();
         let receipt = Receipt { at_unix_nano, reason: reason.into(), version: None, loss };
         Ok(Removal { inputs, outputs, receipt })
     }
 
-    /// Encodes and writes spans as files of one class.
+    /// Encodes and writes spans of `inputs` as files of one class.
     pub(super) async fn write_in_class(
         &self,
         batches: Vec<Arc<crate::SpanBatch>>,
         class: Option<Arc<str>>,
+        inputs: &[Arc<DataFile>],
     ) -> Result<Vec<NewFile>> {
         let columns = Arc::clone(&self.state().columns);
-        let encoded = tokio::task::spawn_blocking(move || flush::encode(&batches, &columns)).await;
+        let elsewhere = Elsewhere::of(self, inputs).await;
+        let encode = move || flush::encode(&batches, &columns, &|trace| elsewhere.may_hold(trace));
+        let encoded = tokio::task::spawn_blocking(encode).await;
         let encoded =
             encoded.map_err(|error| Error::Table { step: "encode", source: error.into() })??;
-        flush::write(self, flush::in_class(encoded, class.as_ref())).await
+        flush::write(self, flush::in_class(encoded.files, class.as_ref())).await
     }
 
     /// Finds out what stays of `due`, adds kept copies that nothing keeps any more, and counts.

@@ -93,7 +93,8 @@ impl Table {
         for file in &inputs {
             let spans =
                 scan::spans(store.as_ref(), file, &columns, |id| !traces.contains(id)).await?;
-            outputs.extend(self.write_in_class(spans, file.class.clone()).await?);
+            let class = file.class.clone();
+            outputs.extend(self.write_in_class(spans, class, std::slice::from_ref(file)).await?);
         }
         loss.bytes = loss.bytes.saturating_sub(outputs.iter().map(|file| file.bytes).sum());
         let at_unix_nano = self.clock().now_unix_nano();

@@ -306,8 +306,8 @@ async fn size_takes_the_oldest_date_first_and_of_today_the_oldest_files() {
 
 #[tokio::test]
 async fn a_write_that_fails_anywhere_in_a_removal_leaves_every_span_once_or_removes_it() {
-    // A copy, its sidecar, the commit, the receipt; the fifth change does not happen.
-    for (change, after) in (0..5).flat_map(|change| [(change, false), (change, true)]) {
+    // A copy, its sidecar and rollup, the commit, the receipt; the sixth change does not happen.
+    for (change, after) in (0..6).flat_map(|change| [(change, false), (change, true)]) {
         let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let mut rig = Rig::over(Arc::clone(&inner)).await;
         rig.flush(&[on(0, 1), on(0, 2), on(9, 3)]).await;

@@ -45,6 +45,28 @@ pub struct Slots {
     pub slots: BTreeMap<i64, Figures>,
 }
 
+impl Slots {
+    /// Makes slots longer: `slot_nano` is a multiple of what they are now.
+    pub(crate) fn widen(&mut self, slot_nano: i64) {
+        let times = slot_nano / self.slot_nano.max(1);
+        let slots = std::mem::take(&mut self.slots);
+        for (slot, figures) in slots {
+            let wide = self.slots.entry(slot.div_euclid(times.max(1))).or_default();
+            if wide.is_empty() {
+                *wide = figures;
+            } else {
+                wide.merge(&figures);
+            }
+        }
+        self.slot_nano = slot_nano;
+    }
+
+    /// What the slots take when they are stored: measured on generated traces, off by a third at most.
+    pub(crate) fn bytes_about(&self) -> usize {
+        self.slots.values().map(Figures::bytes_about).sum()
+    }
+}
+
 impl<'w> Builder<'w> {
     /// Counts what lies in `range`, all in one slot; see [`Self::sum`].
     pub fn new(words: &'w dyn Words, range: TimeRange) -> Self {
@@ -115,6 +137,11 @@ impl<'w> Builder<'w> {
             let key = RootKey { service: root.service, name: root.name };
             self.roots.get(slot, key).add(root, &caused);
         }
+    }
+
+    /// Rows so far.
+    pub(crate) fn rows(&self) -> usize {
+        self.operations.rows.len() + self.edges.rows.len() + self.roots.rows.len()
     }
 
     /// Everything in one sum.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 /// Buckets from each power of two to the next.
 const PER_DOUBLING: usize = 64;
 /// The bucket of the longest duration there is, `i64::MAX`.
-const LAST: usize = 63 * PER_DOUBLING + 1;
+pub(super) const LAST: usize = 63 * PER_DOUBLING + 1;
 /// How finely the first guess looks at the bits behind a duration's highest one.
 const GUESS_BITS: u32 = 8;
 
@@ -89,11 +89,26 @@ impl Histogram {
         *self.slot(bucket) += count;
     }
 
+    /// Adds counts by bucket, ascending.
+    pub(super) fn add_counts(&mut self, counts: &[(u16, i64)]) {
+        let (Some((low, _)), Some((high, _))) = (counts.first(), counts.last()) else { return };
+        self.slot(*low);
+        self.slot(*high);
+        for (bucket, count) in counts {
+            self.counts[usize::from(bucket - self.first)] += count;
+        }
+    }
+
     /// Adds those of another.
     pub fn merge(&mut self, other: &Self) {
-        for (bucket, count) in other.buckets() {
-            self.add_count(bucket, count);
+        if other.counts.is_empty() && self.counts.is_empty() {
+            self.pending.extend_from_slice(&other.pending);
+            if self.pending.len() >= PENDING_MAX {
+                self.settle();
+            }
+            return;
         }
+        self.add_counts(&other.buckets());
     }
 
     /// Takes away those of another.
@@ -107,6 +122,12 @@ impl Histogram {
     pub fn count(&self) -> i64 {
         let pending = i64::try_from(self.pending.len()).unwrap_or(i64::MAX);
         self.counts.iter().sum::<i64>() + pending
+    }
+
+    /// What it takes when it is stored: a byte for each bucket in use, of which there are fewer and fewer new ones.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small estimate")]
+    pub(super) fn bytes_about(&self) -> usize {
+        (5.0 * (self.count() as f64).sqrt()) as usize
     }
 
     /// Buckets that hold something, ascending; see [`bounds`].

@@ -57,6 +57,21 @@ impl Figures {
         self.operations.len() + self.edges.len() + self.roots.len()
     }
 
+    /// True where nothing was counted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows() == 0 && self.unnamed == 0
+    }
+
+    /// What it takes when it is stored, roughly.
+    pub(super) fn bytes_about(&self) -> usize {
+        const ROW: usize = 10;
+        let operations = self.operations.values().map(|row| row.durations.bytes_about());
+        let edges =
+            self.edges.values().map(|row| row.caller.bytes_about() + row.callee.bytes_about());
+        let roots = self.roots.values().map(|row| row.durations.bytes_about());
+        self.rows() * ROW + operations.chain(edges).chain(roots).sum::<usize>()
+    }
+
     /// Adds others that have the same keys.
     pub fn merge(&mut self, other: &Self) {
         self.merge_as(other, |key| key);
@@ -93,19 +108,19 @@ impl Figures {
 }
 
 impl OperationKey {
-    pub(super) fn with(self, own: impl Fn(u32) -> u32) -> Self {
+    pub(crate) fn with(self, own: impl Fn(u32) -> u32) -> Self {
         Self { service: own(self.service), name: own(self.name), kind: self.kind }
     }
 }
 
 impl EdgeKey {
-    pub(super) fn with(self, own: impl Fn(u32) -> u32) -> Self {
+    pub(crate) fn with(self, own: impl Fn(u32) -> u32) -> Self {
         Self { caller: own(self.caller), callee: own(self.callee), kind: self.kind }
     }
 }
 
 impl RootKey {
-    pub(super) fn with(self, own: impl Fn(u32) -> u32) -> Self {
+    pub(crate) fn with(self, own: impl Fn(u32) -> u32) -> Self {
         Self { service: own(self.service), name: own(self.name) }
     }
 }
@@ -133,7 +148,7 @@ impl Sum {
     }
 
     /// By key of `names`, the key here.
-    pub(super) fn keys_of(&mut self, names: &Names) -> Vec<u32> {
+    pub(crate) fn keys_of(&mut self, names: &Names) -> Vec<u32> {
         names.texts().iter().map(|text| self.names.key(text)).collect()
     }
 }

@@ -254,7 +254,7 @@ fn best(spans: &[Span], id: u64, child: &Span, (by_id, words, admit): Search<'_>
 
 /// Which of two spans with one id is rather the parent of a span of `service`: one of the same service, then the called
 /// side (a child that runs elsewhere was started by whoever handled the call), then the earlier one.
-pub(super) fn compare_parents(
+pub(crate) fn compare_parents(
     a: &Span,
     b: &Span,
     service: Option<u32>,

@@ -70,7 +70,11 @@ pub(super) async fn open_with(
     }
     let log = wal::open_id(&*folder)?;
     let table = Arc::new(Table::open(place, &config, log, Arc::clone(&clock)).await?);
-    let hot = Arc::new(Hot::new(table.state(), table.object_store(), config.flush_bytes));
+    let hot = Arc::new(Hot::new(
+        table.state(),
+        (table.object_store(), Arc::clone(table.rollups())),
+        config.flush_bytes,
+    ));
     let status = Arc::new(Status::default());
     let locks = Arc::new(locks);
     let sessions = Arc::new(Sessions::new(decode));

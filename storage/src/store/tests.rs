@@ -264,7 +264,7 @@ async fn a_flush_whose_answer_was_lost_is_found_and_the_next_one_goes_on() {
         let failing = FailingStore::over(&inner);
         let store = open_at(&config, &folder, place(Arc::clone(&failing) as _)).await.unwrap();
         store.append(entry("1 2")).await.unwrap();
-        failing.fail_change(2, true); // data file, sidecar, commit
+        failing.fail_change(3, true); // data file, sidecar, rollup, commit
         failing.fail_reads(true);
         store.flush().await.unwrap_err();
         store.append(entry("3 4")).await.unwrap();

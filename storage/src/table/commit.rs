@@ -26,6 +26,8 @@ use crate::snapshot::DataFile;
 
 /// Tag of an add action: path of the sidecar.
 const TAG_SIDECAR: &str = "spanlake.sidecar";
+/// Tag of an add action: path of the rollup, where there is one.
+const TAG_ROLLUP: &str = "spanlake.rollup";
 /// Tag of an add action: XXH3-128 of the data file, 32 hex digits.
 const TAG_CHECKSUM: &str = "spanlake.xxh3_128";
 /// Tag of an add action: retention class, where it is not the default one.
@@ -54,6 +56,8 @@ pub(crate) struct NewFile {
     /// The `stats` of the add action.
     pub(crate) stats: String,
     pub(crate) known: Known,
+    /// A rollup was written.
+    pub(crate) has_rollup: bool,
 }
 
 /// What a commit does.
@@ -302,7 +306,7 @@ impl Table {
         let file = state.files.iter().find(|file| file.path == remove.path);
         Tombstone {
             path: remove.path.clone(),
-            sidecar: file.and_then(|file| file.sidecar.clone()),
+            beside: file.map(|file| file.beside()).unwrap_or_default(),
             removed_unix_milli: remove
                 .deletion_timestamp
                 .unwrap_or_else(|| self.clock.now_unix_nano() / 1_000_000),
@@ -372,6 +376,7 @@ pub(super) fn data_file(add: &Add) -> Result<DataFile> {
         traces: None,
         rest: None,
         sidecar: tag(TAG_SIDECAR),
+        rollup: tag(TAG_ROLLUP),
     })
 }
 
@@ -422,6 +427,7 @@ fn add_action(file: &NewFile, now_milli: i64, data_change: bool) -> Add {
         (TAG_TRACES, file.traces.to_string()),
     ];
     tags.extend(file.class.as_ref().map(|class| (TAG_CLASS, class.to_string())));
+    tags.extend(file.has_rollup.then(|| (TAG_ROLLUP, file.paths.rollup.clone())));
     let tags = tags.into_iter().map(|(key, value)| (key.to_owned(), Some(value)));
     Add {
         path: file.paths.data.clone(),

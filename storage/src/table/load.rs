@@ -95,7 +95,7 @@ pub(super) async fn load(place: &Place, log_app: &str) -> Result<Loaded> {
         .all_tombstones(log)
         .map_ok(|view| Tombstone {
             path: view.path().into_owned(),
-            sidecar: None,
+            beside: Vec::new(),
             removed_unix_milli: view.deletion_timestamp().unwrap_or(0),
         })
         .try_collect()

@@ -23,8 +23,8 @@ const SWEEP_INTERVAL_NANO: i64 = 600 * crate::time::NANOS_PER_SECOND;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tombstone {
     pub(super) path: String,
-    /// Where known; otherwise the search for orphans finds it.
-    pub(super) sidecar: Option<String>,
+    /// Sidecar and rollup where known; otherwise the search for orphans finds them.
+    pub(super) beside: Vec<String>,
     pub(super) removed_unix_milli: i64,
 }
 
@@ -85,23 +85,24 @@ impl Table {
         while let Some(place) = ledger.tombstones.iter().position(is_due) {
             let tombstone = ledger.tombstones[place].clone();
             self.delete(&tombstone.path).await?;
-            if let Some(sidecar) = &tombstone.sidecar {
-                self.delete(sidecar).await?;
+            for object in &tombstone.beside {
+                self.delete(object).await?;
             }
             ledger.tombstones.swap_remove(place);
         }
         Ok(())
     }
 
-    /// Deletes data files and sidecars from before `until_milli` that no version names: of flushes that failed before
-    /// their commit.
+    /// Deletes data files, sidecars and rollups from before `until_milli` that no version names: of flushes that failed
+    /// before their commit.
     async fn delete_orphans(&self, ledger: &Ledger, until_milli: i64) -> Result<()> {
         let state = self.state();
         let mut named: HashSet<&str> = state.files.iter().map(|file| file.path.as_str()).collect();
         named.extend(state.files.iter().filter_map(|file| file.sidecar.as_deref()));
+        named.extend(state.files.iter().filter_map(|file| file.rollup.as_deref()));
         let waiting = ledger.tombstones.iter();
         named.extend(waiting.clone().map(|tombstone| tombstone.path.as_str()));
-        named.extend(waiting.filter_map(|tombstone| tombstone.sidecar.as_deref()));
+        named.extend(waiting.flat_map(|tombstone| &tombstone.beside).map(String::as_str));
         let mut orphans = Vec::new();
         let mut objects = self.place.table.list(None);
         while let Some(object) = objects.next().await {
@@ -138,5 +139,5 @@ fn is_ours(object: &ObjectMeta) -> bool {
     let extension = |wanted: &str| path.rsplit_once('.').is_some_and(|(_, found)| found == wanted);
     let below = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
     (path.starts_with("date=") && extension("parquet"))
-        || (below(SIDECAR_FOLDER) && extension("sidecar"))
+        || (below(SIDECAR_FOLDER) && (extension("sidecar") || extension("rollup")))
 }

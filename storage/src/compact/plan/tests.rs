@@ -20,6 +20,7 @@ fn file(path: &str, rows: u64, from: i64) -> Arc<DataFile> {
         traces: None,
         rest: None,
         sidecar: None,
+        rollup: None,
     })
 }
 

@@ -2,7 +2,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::memory::InMemory;
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -80,8 +79,11 @@ impl Rig {
     /// Opens as the store does: id, replay, then the writer.
     pub(super) fn open(disk: Disk) -> Result<Self> {
         let log = wal::open_id(&disk.folder)?;
-        let hot =
-            Arc::new(Hot::new(table_state(disk.committed), Arc::new(InMemory::new()), usize::MAX));
+        let hot = Arc::new(Hot::new(
+            table_state(disk.committed),
+            crate::hot::tests::nowhere(),
+            usize::MAX,
+        ));
         let folder: Arc<dyn Folder> = Arc::new(disk.folder.clone());
         let recent = Recent::load(&*folder, Duration::from_secs(600)).unwrap();
         let status = Arc::new(Status::default());

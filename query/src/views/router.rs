@@ -1,0 +1,208 @@
+//! Answers views from the rollups of files, and from spans what rollups do not tell.
+//!
+//! ```text
+//! files in the range ------> their rollups, whole                                -.
+//! files that it cuts ------> the slots of theirs that lie within it              -> Sum -> totals -> rows
+//! open and linked traces,                                                         |
+//! traces in cut slots,  ---> whole, from spans, less what rollups say of them    -'
+//! traces in hot batches
+//! ```
+//! `storage::rollup` says what rollups count. Two things may differ from an answer from spans: a trace that lasts longer
+//! than an hour is seen whole here, and a link to an id that two spans share (Zipkin) may mean the other one. What is computed from spans for a set of files is kept until the files or
+//! the range change, so that a question asked again costs little more than writing its rows.
+mod cache;
+mod gather;
+mod rest;
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use futures::StreamExt;
+use hashbrown::{HashMap, HashSet};
+use storage::rollup::{Rollup, RollupSlots, Sum};
+use storage::schema::column;
+use storage::{DataFile, TimeRange, TraceId};
+
+use super::load::{self, Source};
+use super::read::{ids, named, trace_bytes};
+use super::totals::Gaps;
+pub(crate) use cache::Cache;
+use cache::Known;
+use rest::Rest;
+
+/// What views make their rows of.
+pub(crate) struct Totals {
+    /// Figures of everything in the range.
+    pub(crate) sum: Arc<Sum>,
+    /// What is missing in traces.
+    pub(crate) gaps: Arc<Gaps>,
+    /// Where they come from, in words.
+    pub(crate) source: String,
+}
+
+/// One file of the snapshot, and what a question takes from its rollup.
+pub(crate) struct Part {
+    file: Arc<DataFile>,
+    /// `None` where the file lies outside of the range: then nothing is taken.
+    rollup: Option<Arc<Rollup>>,
+    slots: Option<Arc<RollupSlots>>,
+    /// Starts of the spans that the rollup tells of; [`TimeRange::ALL`] of a whole file.
+    covered: TimeRange,
+}
+
+/// No time at all.
+const NEVER: TimeRange = TimeRange { from: 0, until: 0 };
+
+impl Part {
+    /// Says what of a file lies in `range`, and loads it. `None` where that file has no usable rollup.
+    async fn of(source: &Source, file: &Arc<DataFile>, range: TimeRange) -> Option<Self> {
+        let file = Arc::clone(file);
+        if !file.start.overlaps(&range) {
+            return Some(Self { file, rollup: None, slots: None, covered: NEVER });
+        }
+        let rollups = &source.tables.snapshot.rollups;
+        let rollup = Some(rollups.whole(&file).await?);
+        if range.from <= file.start.from && file.start.until <= range.until {
+            return Some(Self { file, rollup, slots: None, covered: TimeRange::ALL });
+        }
+        let slots = rollups.slots(&file).await?;
+        let covered = slots.covered(range);
+        Some(Self { file, rollup, slots: Some(slots), covered })
+    }
+
+    /// Adds what the rollup tells of `range`.
+    fn add_to(&self, sum: &mut Sum, range: TimeRange) {
+        match (&self.slots, &self.rollup) {
+            (Some(slots), _) => slots.add_to(sum, range),
+            (None, Some(rollup)) => rollup.add_to(sum),
+            (None, None) => {}
+        }
+    }
+
+    /// What of `range` the file has spans in that the rollup does not tell of.
+    fn uncovered(&self, range: TimeRange) -> [TimeRange; 2] {
+        let from = range.from.max(self.file.start.from);
+        let until = range.until.min(self.file.start.until);
+        if self.rollup.is_none() || self.covered == TimeRange::ALL {
+            return [NEVER, NEVER];
+        }
+        let before = TimeRange { from, until: self.covered.from.clamp(from, until.max(from)) };
+        let from = self.covered.until.clamp(before.until, until.max(before.until));
+        [before, TimeRange { from, until }]
+    }
+}
+
+/// The figures of `range`, or why rollups cannot tell them.
+///
+/// # Errors
+/// Something cannot be read.
+pub(crate) async fn totals(
+    source: &Source,
+    cache: &Cache,
+    asked: TimeRange,
+) -> Result<std::result::Result<Totals, &'static str>> {
+    let range = widened(&source.tables.snapshot.files, asked);
+    let known = match cache.find(&source.tables.snapshot.files, range) {
+        Some(known) => known,
+        None => match of_files(source, range).await? {
+            Ok(known) => cache.put(&source.tables.snapshot.files, range, known),
+            Err(reason) => return Ok(Err(reason)),
+        },
+    };
+    let hot = rest::of_hot(source, &known, asked).await?;
+    let source = format!(
+        "rollups of {} files; {} traces from spans",
+        known.parts.iter().filter(|part| part.rollup.is_some()).count(),
+        known.traces.len() + hot.as_ref().map_or(0, |hot| hot.new_traces),
+    );
+    let (mut sum, mut gaps) = (Arc::clone(&known.sum), Arc::clone(&known.gaps));
+    if let Some(hot) = hot {
+        hot.rest.apply(Arc::make_mut(&mut sum), Arc::make_mut(&mut gaps));
+    }
+    Ok(Ok(Totals { sum, gaps, source }))
+}
+
+/// `range` without bounds that cut no file: it tells the same of the files, now and in a minute.
+fn widened(files: &[Arc<DataFile>], range: TimeRange) -> TimeRange {
+    let from = files.iter().all(|file| range.from <= file.start.from);
+    let until = files.iter().all(|file| file.start.until <= range.until);
+    TimeRange {
+        from: if from { i64::MIN } else { range.from },
+        until: if until { i64::MAX } else { range.until },
+    }
+}
+
+/// The figures of the files alone.
+async fn of_files(
+    source: &Source,
+    range: TimeRange,
+) -> Result<std::result::Result<Known, &'static str>> {
+    let mut parts = Vec::with_capacity(source.tables.snapshot.files.len());
+    for file in source.tables.snapshot.files.iter() {
+        match Part::of(source, file, range).await {
+            Some(part) => parts.push(part),
+            None => return Ok(Err("a file has no rollup")),
+        }
+    }
+    let mut sum = Sum::default();
+    parts.iter().for_each(|part| part.add_to(&mut sum, range));
+    let mut traces: HashSet<[u8; 16]> = HashSet::new();
+    for rollup in parts.iter().filter_map(|part| part.rollup.as_ref()) {
+        traces.extend(rollup.open().iter().chain(rollup.linked()).map(|trace| trace.0));
+    }
+    if !open_beside(source, &parts, range, &mut traces).await {
+        return Ok(Err("a file has no rollup"));
+    }
+    for part in &parts {
+        touched(source, part, range, &mut traces).await?;
+    }
+    let rest = Rest::of_files(source, (&parts, &traces), range).await?;
+    let mut gaps = Gaps::default();
+    rest.apply(&mut sum, &mut gaps);
+    let mut dangling: HashMap<[u8; 16], Vec<[u8; 16]>> = HashMap::new();
+    for (linked, trace) in rest.dangling {
+        dangling.entry(linked).or_default().push(trace);
+    }
+    Ok(Ok(Known { parts, traces, dangling, sum: Arc::new(sum), gaps: Arc::new(gaps) }))
+}
+
+/// Adds the traces of files near the range that are open there and may have a plain fragment in the range. `false` where
+/// such a file has no rollup.
+async fn open_beside(
+    source: &Source,
+    parts: &[Part],
+    range: TimeRange,
+    traces: &mut HashSet<[u8; 16]>,
+) -> bool {
+    let window = load::window(range);
+    let within: Vec<_> = parts.iter().filter(|part| part.rollup.is_some()).collect();
+    for part in parts.iter().filter(|part| part.rollup.is_none()) {
+        if !part.file.start.overlaps(&window) {
+            continue;
+        }
+        let Some(rollup) = source.tables.snapshot.rollups.whole(&part.file).await else {
+            return false;
+        };
+        let here = |trace: &&TraceId| within.iter().any(|part| part.file.may_hold_trace(trace));
+        traces.extend(rollup.open().iter().filter(here).map(|trace| trace.0));
+    }
+    true
+}
+
+/// Adds the traces with spans in what the rollup of `part` does not tell of.
+async fn touched(
+    source: &Source,
+    part: &Part,
+    range: TimeRange,
+    traces: &mut HashSet<[u8; 16]>,
+) -> Result<()> {
+    let file = source.tables.part([Arc::clone(&part.file)].into(), Arc::new([]));
+    for uncovered in part.uncovered(range).into_iter().filter(|piece| piece.from < piece.until) {
+        let mut batches = source.scan_part(&file, uncovered, &[column::TRACE_ID], None)?;
+        while let Some(batch) = batches.next().await {
+            let ids = ids(named(&batch?, column::TRACE_ID)?)?;
+            traces.extend(ids.iter().flatten().map(trace_bytes));
+        }
+    }
+    Ok(())
+}

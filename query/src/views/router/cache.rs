@@ -1,0 +1,72 @@
+//! What was found out about a set of files, kept until the files change.
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::{HashMap, HashSet};
+use storage::rollup::Sum;
+use storage::{DataFile, TimeRange};
+
+use super::Part;
+use crate::views::totals::Gaps;
+
+/// What the files of a snapshot tell about a range.
+pub(crate) struct Known {
+    /// By file of the snapshot.
+    pub(super) parts: Vec<Part>,
+    /// Traces that were computed from spans.
+    pub(super) traces: HashSet<[u8; 16]>,
+    /// By trace that a link leads to and that is in no file, the traces with such a link.
+    pub(super) dangling: HashMap<[u8; 16], Vec<[u8; 16]>>,
+    /// All figures.
+    pub(super) sum: Arc<Sum>,
+    /// What is missing in traces.
+    pub(super) gaps: Arc<Gaps>,
+}
+
+/// The last answers.
+#[derive(Default)]
+pub(crate) struct Cache(Mutex<VecDeque<Entry>>);
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cache")
+    }
+}
+
+struct Entry {
+    files: Arc<[Arc<DataFile>]>,
+    range: TimeRange,
+    known: Arc<Known>,
+}
+
+/// Ranges that are remembered of one set of files. The overview asks three at a time.
+const RANGES_MAX: usize = 8;
+
+impl Cache {
+    /// What is known of `files`.
+    pub(super) fn find(
+        &self,
+        files: &Arc<[Arc<DataFile>]>,
+        range: TimeRange,
+    ) -> Option<Arc<Known>> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |entry: &&Entry| Arc::ptr_eq(&entry.files, files) && entry.range == range;
+        entries.iter().find(same).map(|entry| Arc::clone(&entry.known))
+    }
+
+    /// Remembers it. What is known of other files is forgotten: they are of an older snapshot, mostly.
+    pub(super) fn put(
+        &self,
+        files: &Arc<[Arc<DataFile>]>,
+        range: TimeRange,
+        known: Known,
+    ) -> Arc<Known> {
+        let known = Arc::new(known);
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|entry| Arc::ptr_eq(&entry.files, files));
+        entries.truncate(RANGES_MAX - 1);
+        let files = Arc::clone(files);
+        entries.push_front(Entry { files, range, known: Arc::clone(&known) });
+        known
+    }
+}

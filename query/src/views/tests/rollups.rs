@@ -1,0 +1,210 @@
+//! Views from rollups and views from spans are the same views.
+use std::fmt::Write;
+
+use super::estimates::Dice;
+use super::*;
+
+/// What rollups can tell.
+const VIEWS: [View; 6] = [
+    View::Operations,
+    View::Network,
+    View::Dependencies,
+    View::Latency,
+    View::LatencyHistogram,
+    View::NetworkCaused,
+];
+
+/// Asks both ways: for everything, and for what lies between each two of `borders`.
+pub(super) async fn say_the_same_as_spans(lake: &Lake, borders: &[&str]) {
+    let config = Config { rollups: false, ..Config::default() };
+    let raw = Engine::new(lake.store.clone(), config).unwrap();
+    let ranges = borders.windows(2).map(|pair| (Some(pair[0]), Some(pair[1])));
+    for range in ranges.chain([(None, None)]) {
+        for view in VIEWS {
+            let request = ViewRequest {
+                from: range.0.map(str::to_owned),
+                to: range.1.map(str::to_owned),
+                ..ViewRequest::everything(view)
+            };
+            let spans = raw.view(request.clone()).await.unwrap();
+            assert!(source(&spans).starts_with("spans"), "{}", source(&spans));
+            let rollups = lake.engine.view(request).await.unwrap();
+            assert!(source(&rollups).starts_with("rollups"), "{view:?}: {}", source(&rollups));
+            let notes = |answer: &crate::Answer| {
+                answer.notes.iter().filter(|note| note.0 != "source").cloned().collect::<Vec<_>>()
+            };
+            assert_eq!(notes(&rollups), notes(&spans), "{view:?} {range:?}");
+            equal(view, range.0.is_some(), &json(rollups).await, &json(spans).await);
+        }
+    }
+}
+
+fn source(answer: &crate::Answer) -> String {
+    answer.notes.iter().find(|note| note.0 == "source").unwrap().1.clone()
+}
+
+#[track_caller]
+fn equal(view: View, is_cut: bool, rollups: &[Value], spans: &[Value]) {
+    assert_eq!(rollups.len(), spans.len(), "{view:?}\n{rollups:?}\n{spans:?}");
+    for (own, expected) in rollups.iter().zip(spans) {
+        for (column, value) in expected.as_object().unwrap() {
+            let same = match column.as_str() {
+                // Of a trace that crosses the border rollups count all spans where the first of them lies.
+                name if is_cut && name.ends_with("_error") => value.is_number(),
+                // Bounds hold; where something was taken away they may be wide.
+                "first_seen" => own[column].as_str() <= value.as_str(),
+                "last_seen" => own[column].as_str() >= value.as_str(),
+                name if name.ends_with("_nano") && view == View::Latency => {
+                    let (own, value) = (number(&own[column]), number(value));
+                    (own - value).abs() as f64 <= value as f64 * 0.011
+                }
+                _ => &own[column] == value,
+            };
+            assert!(same, "{view:?} {column}\n{}", differences(rollups, spans));
+        }
+    }
+}
+
+/// The rows that only one of the two has.
+fn differences(rollups: &[Value], spans: &[Value]) -> String {
+    let mut lines = String::new();
+    for (who, own, other) in [("rollups", rollups, spans), ("spans", spans, rollups)] {
+        for row in own.iter().filter(|row| !other.contains(row)) {
+            writeln!(lines, "{who}: {row}").unwrap();
+        }
+    }
+    lines
+}
+
+/// 2026-11-22T08:00:00Z.
+const BEGIN: u64 = 1_795_334_400_000_000_000;
+const MINUTE: u64 = 60_000_000_000;
+
+/// OTLP JSON of one span.
+struct Made {
+    service: u64,
+    json: String,
+}
+
+/// Traces as bad as they come: several roots or none, parents that are missing, ids that two spans share, links, spans
+/// that are ten minutes late, traces that were sampled.
+fn traces(dice: &mut Dice, count: u64) -> Vec<Made> {
+    let mut spans: Vec<Made> = Vec::new();
+    let mut all: Vec<(u64, u64)> = Vec::new();
+    for trace in 1..=count {
+        let begin = BEGIN + dice.roll() % (10 * MINUTE);
+        let sampled = dice.roll().is_multiple_of(4);
+        for at in 0..1 + dice.roll() % 8 {
+            let parent = match dice.roll() % 12 {
+                _ if at == 0 => None,
+                0 => None,
+                1 => Some(999),
+                _ => Some(1 + dice.roll() % at),
+            };
+            // Now and then the server half of the call before.
+            let shares = at > 0 && dice.roll().is_multiple_of(9);
+            let id = if shares { at } else { at + 1 };
+            let kind = if shares { 2 } else { 1 + dice.roll() % 5 };
+            let late = if dice.roll().is_multiple_of(10) { 10 * MINUTE } else { 0 };
+            let start = begin + at * 3_000_000 + late;
+            let end = start + 1 + dice.roll() % 90_000_000;
+            let (service, name) = (dice.roll() % 4, dice.roll() % 3);
+            let mut json = format!(
+                r#"{{"traceId":"{trace:032x}","spanId":"{id:016x}","name":"op{name}","kind":{kind},"startTimeUnixNano":"{start}","endTimeUnixNano":"{end}""#
+            );
+            if let Some(parent) = parent {
+                write!(json, r#","parentSpanId":"{parent:016x}""#).unwrap();
+            }
+            if sampled {
+                json.push_str(r#","traceState":"ot=th:8""#);
+            }
+            if dice.roll().is_multiple_of(5) {
+                json.push_str(r#","status":{"code":2}"#);
+            }
+            if kind == 5 && dice.roll().is_multiple_of(2) && !all.is_empty() {
+                let (trace, span) = all[usize::try_from(dice.roll()).unwrap() % all.len()];
+                write!(json, r#","links":[{{"traceId":"{trace:032x}","spanId":"{span:016x}"}}]"#)
+                    .unwrap();
+            }
+            json.push_str(&attributes(dice));
+            json.push('}');
+            // A link to an id that two spans share may mean either of them, by where they lie.
+            if shares {
+                all.pop();
+            } else {
+                all.push((trace, id));
+            }
+            spans.push(Made { service, json });
+        }
+    }
+    spans
+}
+
+fn attributes(dice: &mut Dice) -> String {
+    let mut pairs = Vec::new();
+    for key in ["http.request.body.size", "http.response.body.size", "messaging.message.body.size"]
+    {
+        if dice.roll().is_multiple_of(2) {
+            let bytes = dice.roll() % 5_000;
+            pairs.push(format!(r#"{{"key":"{key}","value":{{"intValue":"{bytes}"}}}}"#));
+        }
+    }
+    for (key, value) in [("server.address", "bank"), ("db.system.name", "postgresql")] {
+        if dice.roll().is_multiple_of(3) {
+            pairs.push(format!(r#"{{"key":"{key}","value":{{"stringValue":"{value}"}}}}"#));
+        }
+    }
+    format!(r#","attributes":[{}]"#, pairs.join(","))
+}
+
+fn request(spans: &[Made]) -> Entry {
+    let resources: Vec<String> = spans
+        .iter()
+        .map(|span| {
+            format!(
+                r#"{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"s{}"}}}}]}},"scopeSpans":[{{"spans":[{}]}}]}}"#,
+                span.service, span.json
+            )
+        })
+        .collect();
+    Entry {
+        format: ingest::decode::Format::OtlpJson.code(),
+        received_unix_nano: 0,
+        accept: TimeRange::ALL,
+        body: format!(r#"{{"resourceSpans":[{}]}}"#, resources.join(",")).into(),
+        deduplicate: false,
+    }
+}
+
+/// Traces are split over files and the hot buffer at random; some ranges cut minutes, some lie between spans.
+#[tokio::test]
+async fn random_traces_add_up_however_they_are_split() {
+    for seed in 0..4 {
+        let mut dice = Dice(seed);
+        let lake = Lake::empty().await;
+        let mut spans = traces(&mut dice, 40);
+        // Neighbours stay together mostly; some spans come much later or earlier than the rest of their trace.
+        for at in 0..spans.len() {
+            if dice.roll().is_multiple_of(5) {
+                let other = usize::try_from(dice.roll()).unwrap() % spans.len();
+                spans.swap(at, other);
+            }
+        }
+        for piece in spans.chunks(spans.len() / 9 + 1) {
+            lake.store.append(request(piece)).await.unwrap();
+            if dice.roll().is_multiple_of(3) {
+                lake.store.flush().await.unwrap();
+            }
+        }
+        let mut borders: Vec<u64> = (0..2).map(|_| BEGIN + dice.roll() % (25 * MINUTE)).collect();
+        borders.push(BEGIN + 3 * MINUTE);
+        borders.sort_unstable();
+        let borders: Vec<String> = borders.iter().map(u64::to_string).collect();
+        let borders: Vec<&str> = borders.iter().map(String::as_str).collect();
+        println!("seed {seed}");
+        say_the_same_as_spans(&lake, &borders).await;
+        lake.store.flush().await.unwrap();
+        say_the_same_as_spans(&lake, &borders).await;
+        lake.store.close().await.unwrap();
+    }
+}
