@@ -116,7 +116,24 @@ function dependencies() {
   });
 }
 
+function patterns() {
+  return [...group(roots(), (span) => span.name)].map(([name, list], index) => {
+    const q = quantiles(list);
+    return { pattern: String(index).padStart(16, "a"), root_service: "web", root_name: name, traces: list.length, errors: errors(list), ...q, max_nano: Math.round(Math.max(...list.map((one) => one.duration))), spans: 9 + index, depth: 5, services: 4, bytes: index * 2e6, top_service: "payment", top_name: "Charge", top_self_share: 0.41, first_seen: time(start0), last_seen: time(start0 + 3600000000000n), fast_trace_id: list[0].trace_id, typical_trace_id: list[1].trace_id, slow_trace_id: list[2].trace_id, shape: `web: ${name} (cart: GET /cart)`, incomplete: 0, weighted_traces: list.length, weighted_traces_error: 0 };
+  });
+}
+const roots = () => spans.filter((span) => !span.parent_span_id);
+const TREE = [["web", "POST /checkout", 1], ["checkout", "PlaceOrder", 2], ["cart", "GetCart", 3], ["redis", "HGETALL", 4], ["payment", "Charge", 3], ["api.bank.example", "POST /charge", 4]].map(([service, name, depth], position) => ({ position, depth, service, name, low_spans: position === 3 ? 6 : 1, high_spans: position === 3 ? 11 : 1, spans: 400, errors: position === 4 ? 31 : 0, p50_nano: 3e6, p95_nano: 9e6, max_nano: 4e7, self_nano: 4e8, self_share: [0.05, 0.12, 0.08, 0.2, 0.41, 0.14][position] }));
+const DIFFERENCES = [["attribute", "db.query.text", "SELECT * FROM order_items WHERE order_id = $1 ORDER BY created_at", 94, 3], ["attribute", "server.address", "orders-db-2", 91, 8], ["resource", "k8s.pod.name", "payment-7d9f", 70, 22], ["field", "name", "Charge", 100, 41]].map(([scope, key, value, a, b], index) => ({ position: index + 1, scope, key, value, selection: a, baseline: b * 10, selection_share: a / 100, baseline_share: b / 100, lift: a / b, g: 400 / (index + 1), p_value: 1e-20, same_as: index === 1 ? 1 : index + 1 }));
+
 function statement(text) {
+  if (/AS bin,\s+count/.test(text) && /AS example/.test(text)) {
+    const seconds = Number(/INTERVAL '(\d+) seconds'/.exec(text)[1]);
+    const cell = (one) => `${Math.floor(Date.parse(one.start_time) / 1000 / seconds) * seconds}\n${Math.floor(Math.log2(Math.max(1, one.duration_nano)) * 4)}`;
+    return [...group(traces, cell)].map(([key, list]) => ({ at: Number(key.split("\n")[0]), bin: Number(key.split("\n")[1]), traces: list.length, failed: list.filter((one) => one.errors > 0).length, example: list[0].trace_id }));
+  }
+  if (/FROM pattern\(/.test(text)) return TREE;
+  if (/FROM compare\(/.test(text)) return DIFFERENCES;
   const entry = spans.filter((span) => span.kind === "SERVER" || !span.parent_span_id);
   const figures = (list) => ({ requests: list.length, errors: errors(list), estimated: list.length, ...quantiles(list) });
   if (/AS slot/.test(text)) {
@@ -132,9 +149,13 @@ function statement(text) {
 
 const DAYS = Array.from({ length: 24 }, (_, index) => ({
   date: new Date(now - (23 - index) * 86400e3).toISOString().slice(0, 10), rows: 3_000_000 + Math.round(random() * 4e6), files: 12, bytes: Math.round(1e8 + random() * 9e7), hot_rows: index === 23 ? 48210 : 0,
-  expires: new Date(now + (index - 16) * 86400e3).toISOString().replace("Z", "000000Z"),
+  expires: new Date(now + (index - 16) * 86400e3).toISOString().replace("Z", "000000Z"), classes: index % 3 === 0 ? "default, errors" : "default",
 }));
-const loss = { dates: DAYS.slice(0, 10).map((day) => day.date), rows: 47e6, traces: 2.1e6, files: 120, bytes: 1.4e9 };
+const RULES = [{ class: "errors", ttl: "90d", error: true }, { class: "checkout", ttl: "never", service: "checkout", name: "POST /checkout*", slower_than: "500ms" }];
+const parts = DAYS.slice(0, 10).map((day) => ({ date: day.date, class: "default", reason: "older than 14d", rows: day.rows * 0.9, files: 10, bytes: day.bytes * (day.classes === "default" ? 1 : 0.8) }));
+const stays = DAYS.slice(10).map((day) => ({ date: day.date, class: "default", rows: day.rows, files: 12, bytes: day.bytes, expires: day.expires, why: "younger than 14d" }));
+const pins = [{ trace_id: traces[5].trace_id, at: new Date(now - 3600e3).toISOString(), note: "the outage of Friday" }];
+const loss = { kept_traces: 41, kept_rows: 812, parts, stays, dates: DAYS.slice(0, 10).map((day) => day.date), rows: 47e6, traces: 2.1e6, files: 120, bytes: 1.4e9 };
 
 function answer(url, method, body) {
   const path = url.pathname.replace("/api/v1/", "");
@@ -150,14 +171,16 @@ function answer(url, method, body) {
     const root = list.find((span) => !span.parent_span_id);
     return root ? { trace_id: path.slice(7), complete: list !== last, duration_nano: Math.round(root.duration), spans: list.map(row) } : null;
   }
-  const roots = spans.filter((span) => !span.parent_span_id);
-  if (path === "latency") return [...group(roots, (span) => span.name)].map(([name, list]) => ({ root_service: "web", root_name: name, traces: list.length, errors: errors(list), ...quantiles(list), max_nano: Math.round(Math.max(...list.map((one) => one.duration))) }));
-  if (path === "latency/histogram") return [...group(roots, (span) => `${span.name}\n${Math.floor(Math.log2(span.duration) * 32)}`)].map(([key, list]) => { const [name, index] = key.split("\n"); return { root_service: "web", root_name: name, low_nano: Math.round(2 ** (index / 32)), high_nano: Math.round(2 ** ((+index + 1) / 32)), traces: list.length }; });
+  if (path === "latency") return [...group(roots(), (span) => span.name)].map(([name, list]) => ({ root_service: "web", root_name: name, traces: list.length, errors: errors(list), ...quantiles(list), max_nano: Math.round(Math.max(...list.map((one) => one.duration))) }));
+  if (path === "latency/histogram") return [...group(roots(), (span) => `${span.name}\n${Math.floor(Math.log2(span.duration) * 32)}`)].map(([key, list]) => { const [name, index] = key.split("\n"); return { root_service: "web", root_name: name, low_nano: Math.round(2 ** (index / 32)), high_nano: Math.round(2 ** ((+index + 1) / 32)), traces: list.length }; });
   if (path === "dependencies") return dependencies();
   if (path === "network") return [...group(spans, (span) => span.service)].map(([service, list]) => ({ service, server_in: list.length * 812, server_out: list.length * 15230, client_out: list.length * 640, client_in: list.length * 9000, bytes_in: list.length * 9812, bytes_out: list.length * 15870, spans: list.length, coverage: service === "ranker" ? 0 : 0.5 + random() / 2 }));
   if (path === "network/caused") return ROOTS.map((name, index) => ({ root_service: "web", root_name: name, traces: 100 + index, bytes: 1e7 * (index + 1) }));
   if (path === "partitions") return DAYS;
-  if (path === "retention") return { ttl: "30d", ttl_seconds: 30 * 86400, by_command: false };
+  if (path === "retention") return { ttl: "30d", ttl_seconds: 30 * 86400, by_command: false, rules: RULES, max_bytes: 200e9, keep_latest: 10, rules_by_command: true };
+  if (path === "pins") return pins;
+  if (path === "delete") return { rows: 340, traces: 12, dry_run: JSON.parse(body).dry_run ?? false, vacuumed: false };
+  if (path === "patterns") return patterns();
   if (path === "retention/plan") return params.get("ttl") === "never" ? { ...loss, dates: [], rows: 0 } : loss;
   if (path === "retention/receipts") return [{ at: new Date(now - 86400e3).toISOString(), reason: "ttl", version: 37, ...loss, dates: [DAYS[0].date] }];
   return method === "GET" ? null : {};
@@ -179,6 +202,7 @@ createServer((request, response) => {
     }
     const found = answer(url, request.method, body);
     if (found === null) return response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify({ error: { kind: "not_found", message: "there is no such thing", request_id: "mock" } }));
+    if (/FROM compare\(/.test(body)) response.setHeader("spanlake-notes", JSON.stringify({ selection: "100", baseline: "1000" }));
     if (found.cursor) response.setHeader("spanlake-cursor", found.cursor);
     const rows = Array.isArray(found.rows) ? found.rows : found;
     const lines = Array.isArray(rows) && (request.headers.accept ?? "").includes("ndjson");

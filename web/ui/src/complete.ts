@@ -22,8 +22,8 @@ export interface Completion {
   choices: Choice[];
 }
 
-/** Views with their columns, as they are documented. */
-export const VIEWS: readonly [string, string][] = [
+/** Views with their columns, as they are documented, and arguments where a range alone will not do. */
+export const VIEWS: readonly [name: string, columns: string, example?: string][] = [
   ["traces", "trace_id, root_service, root_name, start_time, duration_nano, extent_nano, spans, errors, services, complete, root_error, depth, missing_parents, first_start_time, weight, bytes"],
   ["latency", "root_service, root_name, traces, errors, p50_nano, p90_nano, p95_nano, p99_nano, max_nano, incomplete, weighted_traces, weighted_traces_error"],
   ["latency_histogram", "root_service, root_name, low_nano, high_nano, traces"],
@@ -81,7 +81,7 @@ function inText(before: string): boolean {
 }
 
 function tables(): Choice[] {
-  const views = VIEWS.map(([name, columns]): Choice => ({ label: name, insert: `${name}('-1h', 'now')`, kind: "view", detail: columns }));
+  const views = VIEWS.map(([name, columns, example]): Choice => ({ label: name, insert: `${name}(${example ?? "'-1h', 'now'"})`, kind: "view", detail: columns }));
   return [{ label: "spans", insert: "spans", kind: "table", detail: "one row a span" }, ...views];
 }
 

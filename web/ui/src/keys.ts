@@ -64,6 +64,11 @@ function act(event: KeyboardEvent, state: State, actions: KeyActions): void {
     "=": () => range(zoomRange(state.range, 0.5)),
     c: () => void navigator.clipboard?.writeText(location.href),
     r: state.refresh,
+    b: () => {
+      const table = document.querySelector<HTMLElement>(".content .table-frame");
+      table?.scrollIntoView({ block: "start" });
+      table?.focus();
+    },
     x: () => document.querySelector<HTMLElement>(".exports button, .exports a")?.focus(),
   };
   const action = keys[event.key];

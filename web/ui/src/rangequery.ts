@@ -12,10 +12,11 @@ export function rangeQuery(range: Range): Query {
   return { from: text(range.from), to: text(range.to) };
 }
 
-/** `('2026-…', '2026-…')`: the arguments of a view. */
-export function rangeArguments(range: Range): string {
+/** `('2026-…', '2026-…')`: the arguments of a view; `third` comes after them. */
+export function rangeArguments(range: Range, third?: string): string {
   const from = text(range.from);
   const to = text(range.to);
+  if (third !== undefined) return `(${[from, to].map((end) => (end === null ? "NULL" : literal(end))).join(", ")}, ${literal(third)})`;
   if (from === null && to === null) return "()";
   if (to === null) return `(${literal(from ?? "")})`;
   return `(${from === null ? "NULL" : literal(from)}, ${literal(to)})`;

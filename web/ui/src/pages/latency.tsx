@@ -62,7 +62,8 @@ interface Compared extends Operation {
   before: Operation | null;
 }
 
-function columns(withBefore: boolean): Column<Compared>[] {
+function columns(withBefore: boolean, exact: boolean): Column<Compared>[] {
+  const how = exact ? " Nearest rank of all durations." : " Within 1 % of the nearest rank.";
   const change: Column<Compared>[] = withBefore
     ? [{ key: "change", label: "p95 against before", help: "p95 of this window over p95 of the window before: 2.0 is twice as long.", number: true, value: (row) => factor(row), cell: (row) => <Change row={row} /> }]
     : [];
@@ -74,10 +75,10 @@ function columns(withBefore: boolean): Column<Compared>[] {
     { key: "name", label: "Root operation", value: (row) => row.name, cell: (row) => row.name, title: (row) => row.name },
     { key: "traces", label: "Traces", number: true, value: (row) => row.traces, cell: (row) => count(row.traces), title: (row) => grouped(row.traces) },
     { key: "errors", label: "Errors", help: "Share of traces whose root failed or that hold a failed span, as the view counts them.", number: true, value: (row) => row.errors / Math.max(1, row.traces), cell: (row) => <Errors errors={row.errors} of={row.traces} /> },
-    nanos("p50", "Half of the traces took at most this long."),
-    nanos("p90", "90 % took at most this long."),
-    nanos("p95", "95 % took at most this long."),
-    nanos("p99", "99 % took at most this long."),
+    nanos("p50", `Half of the traces took at most this long.${how}`),
+    nanos("p90", `90 % took at most this long.${how}`),
+    nanos("p95", `95 % took at most this long.${how}`),
+    nanos("p99", `99 % took at most this long.${how}`),
     nanos("max", "The slowest."),
     ...change,
     { key: "open", label: "", cell: (row) => <SlowLink row={row} /> },
@@ -113,8 +114,8 @@ interface Window {
   notes: Record<string, unknown>;
 }
 
-async function askWindow(range: Range, signal: AbortSignal): Promise<Window> {
-  const [table, histogram] = await Promise.all([getRows(apiPath("latency", rangeQuery(range)), signal), getRows(apiPath("latency/histogram", rangeQuery(range)), signal)]);
+async function askWindow(range: Range, exact: boolean, signal: AbortSignal): Promise<Window> {
+  const [table, histogram] = await Promise.all([getRows(apiPath("latency", { ...rangeQuery(range), exact: exact ? "true" : null }), signal), getRows(apiPath("latency/histogram", rangeQuery(range)), signal)]);
   return { operations: table.rows.map(readOperation), buckets: histogram.rows.map(readBucket), notes: table.notes };
 }
 
@@ -122,16 +123,17 @@ export function LatencyPage(): preact.JSX.Element {
   const { place, range, set } = useApp();
   const service = place.params["root_service"] ?? "";
   const name = place.params["root_name"] ?? "";
-  const { data, error, loading } = useAsk(JSON.stringify(["latency", rangeKey(place.params)]), (signal) => askWindow(range, signal));
+  const exact = place.params["exact"] === "1";
+  const { data, error, loading } = useAsk(JSON.stringify(["latency", exact, rangeKey(place.params)]), (signal) => askWindow(range, exact, signal));
   const earlier = place.params["before"] === "off" ? null : rangeBefore(range);
-  const before = useAsk(earlier ? JSON.stringify(["latency before", rangeKey(place.params)]) : null, (signal) => askWindow(earlier ?? range, signal)).data;
+  const before = useAsk(earlier ? JSON.stringify(["latency before", exact, rangeKey(place.params)]) : null, (signal) => askWindow(earlier ?? range, exact, signal)).data;
   if (error) return <ErrorBox error={error} what="Latency" />;
   if (!data && loading) return <><Waiting height={44} /><Waiting height={266} /><Waiting height={240} /><Waiting rows={8} /></>;
   if (!data || data.operations.length === 0) return <NoSpans what="traces" />;
   const chosen = service !== "" || name !== "";
   const match = (row: { service: string; name: string }): boolean => !chosen || (row.service === service && row.name === name);
   const rows = data.operations.map((row): Compared => ({ ...row, before: before?.operations.find((one) => one.service === row.service && one.name === row.name) ?? null }));
-  const statement = `SELECT * FROM latency${rangeArguments(range)}\nORDER BY traces DESC`;
+  const statement = `SELECT * FROM latency${rangeArguments(range, exact ? "exact" : undefined)}\nORDER BY traces DESC`;
   const filters: Filters = chosen ? { root_service: service, root_name: name } : {};
   return (
     <>
@@ -141,18 +143,19 @@ export function LatencyPage(): preact.JSX.Element {
       <section class="section">
         <div class="section-head">
           <h2>Root operations</h2>
-          <span class="quiet">Click a row to see only its traces above; drag above to open traces</span>
+          <span class="quiet">Click a row to see only its traces above; drag above to compare or open traces</span>
+          <label class="field check push"><input type="checkbox" checked={exact} onChange={() => set({ exact: exact ? null : "1" }, true)} />Exact quantiles</label>
         </div>
         <Table
           name="latency"
           rows={rows}
-          columns={columns(before !== null)}
+          columns={columns(before !== null, exact)}
           sort="-traces"
           rowKey={(row) => `${row.service}\n${row.name}`}
           selected={(row) => chosen && match(row)}
           onOpen={(row) => set(chosen && match(row) ? { root_service: null, root_name: null } : { root_service: row.service, root_name: row.name })}
         />
-        <SameQuestion path={apiPath("latency", rangeQuery(range))} statement={statement} />
+        <SameQuestion path={apiPath("latency", { ...rangeQuery(range), exact: exact ? "true" : null })} statement={statement} />
       </section>
     </>
   );

@@ -2,11 +2,12 @@
 import { apiPath, getRows, type Answer, type Row } from "../api.ts";
 import { numberOf, numberOrZero } from "../exact.ts";
 import { Badge, Figure, Link, Notes, SameQuestion, Service } from "../parts/bits.tsx";
+import { Bytes, measured } from "../parts/bytes.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { rangeArguments, rangeKey, rangeQuery } from "../rangequery.ts";
 import { useApp, useAsk } from "../state.tsx";
-import { bytes, count, grouped, percent, ratio } from "../units.ts";
+import { count, grouped, percent, ratio } from "../units.ts";
 import { CausedFlows, EdgeFlows } from "./network/flows.tsx";
 
 interface Usage {
@@ -46,25 +47,6 @@ function readUsage(row: Row): Usage {
 
 function readCaused(row: Row): Caused {
   return { service: String(row["root_service"] ?? ""), name: String(row["root_name"] ?? ""), traces: numberOrZero(row["traces"]), calls: numberOrZero(row["calls"]), bytes: numberOf(row["bytes"]), coverage: numberOf(row["coverage"]) };
-}
-
-/** Why a sum of nothing says nothing: what the dash in its place answers on hover. */
-export function whyMissing(coverage: number | null): string {
-  if (coverage === null) return "No span could have carried a body size.";
-  if (coverage === 0) return "No span carried a body size.";
-  return "No span recorded a size of this kind: nothing was sent, or nobody measured it.";
-}
-
-/** Bytes with all digits on hover; a dash that says why where no size was recorded: 0 would claim a measurement. */
-function Bytes(props: { value: number | null; coverage: number | null }): preact.JSX.Element {
-  const { value, coverage } = props;
-  if (!value || !coverage) return <span class="quiet" title={whyMissing(coverage)}>–</span>;
-  return <span title={`${grouped(value)} B`}>{bytes(value)}</span>;
-}
-
-/** For sorting: missing values come last. */
-function measured(value: number | null, coverage: number | null): number | null {
-  return value && coverage ? value : null;
 }
 
 /** In and out; on demand the four components that they are made of. */

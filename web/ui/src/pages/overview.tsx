@@ -1,13 +1,15 @@
 // Overview: every service that was asked something, how often, how well, how fast; and how the store is.
-import { sql, type Row } from "../api.ts";
+import { apiPath, getRows, sql, type Row } from "../api.ts";
 import { Changes, StoreState } from "./overview/sections.tsx";
 import { Errors, Duration, Figure, Service, SameQuestion } from "../parts/bits.tsx";
+import { Bytes, measured } from "../parts/bytes.tsx";
 import { Sparkline, TimeBars, type TimeBar } from "../parts/chart.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { numberOf, numberOrZero } from "../exact.ts";
 import { millisToNanoText } from "../instant.ts";
 import { absoluteRange, bucketSeconds, type Range } from "../range.ts";
+import { rangeQuery } from "../rangequery.ts";
 import { useApp, useAsk } from "../state.tsx";
 import { count, duration, grouped, percent, rate, ratio } from "../units.ts";
 
@@ -133,7 +135,30 @@ function addSlot(into: ServiceRow | undefined, row: Row, bars: TimeBar[], firstS
 const RATE = "Requests per second over the range. A request is a span by which a service is entered: kind SERVER or CONSUMER, or without a parent.";
 const QUANTILE = (share: string): string => `${share} of the requests took at most this long: nearest rank, exact.`;
 
-function columns(seconds: number): Column<ServiceRow>[] {
+/** Bytes of bodies that a service moved, as the view `network` sums them. */
+interface Moved {
+  in: number | null;
+  out: number | null;
+  coverage: number | null;
+}
+
+async function askMoved(range: Range, signal: AbortSignal): Promise<ReadonlyMap<string, Moved>> {
+  const { rows } = await getRows(apiPath("network", rangeQuery(range)), signal);
+  return new Map(rows.map((row): [string, Moved] => [String(row["service"]), { in: numberOf(row["bytes_in"]), out: numberOf(row["bytes_out"]), coverage: numberOf(row["coverage"]) }]));
+}
+
+const NOTHING: Moved = { in: null, out: null, coverage: null };
+
+/** `moved` is null until it has been asked for: the rest of the page does not wait for it. */
+function movedColumns(moved: ReadonlyMap<string, Moved> | null): Column<ServiceRow>[] {
+  const part = (key: "in" | "out", label: string, help: string): Column<ServiceRow> => {
+    const of = (row: ServiceRow): Moved => moved?.get(row.service) ?? NOTHING;
+    return { key: `bytes-${key}`, label, help, number: true, value: (row) => measured(of(row)[key], of(row).coverage), cell: (row) => moved && <Bytes value={of(row)[key]} coverage={of(row).coverage} /> };
+  };
+  return [part("in", "In", "Bytes of bodies that came in: requests that it served, responses that it got."), part("out", "Out", "Bytes of bodies that went out: responses that it gave, requests that it made.")];
+}
+
+function columns(seconds: number, moved: ReadonlyMap<string, Moved> | null): Column<ServiceRow>[] {
   const nanos = (key: "p50" | "p95" | "p99", share: string): Column<ServiceRow> => ({
     key, label: key, help: QUANTILE(share), number: true, value: (row) => row[key], cell: (row) => <Duration nanos={row[key]} />,
   });
@@ -149,6 +174,7 @@ function columns(seconds: number): Column<ServiceRow>[] {
     nanos("p50", "Half"),
     nanos("p95", "95 %"),
     nanos("p99", "99 %"),
+    ...movedColumns(moved),
     { key: "trend", label: "Requests over the range", cell: (row) => <Sparkline values={row.values} errors={row.failed} title={`${row.service}: requests over the range, ticks where some failed`} /> },
   ];
 }
@@ -166,6 +192,7 @@ export function OverviewPage(): preact.JSX.Element {
   const { range, setRange, place } = useApp();
   const key = JSON.stringify(["overview", place.params["from"], place.params["to"]]);
   const { data, error, loading } = useAsk(key, (signal) => load(range, signal));
+  const moved = useAsk(`${key} bytes`, (signal) => askMoved(range, signal)).data;
   if (error) return <ErrorBox error={error} what="The overview" />;
   if (!data && loading) return <><Waiting height={44} /><Waiting height={120} /><Waiting rows={10} /></>;
   if (!data || data.requests === 0) return <><NoSpans what="spans" /><StoreState /></>;
@@ -180,7 +207,7 @@ export function OverviewPage(): preact.JSX.Element {
           <h2>Services</h2>
           <span class="quiet">{data.services.length}</span>
         </div>
-        <Table name="services" rows={data.services} columns={columns(seconds)} sort="-requests" rowKey={(row) => row.service} />
+        <Table name="services" rows={data.services} columns={columns(seconds, moved)} sort="-requests" rowKey={(row) => row.service} />
         <SameQuestion statement={servicesStatement(range)} />
       </section>
       <StoreState />

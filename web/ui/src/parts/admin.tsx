@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { apiPath, request, type ApiError } from "../api.ts";
+import { objectOf } from "../exact.ts";
 import { useApp } from "../state.tsx";
 
 interface AdminDialogProps {
@@ -9,11 +10,13 @@ interface AdminDialogProps {
   /** The button, with its count. */
   action: string;
   danger?: boolean;
-  method: "POST" | "PUT";
+  method: "POST" | "PUT" | "DELETE";
   path: string;
   body: unknown;
   children: ComponentChildren;
   onClose: () => void;
+  /** The answer, where one is of use; the dialog closes itself. */
+  onDone?: (answer: Record<string, unknown>) => void;
 }
 
 /** Lasts as long as the page: a token is never stored. */
@@ -32,8 +35,10 @@ export function AdminDialog(props: AdminDialogProps): preact.JSX.Element {
     setError(null);
     try {
       const body = props.body === null ? {} : { body: JSON.stringify(props.body) };
-      await request(apiPath(props.path), { method: props.method, headers: { authorization: `Bearer ${text.trim()}`, "content-type": "application/json" }, ...body });
+      const response = await request(apiPath(props.path), { method: props.method, headers: { authorization: `Bearer ${text.trim()}`, "content-type": "application/json" }, ...body });
       token = text;
+      const answer = objectOf(await response.text()) ?? {};
+      props.onDone?.(answer);
       refresh();
       props.onClose();
     } catch (caught) {

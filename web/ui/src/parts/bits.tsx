@@ -90,6 +90,10 @@ export function Notes(props: { notes: Record<string, unknown> }): preact.JSX.Ele
   const words: Record<string, string> = {
     spans_without_parent: "Spans whose parent has not arrived: their place in the trace is not known.",
     coverage: "Share of eligible spans that carried a size.",
+    incomplete_traces: "Traces whose root, or a span's parent, has not arrived.",
+    rare_values_left_out_of: "Attributes with so many values that only the frequent ones are compared.",
+    share_of_traces_read: "So many traces lie in the range that a share of them was looked into, chosen by their ids.",
+    source: "What answered: sums kept beside the files, or the spans themselves.",
     late: "Spans that arrived after their trace was first written.",
   };
   const shown = Object.entries(props.notes).filter(([, value]) => value !== null && String(value) !== "0" && String(value) !== "");

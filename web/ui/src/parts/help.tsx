@@ -8,6 +8,7 @@ const KEYS: readonly [string, string][] = [
   ["- =", "Range wider, narrower"],
   ["r", "Ask again"],
   ["c", "Copy the link"],
+  ["b", "To the table"],
   ["x", "To the exports"],
   ["Esc", "Close"],
   ["?", "This list"],

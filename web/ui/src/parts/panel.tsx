@@ -26,6 +26,13 @@ export function Panel(props: PanelProps): preact.JSX.Element {
     addEventListener("keydown", pressed);
     return () => removeEventListener("keydown", pressed);
   }, [onClose]);
+  // The page keeps clear of a panel that lies over it.
+  useEffect(() => {
+    if (!props.over) return undefined;
+    const { style } = document.documentElement;
+    style.setProperty("--panel", `${width}px`);
+    return () => void style.removeProperty("--panel");
+  }, [props.over, width]);
   return (
     <aside class={props.over ? "detail over" : "detail"} style={{ "--detail": `${width}px` } as preact.CSSProperties} aria-label={props.label}>
       <Grip onMove={(x) => setWidth(Math.min(WIDEST, Math.max(NARROWEST, innerWidth - x)))} />

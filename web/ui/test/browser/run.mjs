@@ -11,6 +11,7 @@ import { chromium } from "playwright-core";
 import { lowContrast, unnamed } from "./accessible.mjs";
 import { rows, startServer } from "./server.mjs";
 import { HOSTILE, LARGE, LARGE_SPANS, largeBody, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
+import { storedTests } from "./stored.mjs";
 import { tailTests } from "./tail.mjs";
 
 const { values } = parseArgs({ options: { "server-binary": { type: "string" }, page: { type: "string" }, shots: { type: "string" } } });
@@ -103,7 +104,9 @@ const digits = (words) => Number(words.replace(/[^\d.]/g, ""));
 
 test("the overview shows each service with the API's figures", { timeout: TIMEOUT * 3 }, () =>
   visit(`/?${RANGE}`, async (page) => {
+    await page.locator('table[data-name="services"] td[data-column="bytes-out"] span').first().waitFor();
     const shown = await table(page, "services");
+    const network = await rows(server, "/api/v1/network");
     const expected = await rows(server, "/api/v1/sql", `SELECT service, count(*) AS n, sum(CASE WHEN status = 'ERROR' THEN 1 ELSE 0 END) AS errors, quantile(duration_nano, 0.99) AS p99 FROM spans WHERE ${ENTRY} GROUP BY service`);
     assert.equal(shown.length, expected.length);
     for (const row of expected) {
@@ -111,6 +114,11 @@ test("the overview shows each service with the API's figures", { timeout: TIMEOU
       assert.ok(line, row.service);
       assert.equal(digits(line.requests.text), row.n);
       assert.equal(digits(line.p99.title), row.p99);
+      const usage = network.find((one) => one.service === row.service);
+      for (const [column, bytes] of [["bytes-in", usage.bytes_in], ["bytes-out", usage.bytes_out]]) {
+        if (bytes > 0) assert.equal(digits(line[column].title), bytes, column);
+        else assert.equal(line[column].text, "–", column);
+      }
       if (row.errors > 0) assert.match(line.errors.title, new RegExp(`^${row.errors} of ${row.n}$`));
     }
     assert.equal(digits(await figure(page, "requests")), expected.reduce((sum, row) => sum + row.n, 0));
@@ -582,6 +590,8 @@ test("each page is kept as a picture in both themes", { timeout: TIMEOUT * 6, sk
     }
   }
 });
+
+storedTests({ server: () => server, visit, send, table, figure, digits });
 
 // Last: its many spans are in nobody else's figures.
 test("a trace of 20,001 spans opens, scrolls, folds and is searched", { timeout: TIMEOUT * 3 }, async () => {

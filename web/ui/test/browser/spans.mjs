@@ -45,7 +45,7 @@ export function requestBody(now) {
     span(ORPHANED, 20, 99, { name: "late child", kind: 2, at: after(3000), millis: 7 }),
   ];
   for (let index = 0; index < 120; index += 1) {
-    shop.push(span(id(32, 0xdef000 + index), 1000 + index, 0, { name: "GET /list", kind: 2, at: after(4000 + index * 100), millis: 5 + index, status: index % 30 === 0 ? failed : {} }));
+    shop.push(span(id(32, 0xdef000 + index), 1000 + index, 0, { name: "GET /list", kind: 2, at: after(4000 + index * 100), millis: 5 + index, attributes: [text("cart.size", index < 90 ? "small" : "large")], status: index % 30 === 0 ? failed : {} }));
   }
   const cart = [
     span(TRACE, 3, 2, { name: "POST /get", kind: 2, at: after(15), millis: 60, status: failed, events: [{ timeUnixNano: String(after(40)), name: "exception", attributes: [text("exception.type", "Declined")] }] }),

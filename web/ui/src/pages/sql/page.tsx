@@ -189,9 +189,9 @@ function Reference(props: { onChoose: (statement: string) => void }): preact.JSX
         </p>
         <p>Views take an optional range: <code>dependencies('-1h', 'now')</code>. <code>quantile(value, 0.95)</code> is the exact nearest rank.</p>
         <dl class="pairs">
-          {VIEWS.map(([name, columns]) => (
+          {VIEWS.map(([name, columns, example]) => (
             <>
-              <dt key={name}><button type="button" class="link" onClick={() => props.onChoose(`SELECT *\nFROM ${name}('-1h', 'now')\nLIMIT 100`)}>{name}()</button></dt>
+              <dt key={name}><button type="button" class="link" onClick={() => props.onChoose(`SELECT *\nFROM ${name}(${example ?? "'-1h', 'now'"})\nLIMIT 100`)}>{name}()</button></dt>
               <dd>{columns}</dd>
             </>
           ))}

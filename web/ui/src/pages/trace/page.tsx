@@ -10,6 +10,7 @@ import { CompareView } from "./compare.tsx";
 import { Detail } from "./detail.tsx";
 import { GraphView } from "./graph.tsx";
 import { HtmlExport } from "./save.tsx";
+import { PinButton } from "./pin.tsx";
 import { askMatches, askTrace, matches, type Trace } from "./model.ts";
 import { Waterfall } from "./waterfall.tsx";
 
@@ -121,6 +122,7 @@ function Head(props: { trace: Trace; wanted: string; onFind: (text: string) => v
         <span><code title={trace.id}>{trace.id}</code> <Copy text={trace.id} /></span>
         {trace.total > trace.spans && <Badge tone="warn" title="The downloads have all of them.">the first {count(trace.spans)} of {count(trace.total)} spans</Badge>}
         {trace.missing > 0 && <Badge tone="warn" title="Spans that are named as parents but have not been received; drawn hatched.">{plural(trace.missing, "missing parent")}</Badge>}
+        <PinButton trace={trace.id} />
         <span class="exports push">
           <span class="quiet">Download</span>
           <a href={apiPath(path, { format: "otlp" })} download={`${trace.id}.otlp.json`}>OTLP JSON</a>
