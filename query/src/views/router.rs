@@ -28,7 +28,7 @@ use super::read::{ids, named, trace_bytes};
 use super::totals::Gaps;
 pub(crate) use cache::Cache;
 use cache::Known;
-use rest::Rest;
+use rest::Job;
 
 /// What views make their rows of.
 pub(crate) struct Totals {
@@ -104,10 +104,14 @@ pub(crate) async fn totals(
     let range = widened(&source.tables.snapshot.files, asked);
     let known = match cache.find(&source.tables.snapshot.files, range) {
         Some(known) => known,
-        None => match of_files(source, range).await? {
-            Ok(known) => cache.put(&source.tables.snapshot.files, range, known),
-            Err(reason) => return Ok(Err(reason)),
-        },
+        None => {
+            let files = &source.tables.snapshot.files;
+            let older = cache.older(files, range);
+            match of_files(source, range, older.as_deref()).await? {
+                Ok(known) => cache.put(files, range, known),
+                Err(reason) => return Ok(Err(reason)),
+            }
+        }
     };
     let hot = rest::of_hot(source, &known, asked).await?;
     let source = format!(
@@ -136,41 +140,57 @@ fn widened(files: &[Arc<DataFile>], range: TimeRange) -> TimeRange {
 async fn of_files(
     source: &Source,
     range: TimeRange,
+    older: Option<&Known>,
 ) -> Result<std::result::Result<Known, &'static str>> {
-    let mut parts = Vec::with_capacity(source.tables.snapshot.files.len());
-    for file in source.tables.snapshot.files.iter() {
-        match Part::of(source, file, range).await {
-            Some(part) => parts.push(part),
-            None => return Ok(Err("a file has no rollup")),
-        }
-    }
-    let mut sum = Sum::default();
-    parts.iter().for_each(|part| part.add_to(&mut sum, range));
+    let files = &source.tables.snapshot.files;
+    let mut parts = Vec::with_capacity(files.len());
+    let mut sum = older.map_or_else(Sum::default, |older| older.sum.as_ref().clone());
     let mut traces: HashSet<[u8; 16]> = HashSet::new();
-    for rollup in parts.iter().filter_map(|part| part.rollup.as_ref()) {
-        traces.extend(rollup.open().iter().chain(rollup.linked()).map(|trace| trace.0));
+    let mut is_new = Vec::with_capacity(files.len());
+    for file in files.iter() {
+        let known = older.and_then(|older| older.part(file));
+        is_new.push(known.is_none());
+        if let Some(known) = known {
+            parts.push(known);
+            continue;
+        }
+        let Some(part) = Part::of(source, file, range).await else {
+            return Ok(Err(NO_ROLLUP));
+        };
+        part.add_to(&mut sum, range);
+        if let Some(rollup) = &part.rollup {
+            traces.extend(rollup.open().iter().chain(rollup.linked()).map(|trace| trace.0));
+        }
+        touched(source, &part, range, &mut traces).await?;
+        traces.extend(older.into_iter().flat_map(|older| older.linked_to(file)));
+        parts.push(Arc::new(part));
     }
     if !open_beside(source, &parts, range, &mut traces).await {
-        return Ok(Err("a file has no rollup"));
+        return Ok(Err(NO_ROLLUP));
     }
-    for part in &parts {
-        touched(source, part, range, &mut traces).await?;
-    }
-    let rest = Rest::of_files(source, (&parts, &traces), range).await?;
-    let mut gaps = Gaps::default();
+    let is_new = |at: usize| is_new.get(at).copied().unwrap_or_default();
+    let job = Job { source, parts: &parts, range, before: older, is_new: &is_new };
+    let rest = job.run(&traces).await?;
+    let mut gaps = older.map_or_else(Gaps::default, |older| older.gaps.as_ref().clone());
     rest.apply(&mut sum, &mut gaps);
-    let mut dangling: HashMap<[u8; 16], Vec<[u8; 16]>> = HashMap::new();
+    let (mut all, mut dangling) = (traces, HashMap::<[u8; 16], Vec<[u8; 16]>>::new());
+    if let Some(older) = older {
+        all.extend(&older.traces);
+        dangling.clone_from(&older.dangling);
+    }
     for (linked, trace) in rest.dangling {
         dangling.entry(linked).or_default().push(trace);
     }
-    Ok(Ok(Known { parts, traces, dangling, sum: Arc::new(sum), gaps: Arc::new(gaps) }))
+    Ok(Ok(Known { parts, traces: all, dangling, sum: Arc::new(sum), gaps: Arc::new(gaps) }))
 }
+
+const NO_ROLLUP: &str = "a file has no rollup";
 
 /// Adds the traces of files near the range that are open there and may have a plain fragment in the range. `false` where
 /// such a file has no rollup.
 async fn open_beside(
     source: &Source,
-    parts: &[Part],
+    parts: &[Arc<Part>],
     range: TimeRange,
     traces: &mut HashSet<[u8; 16]>,
 ) -> bool {

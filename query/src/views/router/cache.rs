@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::{HashMap, HashSet};
 use storage::rollup::Sum;
-use storage::{DataFile, TimeRange};
+use storage::{DataFile, TimeRange, TraceId};
 
 use super::Part;
 use crate::views::totals::Gaps;
@@ -12,7 +12,7 @@ use crate::views::totals::Gaps;
 /// What the files of a snapshot tell about a range.
 pub(crate) struct Known {
     /// By file of the snapshot.
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<Arc<Part>>,
     /// Traces that were computed from spans.
     pub(super) traces: HashSet<[u8; 16]>,
     /// By trace that a link leads to and that is in no file, the traces with such a link.
@@ -21,6 +21,20 @@ pub(crate) struct Known {
     pub(super) sum: Arc<Sum>,
     /// What is missing in traces.
     pub(super) gaps: Arc<Gaps>,
+}
+
+impl Known {
+    /// What is known of a file.
+    pub(super) fn part(&self, file: &Arc<DataFile>) -> Option<Arc<Part>> {
+        self.parts.iter().find(|part| Arc::ptr_eq(&part.file, file)).map(Arc::clone)
+    }
+
+    /// Traces with a link that `file` may resolve.
+    pub(super) fn linked_to(&self, file: &DataFile) -> impl Iterator<Item = [u8; 16]> {
+        let here = self.dangling.iter();
+        let here = here.filter(|(linked, _)| file.may_hold_trace(&TraceId(**linked)));
+        here.flat_map(|(_, traces)| traces.iter().copied())
+    }
 }
 
 /// The last answers.
@@ -52,6 +66,25 @@ impl Cache {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |entry: &&Entry| Arc::ptr_eq(&entry.files, files) && entry.range == range;
         entries.iter().find(same).map(|entry| Arc::clone(&entry.known))
+    }
+
+    /// What is known of most of `files`, and of no other files: a flush adds a file, and the rest stays as it is.
+    pub(super) fn older(
+        &self,
+        files: &Arc<[Arc<DataFile>]>,
+        range: TimeRange,
+    ) -> Option<Arc<Known>> {
+        if range != TimeRange::ALL {
+            return None;
+        }
+        let here: HashSet<*const DataFile> = files.iter().map(Arc::as_ptr).collect();
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_most = |entry: &&Entry| {
+            entry.range == range
+                && entry.files.len() * 2 >= files.len()
+                && entry.files.iter().all(|file| here.contains(&Arc::as_ptr(file)))
+        };
+        entries.iter().find(is_most).map(|entry| Arc::clone(&entry.known))
     }
 
     /// Remembers it. What is known of other files is forgotten: they are of an older snapshot, mostly.

@@ -82,6 +82,16 @@ impl Rows {
         Ok(rows)
     }
 
+    /// The spans in hot batches alone.
+    pub(super) async fn of_hot(source: &Source) -> Result<Self> {
+        let mut rows = Self { forest: Forest::default(), ends: Vec::new(), traces: 0 };
+        rows.read(source, None, (EXTENT, Admit::All)).await?;
+        rows.end(HOT);
+        rows.traces = u32::try_from(rows.forest.trace_count()).unwrap_or(u32::MAX);
+        rows.forest.group();
+        Ok(rows)
+    }
+
     /// Reads the spans of other traces that links lead to.
     async fn read_linked(
         &mut self,

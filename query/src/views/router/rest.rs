@@ -1,4 +1,6 @@
 //! What rollups do not tell: whole traces from their spans, less what rollups say of them.
+use std::sync::Arc;
+
 use datafusion::common::Result;
 use hashbrown::HashSet;
 use storage::rollup::{self, Builder, Caller, Sum, Words};
@@ -6,7 +8,7 @@ use storage::{TimeRange, TraceId};
 
 use super::Part;
 use super::cache::Known;
-use super::gather::{self, Fragment, HOT, Rows};
+use super::gather::{self, Fragment, Rows};
 use crate::views::load::Source;
 use crate::views::read::{Slice, hash};
 use crate::views::sweep::{SLICES_MAX, is_exhausted};
@@ -23,16 +25,6 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    /// The traces, in the files.
-    pub(super) async fn of_files(
-        source: &Source,
-        (parts, traces): (&[Part], &HashSet<[u8; 16]>),
-        range: TimeRange,
-    ) -> Result<Self> {
-        let job = Job { source, parts, range, counted: None };
-        job.run(traces).await
-    }
-
     /// Corrects the figures.
     pub(super) fn apply(&self, sum: &mut Sum, gaps: &mut Gaps) {
         sum.add(&self.plus);
@@ -64,33 +56,49 @@ pub(super) async fn of_hot(
     if source.tables.snapshot.hot.is_empty() {
         return Ok(None);
     }
-    let mut traces = gather::hot_traces(source).await?;
-    let linked: Vec<[u8; 16]> =
-        traces.iter().filter_map(|trace| known.dangling.get(trace)).flatten().copied().collect();
+    let is_new = |at: usize| at >= known.parts.len();
+    let job = Job { source, parts: &known.parts, range, before: Some(known), is_new: &is_new };
+    let mut settled_traces = 0;
+    let (settled, mut traces) = match Rows::of_hot(source).await {
+        Ok(rows) => {
+            let (settled, others) = job.settle(&rows, known);
+            settled_traces = rows.traces().len() - others.len();
+            (settled, others)
+        }
+        Err(error) if is_exhausted(&error) => (Rest::default(), gather::hot_traces(source).await?),
+        Err(error) => return Err(error),
+    };
+    let linked = traces.iter().filter_map(|trace| known.dangling.get(trace));
+    let linked: Vec<[u8; 16]> = linked.flatten().copied().collect();
     traces.extend(linked);
-    let job = Job { source, parts: &known.parts, range, counted: Some(&known.traces) };
-    let rest = job.run(&traces).await?;
-    let new_traces = traces.iter().filter(|trace| !known.traces.contains(*trace)).count();
+    let mut rest = job.run(&traces).await?;
+    rest.merge(settled);
+    let new_traces = traces.iter().filter(|trace| !known.traces.contains(*trace));
+    let new_traces = settled_traces + new_traces.count();
     Ok(Some(Hot { rest, new_traces }))
 }
 
-struct Job<'a> {
-    source: &'a Source,
-    parts: &'a [Part],
-    range: TimeRange,
-    /// With hot batches: the traces that are counted whole already, as far as files have them.
-    counted: Option<&'a HashSet<[u8; 16]>>,
+/// Counts traces whole that have something in new files, or in hot batches.
+pub(super) struct Job<'a> {
+    pub(super) source: &'a Source,
+    pub(super) parts: &'a [Arc<Part>],
+    pub(super) range: TimeRange,
+    /// What is counted already, of other files than new ones.
+    pub(super) before: Option<&'a Known>,
+    /// By place in `parts`; hot batches come behind the last.
+    pub(super) is_new: &'a (dyn Fn(usize) -> bool + Sync),
 }
 
 impl Job<'_> {
     /// Slice by slice, as memory allows.
-    async fn run(&self, traces: &HashSet<[u8; 16]>) -> Result<Rest> {
+    pub(super) async fn run(&self, traces: &HashSet<[u8; 16]>) -> Result<Rest> {
         let mut rest = Rest::default();
         let mut slices = vec![Slice::ALL];
         while let Some(slice) = slices.pop() {
             let own = traces.iter().filter(|trace| slice.contains(hash(trace)));
             let own: HashSet<[u8; 16]> = own.copied().collect();
-            match Rows::of(self.source, &own, self.counted.is_some()).await {
+            let with_hot = (self.is_new)(self.parts.len());
+            match Rows::of(self.source, &own, with_hot).await {
                 Err(error) if is_exhausted(&error) && slice.of < SLICES_MAX => {
                     slices.extend(slice.halves());
                 }
@@ -121,21 +129,57 @@ impl Job<'_> {
         sums.finish()
     }
 
-    /// What is counted of a trace already: by rollups its plain fragments, beside hot batches perhaps the whole of it.
+    /// Counts the traces that lie in hot batches alone; returns the others. As in a flush, a trace with a root and all
+    /// parents here is taken to be elsewhere only where one of the newest files may hold it, or where it was open there.
+    fn settle(&self, rows: &Rows, known: &Known) -> (Rest, HashSet<[u8; 16]>) {
+        const NEWEST: usize = 16;
+        let mut newest: Vec<_> = self.parts.iter().map(|part| &part.file).collect();
+        newest.sort_by_key(|file| std::cmp::Reverse(file.modified_unix_milli));
+        newest.truncate(NEWEST);
+        let words = rows.words();
+        let mut sums = Sums::new(&words, self.range);
+        let mut others = HashSet::new();
+        for trace in rows.traces() {
+            let id = rows.id(trace);
+            let all = rows.fragment(trace, |_| true);
+            let mut callers = Vec::new();
+            let whole = rollup::Trace::resolve(&all.spans, &mut callers, &words);
+            let links = rows.links(&all, |_| true);
+            let elsewhere = || newest.iter().any(|file| file.may_hold_trace(&TraceId(id)));
+            if !whole.is_whole()
+                || !links.missing.is_empty()
+                || known.traces.contains(&id)
+                || known.dangling.contains_key(&id)
+                || elsewhere()
+            {
+                others.insert(id);
+                continue;
+            }
+            sums.plus.add_trace(&whole, &links.found);
+            sums.plus.add_spans(&whole);
+        }
+        (sums.finish(), others)
+    }
+
+    /// What is counted of a trace already: of the files before perhaps the whole of it, otherwise by rollups its plain
+    /// fragments.
     fn take_away(&self, rows: &Rows, trace: u32, sums: &mut Sums<'_>) {
         let id = rows.id(trace);
-        if self.counted.is_some_and(|counted| counted.contains(&id)) {
-            let in_files = rows.fragment(trace, |origin| origin != HOT);
+        let is_whole = self.before.is_some_and(|before| before.traces.contains(&id));
+        if is_whole {
+            let in_files = rows.fragment(trace, |origin| !(self.is_new)(origin as usize));
             if !in_files.spans.is_empty() {
                 let mut callers = Vec::new();
                 let whole = rollup::Trace::resolve(&in_files.spans, &mut callers, sums.words);
-                let links = rows.links(&in_files, |origin| origin != HOT).found;
+                let links = rows.links(&in_files, |origin| !(self.is_new)(origin as usize)).found;
                 sums.minus(self.range).add_trace(&whole, &links);
                 sums.count_gaps(&whole, -1);
             }
-            return;
         }
         for origin in rows.origins(trace) {
+            if is_whole && !(self.is_new)(origin as usize) {
+                continue;
+            }
             let Some(part) = self.parts.get(origin as usize) else { continue };
             let Some(rollup) = &part.rollup else { continue };
             if rollup.is_open(&TraceId(id)) {
@@ -157,7 +201,7 @@ impl Job<'_> {
     ) -> (Vec<rollup::Span>, Vec<Caller>) {
         let is_uncovered = |at: usize| match self.parts.get(all.origins[at] as usize) {
             None => true,
-            Some(_) if self.counted.is_some() => false,
+            Some(_) if !(self.is_new)(all.origins[at] as usize) => false,
             Some(part) => {
                 let start = all.spans[at].start;
                 part.uncovered(self.range).iter().any(|piece| piece.contains(start))

@@ -194,6 +194,8 @@ async fn random_traces_add_up_however_they_are_split() {
             lake.store.append(request(piece)).await.unwrap();
             if dice.roll().is_multiple_of(3) {
                 lake.store.flush().await.unwrap();
+                // What is known of the files before is used again.
+                say_the_same_as_spans(&lake, &[]).await;
             }
         }
         let mut borders: Vec<u64> = (0..2).map(|_| BEGIN + dice.roll() % (25 * MINUTE)).collect();
