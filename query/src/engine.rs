@@ -22,7 +22,7 @@ use crate::engine::permit::Permits;
 use crate::engine::runtime::Memory;
 use crate::spans::{Tables, by_id};
 use crate::sql::guard;
-use crate::view::ViewRequest;
+use crate::view::{Call, ViewRequest};
 use crate::{Config, Error, Result, sql, views};
 
 /// Stack of the query threads: parsing, planning and dropping a plan follow its nesting.
@@ -165,8 +165,20 @@ impl Engine {
     /// # Errors
     /// As [`Engine::sql`].
     pub async fn view(&self, request: ViewRequest) -> Result<Answer> {
+        self.ask(request.sql()).await
+    }
+
+    /// Answers a question with arguments of its own. The same code as the SQL table function of that name.
+    ///
+    /// # Errors
+    /// As [`Engine::sql`].
+    pub async fn call(&self, call: Call) -> Result<Answer> {
+        self.ask(call.sql()).await
+    }
+
+    async fn ask(&self, sql: String) -> Result<Answer> {
         let plan = move |context: SessionContext, tables: Tables| async move {
-            let planned = views::plan(&context, &tables, &request).await?;
+            let planned = views::plan(&context, &tables, &sql).await?;
             Ok(Started { rows: planned.rows.execute_stream().await?, notes: planned.notes })
         };
         self.run(plan, None).await

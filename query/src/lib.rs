@@ -26,5 +26,5 @@ pub use datafusion::common::ScalarValue;
 pub use engine::{Answer, Engine};
 pub use error::{Error, Result};
 pub use spans::present::Presenter;
-pub use view::{View, ViewRequest};
+pub use view::{Call, View, ViewRequest};
 pub use views::{duration, moment};

@@ -26,7 +26,7 @@ pub(crate) fn is_last(values: i64, p: f64) -> bool {
 
 /// The 0-based position of the nearest rank.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=n")]
-fn rank(values: usize, p: f64) -> Option<usize> {
+pub(crate) fn rank(values: usize, p: f64) -> Option<usize> {
     // 0.95 * 20 is 19.000000000000004 or so in floats: without the slack, the rank would be one too high.
     let exact = p * values as f64;
     let rank = (exact - exact.abs() * 1e-12).ceil() as usize;

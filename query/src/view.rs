@@ -91,3 +91,35 @@ impl ViewRequest {
         sql
     }
 }
+
+/// A question to a table function that takes more than a range. Absent arguments are NULL.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The table function.
+    pub function: &'static str,
+    /// Its arguments, in order; texts as users type them.
+    pub arguments: Vec<Option<String>>,
+    /// Conditions on its columns, already made of safe parts by the caller.
+    pub filter: Option<String>,
+    /// Row limit.
+    pub limit: Option<usize>,
+}
+
+impl Call {
+    /// The SQL statement that asks the same.
+    pub fn sql(&self) -> String {
+        let text = |text: &Option<String>| match text {
+            Some(text) => format!("'{}'", text.replace('\'', "''")),
+            None => "NULL".to_owned(),
+        };
+        let arguments: Vec<String> = self.arguments.iter().map(text).collect();
+        let mut sql = format!("SELECT * FROM {}({})", self.function, arguments.join(", "));
+        if let Some(filter) = &self.filter {
+            sql.push_str(&format!(" WHERE {filter}"));
+        }
+        if let Some(limit) = self.limit {
+            sql.push_str(&format!(" LIMIT {limit}"));
+        }
+        sql
+    }
+}

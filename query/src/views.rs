@@ -8,6 +8,8 @@
 //! ```
 //! Definitions: docs/sql.md. The same question asked of `spans` by plain SQL gives the same answer.
 mod attribute;
+mod compare;
+mod condition;
 mod dependencies;
 mod edge;
 mod forest;
@@ -16,6 +18,8 @@ mod latency;
 mod load;
 mod network;
 mod operations;
+mod patterns;
+mod question;
 mod range;
 mod read;
 mod router;
@@ -23,7 +27,9 @@ mod rows;
 mod sweep;
 mod totals;
 mod traces;
+mod tree;
 
+pub(crate) use question::NAMES;
 pub use range::{duration, moment};
 pub(crate) use router::Cache;
 
@@ -38,8 +44,8 @@ use storage::TimeRange;
 
 use crate::Result;
 use crate::spans::Tables;
-use crate::view::{View, ViewRequest};
-use forest::Texts;
+use crate::view::View;
+use forest::{Forest, Texts, Trace};
 use load::Source;
 use sweep::Sweep;
 
@@ -68,25 +74,26 @@ fn register_with(context: &SessionContext, tables: &Tables, notes: &NoteBoard) {
         let function = function::Function::new(view, tables.clone(), Arc::clone(notes));
         context.register_udtf(view.name(), Arc::new(function));
     }
+    for (position, name) in NAMES.iter().enumerate() {
+        let tables = tables.clone();
+        let function = function::QuestionFunction::new(position, tables, Arc::clone(notes));
+        context.register_udtf(name, Arc::new(function));
+    }
     context.register_udaf(crate::quantile::quantile());
 }
 
-/// Answers `request`; `context` has `spans` registered. Runs on the query runtime, and reads all that the view needs
+/// Answers `sql`, a SELECT over one view; `context` has `spans` registered. Runs on the query runtime, and reads all that the view needs
 /// before it returns, because only then the notes are known.
-pub(crate) async fn plan(
-    context: &SessionContext,
-    tables: &Tables,
-    request: &ViewRequest,
-) -> Result<Planned> {
+pub(crate) async fn plan(context: &SessionContext, tables: &Tables, sql: &str) -> Result<Planned> {
     let notes = NoteBoard::default();
     register_with(context, tables, &notes);
-    let rows = rows(context, request).await?;
+    let rows = rows(context, sql).await?;
     let notes = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Planned { rows, notes })
 }
 
-async fn rows(context: &SessionContext, request: &ViewRequest) -> PlanResult<DataFrame> {
-    context.sql(&request.sql()).await?.cache().await
+async fn rows(context: &SessionContext, sql: &str) -> PlanResult<DataFrame> {
+    context.sql(sql).await?.cache().await
 }
 
 /// The columns of a view.
@@ -168,6 +175,11 @@ async fn from_spans(
             Ok(rows)
         }
     }
+}
+
+/// The traces whose root starts within `range`.
+fn in_range(forest: &Forest, range: TimeRange) -> impl Iterator<Item = Trace<'_>> {
+    forest.traces().filter(move |trace| range.contains(trace.span(trace.root().0).start))
 }
 
 /// Orders two groups by service, then name.

@@ -7,6 +7,7 @@ pub(crate) mod parameters;
 pub(crate) mod partitions;
 pub(crate) mod pins;
 pub(crate) mod policy;
+pub(crate) mod questions;
 pub(crate) mod retention;
 pub(crate) mod sql;
 pub(crate) mod status;

@@ -9,7 +9,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use query::View;
 
 use crate::api::{
-    deletion, health, partitions, pins, retention, sql, status, tail, trace, traces, views,
+    deletion, health, partitions, pins, questions, retention, sql, status, tail, trace, traces,
+    views,
 };
 use crate::state::Shared;
 use crate::{Error, Role, Web, openapi, page, safety};
@@ -74,12 +75,16 @@ const FORMAT: [Parameter; 2] = [
 const POLICY: &str = "{\"ttl\": \"7d\", \"max_bytes\": 100000000000, \"keep_latest\": 10, \
     \"rules\": [{\"class\": \"errors\", \"ttl\": \"90d\", \"error\": true}]}";
 
-const FROM: Parameter = Parameter {
+/// Start of a range.
+pub(crate) const FROM: Parameter = Parameter {
     name: "from",
     help: "start of the range, inclusive: -1h, now, 2026-11-21T10:00:00Z, 2026-11-21 or Unix seconds",
 };
-const TO: Parameter = Parameter { name: "to", help: "end of the range, exclusive, likewise" };
-const LIMIT: Parameter = Parameter { name: "limit", help: "rows at most" };
+/// End of a range.
+pub(crate) const TO: Parameter =
+    Parameter { name: "to", help: "end of the range, exclusive, likewise" };
+/// Number of rows.
+pub(crate) const LIMIT: Parameter = Parameter { name: "limit", help: "rows at most" };
 const EXACT: Parameter = Parameter {
     name: "exact",
     help: "true: quantiles are nearest ranks of all durations; false (default): within 1 % of them",
@@ -204,6 +209,29 @@ pub const ROUTES: &[Route] = &[
         "Bytes moved in the traces that each root operation started.",
         || get(views::caused),
     ),
+    Route {
+        own: RANGE,
+        filters: questions::PATTERN_FILTERS,
+        ..Route::rows("/api/v1/patterns", "Traces by the shape of their tree.", || {
+            get(questions::patterns)
+        })
+    },
+    Route {
+        own: RANGE,
+        ..Route::rows(
+            "/api/v1/patterns/{pattern}",
+            "The tree of one pattern, a row a place.",
+            || get(questions::pattern),
+        )
+    },
+    Route {
+        own: questions::COMPARE,
+        ..Route::rows(
+            "/api/v1/compare",
+            "Attributes and values that occur differently in a selection than in a baseline, and when it is dense.",
+            || get(questions::compare),
+        )
+    },
     Route {
         own: tail::filter::PARAMETERS,
         answers: Answers::Events,

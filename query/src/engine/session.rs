@@ -93,10 +93,12 @@ pub(crate) fn context(
 /// `information_schema.tables` and `.columns`: what there is, and nothing about the server.
 fn information_schema(described: &[(&str, SchemaRef)]) -> Result<Arc<MemorySchemaProvider>> {
     let schema = Arc::new(MemorySchemaProvider::new());
-    let names = described.iter().map(|(name, _)| *name).chain(View::ALL.map(View::name)).map(Some);
+    let functions: Vec<&str> =
+        View::ALL.map(View::name).into_iter().chain(crate::views::NAMES).collect();
+    let names = described.iter().map(|(name, _)| *name).chain(functions.iter().copied()).map(Some);
     let bases = described.iter().map(|_| "BASE TABLE");
-    let kinds = bases.chain(View::ALL.map(|_| "TABLE FUNCTION")).map(Some);
-    let count = View::ALL.len() + described.len();
+    let kinds = bases.chain(functions.iter().map(|_| "TABLE FUNCTION")).map(Some);
+    let count = functions.len() + described.len();
     let tables = [
         ("table_catalog", text(count, CATALOG)),
         ("table_schema", text(count, SCHEMA)),

@@ -55,6 +55,33 @@ impl<'a> Key<'a> {
     }
 }
 
+/// Calls `each` with every key and value of the object `json`, values as they stand there. Ends at the first damage.
+pub(crate) fn each_member<'j>(json: &'j str, mut each: impl FnMut(Cow<'j, str>, &'j str)) {
+    let bytes = json.as_bytes();
+    let mut at = after_space(bytes, 0);
+    if bytes.get(at) != Some(&b'{') {
+        return;
+    }
+    at = after_space(bytes, at + 1);
+    while bytes.get(at) == Some(&b'"') {
+        let Some(key_end) = string_end(bytes, at) else { return };
+        let colon = after_space(bytes, key_end);
+        if bytes.get(colon) != Some(&b':') {
+            return;
+        }
+        let value = after_space(bytes, colon + 1);
+        let Some(end) = value_end(bytes, value) else { return };
+        let key = json.get(at..key_end).and_then(unquoted);
+        let (Some(key), Some(text)) = (key, json.get(value..end)) else { return };
+        each(key, text);
+        at = after_space(bytes, end);
+        if bytes.get(at) != Some(&b',') {
+            return;
+        }
+        at = after_space(bytes, at + 1);
+    }
+}
+
 /// A JSON value as text: strings without quotes, `null` as `None`, everything else as it stands there.
 pub(crate) fn text(value: &str) -> Option<Cow<'_, str>> {
     match value.as_bytes().first()? {

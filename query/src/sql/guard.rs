@@ -66,6 +66,15 @@ pub(crate) fn check(sql: &str, config: &Config) -> Result<Checked> {
     }
 }
 
+/// Checks a condition, such as `service = 'cart'`, as a part of a statement. (That it is one expression is for who plans it
+/// to see: parsed alone.)
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_condition(text: &str) -> Result<()> {
+    check(&format!("SELECT 1 FROM spans WHERE {text}\n"), &Config::default()).map(drop)
+}
+
 fn tokens(sql: &str) -> Result<Vec<datafusion::sql::sqlparser::tokenizer::TokenWithSpan>> {
     Tokenizer::new(&GenericDialect {}, sql)
         .tokenize_with_location()

@@ -463,7 +463,7 @@ impl<'a> Trace<'a> {
     }
 
     /// Earlier first; of spans that start together, the longest first.
-    fn compare_age(&self, a: u32, b: u32) -> std::cmp::Ordering {
+    pub(crate) fn compare_age(&self, a: u32, b: u32) -> std::cmp::Ordering {
         let rank = |own: u32| {
             let span = self.span(own);
             (span.start, std::cmp::Reverse(span.duration), span.id, span.kind.is_called())

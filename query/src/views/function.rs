@@ -27,6 +27,7 @@ use futures::TryStreamExt;
 use storage::TimeRange;
 
 use super::load::Source;
+use super::question::{Arguments, NAMES, Question};
 use super::{Ask, NoteBoard, Notes, range};
 use crate::spans::Tables;
 use crate::view::View;
@@ -68,13 +69,49 @@ impl TableFunctionImpl for Function {
         let range = range::range(sides[0], sides[1])
             .map_err(|reason| plan_datafusion_err!("{name}: {reason}"))?;
         let answer = Answer {
-            view: self.view,
-            range,
-            exact,
+            asked: Asked::View { view: self.view, range, exact },
             tables: self.tables.clone(),
             notes: Arc::clone(&self.notes),
         };
-        Ok(Arc::new(ViewTable { schema: super::schema(self.view)?, answer }))
+        let schema = answer.schema()?;
+        Ok(Arc::new(ViewTable { schema, answer }))
+    }
+}
+
+/// The table function at `position` of [`NAMES`].
+pub(crate) struct QuestionFunction {
+    position: usize,
+    tables: Tables,
+    notes: NoteBoard,
+}
+
+impl QuestionFunction {
+    /// Over the spans of `tables`; what it could not know goes to `notes`.
+    pub(crate) fn new(position: usize, tables: Tables, notes: NoteBoard) -> Self {
+        Self { position, tables, notes }
+    }
+}
+
+impl fmt::Debug for QuestionFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NAMES[self.position])
+    }
+}
+
+impl TableFunctionImpl for QuestionFunction {
+    fn call_with_args(&self, args: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
+        let name = NAMES[self.position];
+        let now = self.tables.now_unix_nano;
+        let arguments = Arguments::new(args.exprs(), args.session(), now);
+        let question = Question::parse(name, &arguments)
+            .map_err(|reason| plan_datafusion_err!("{name}: {reason}"))?;
+        let answer = Answer {
+            asked: Asked::Question(name, Arc::new(question)),
+            tables: self.tables.clone(),
+            notes: Arc::clone(&self.notes),
+        };
+        let schema = answer.schema()?;
+        Ok(Arc::new(ViewTable { schema, answer }))
     }
 }
 
@@ -87,7 +124,7 @@ fn is_exact(argument: &Expr) -> bool {
 }
 
 /// One side of a range: a text, a number, a date, a timestamp, an expression of those, or NULL.
-fn moment(
+pub(crate) fn moment(
     argument: &Expr,
     session: &dyn Session,
     now: i64,
@@ -128,7 +165,7 @@ fn integer(value: &ScalarValue) -> Option<i64> {
 }
 
 /// Evaluates `now() - INTERVAL '1 hour'` and the like.
-fn constant(
+pub(crate) fn constant(
     argument: &Expr,
     session: &dyn Session,
     now: i64,
@@ -148,23 +185,42 @@ fn constant(
     }
 }
 
+/// A view with its range, or a question with arguments of its own.
+#[derive(Debug, Clone)]
+enum Asked {
+    View { view: View, range: TimeRange, exact: bool },
+    Question(&'static str, Arc<Question>),
+}
+
 /// Everything that one answer needs to know.
 #[derive(Clone)]
 struct Answer {
-    view: View,
-    range: TimeRange,
-    exact: bool,
+    asked: Asked,
     tables: Tables,
     notes: NoteBoard,
 }
 
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({:?})", self.view.name(), self.range)
+        write!(f, "{:?}", self.asked)
     }
 }
 
 impl Answer {
+    fn name(&self) -> &'static str {
+        match &self.asked {
+            Asked::View { view, .. } => view.name(),
+            Asked::Question(name, _) => name,
+        }
+    }
+
+    fn schema(&self) -> Result<SchemaRef> {
+        match &self.asked {
+            Asked::View { view, .. } => super::schema(*view),
+            Asked::Question(_, question) => question.schema(),
+        }
+    }
+
     /// Reads and computes; returns the rows with the columns at `projection`.
     async fn rows(
         self,
@@ -172,14 +228,22 @@ impl Answer {
         task: Arc<TaskContext>,
         projection: Vec<usize>,
     ) -> Result<Vec<RecordBatch>> {
-        let consumer = MemoryConsumer::new(self.view.name());
+        let consumer = MemoryConsumer::new(self.name());
         let reservation = consumer.register(task.memory_pool());
-        let source = Source::new(context, self.tables, reservation);
-        let bytes = self.view == View::Traces
-            && projection.contains(&super::schema(self.view)?.index_of("bytes")?);
-        let ask = Ask { range: self.range, exact: self.exact, bytes };
+        let source = Source::new(context, self.tables.clone(), reservation);
+        let bytes = self.schema()?.index_of("bytes");
+        let reads_bytes = bytes.is_ok_and(|bytes| projection.contains(&bytes));
         let mut notes = Notes::new();
-        let rows = super::answer(self.view, source, ask, &mut notes).await?;
+        let rows = match &self.asked {
+            Asked::View { view, range, exact } => {
+                let bytes = *view == View::Traces && reads_bytes;
+                let ask = Ask { range: *range, exact: *exact, bytes };
+                super::answer(*view, source, ask, &mut notes).await?
+            }
+            Asked::Question(_, question) => {
+                question.answer(source, reads_bytes, &mut notes).await?
+            }
+        };
         *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
         rows.into_iter().map(|batch| Ok(batch.project(&projection)?)).collect()
     }
@@ -246,7 +310,7 @@ impl fmt::Debug for ViewExec {
 
 impl DisplayAs for ViewExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ViewExec: {}", self.answer.view.name())
+        write!(f, "ViewExec: {}", self.answer.name())
     }
 }
 

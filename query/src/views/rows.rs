@@ -22,7 +22,7 @@ impl<'a, Row> Columns<'a, Row> {
     }
 
     /// A text column.
-    pub(crate) fn text<T: AsRef<str>>(self, name: &str, value: impl Fn(&Row) -> T) -> Self {
+    pub(crate) fn text<T: AsRef<str>>(self, name: &str, value: impl Fn(&'a Row) -> T) -> Self {
         let mut texts = StringViewBuilder::with_capacity(self.rows.len());
         for row in self.rows {
             texts.append_value(value(row));
@@ -65,6 +65,13 @@ impl<'a, Row> Columns<'a, Row> {
         let array = TimestampNanosecondArray::from_iter_values(self.rows.iter().map(value));
         let kind = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
         self.add(name, kind, false, Arc::new(array.with_timezone("UTC")))
+    }
+
+    /// A timestamp column with NULLs, from Unix nanoseconds.
+    pub(crate) fn time_or_null(self, name: &str, value: impl Fn(&Row) -> Option<i64>) -> Self {
+        let array: TimestampNanosecondArray = self.rows.iter().map(value).collect();
+        let kind = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
+        self.add(name, kind, true, Arc::new(array.with_timezone("UTC")))
     }
 
     /// All columns.

@@ -13,6 +13,7 @@ use storage::{Entry, Store, TimeRange};
 use crate::{Config, Engine, View, ViewRequest};
 
 mod estimates;
+mod questions;
 mod rollups;
 
 /// The folder with the data sets, if it is there.

@@ -9,7 +9,7 @@ use storage::TimeRange;
 use super::attribute::Wanted;
 use super::edge::{self, Moved};
 use super::forest::{Forest, Span, Texts, Trace};
-use super::load::Extent;
+use super::load::{Extent, Source};
 use super::rows::{Columns, count};
 use super::sweep::{Harvest, Sweep};
 use super::{Ask, Notes};
@@ -146,6 +146,19 @@ impl Reading {
     /// Nothing is read yet.
     pub(crate) fn new(sweep: Sweep, ask: Ask) -> Self {
         Self { sweep, ask, incomplete: Incomplete::default() }
+    }
+
+    /// Accounts for what is held beside it.
+    ///
+    /// # Errors
+    /// That is more than one query may use.
+    pub(crate) fn keep(&mut self, bytes: usize) -> Result<()> {
+        self.sweep.keep(bytes)
+    }
+
+    /// Gives back where it read.
+    pub(crate) fn into_source(self) -> Source {
+        self.sweep.source
     }
 
     /// The next traces, the newest of them first; after the last, the notes.

@@ -1,0 +1,201 @@
+//! `compare`, `compare_spans`: what a selection of traces or spans has that a baseline has not, and the other way round.
+//!
+//! ```text
+//! conditions -> sides: which traces (by the view traces) or spans (while they are read) stand where
+//!            -> tally: one pass over the spans counts each attribute's values on both sides
+//!            -> rows, ranked by significance; intervals of time in which the selection is dense, likewise
+//! ```
+mod sides;
+mod significance;
+mod tally;
+mod times;
+mod values;
+
+use arrow::array::RecordBatch;
+use datafusion::common::Result;
+use storage::TimeRange;
+
+use super::Notes;
+use super::condition::Condition;
+use super::load::Source;
+use super::rows::Columns;
+use significance::Table;
+use times::Times;
+
+/// Rows of one answer, intervals of time not among them.
+const ROWS_MAX: usize = 1_000;
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Traces; a trace has a value where any of its spans has it.
+    Traces,
+    /// Spans.
+    Spans,
+}
+
+/// One comparison.
+#[derive(Debug)]
+pub(crate) struct Compare {
+    /// What is counted.
+    pub(crate) unit: Unit,
+    /// What stands in the selection.
+    pub(crate) selection: Condition,
+    /// What stands in the baseline; everything that is not in the selection where absent.
+    pub(crate) baseline: Option<Condition>,
+    /// Where both lie.
+    pub(crate) range: TimeRange,
+}
+
+/// Where a value stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Scope {
+    /// A column of every span: service, name, kind, status.
+    Field,
+    /// A span's attributes.
+    Attribute,
+    /// The attributes of its resource.
+    Resource,
+    /// The time of its start.
+    Time,
+}
+
+impl Scope {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Field => "field",
+            Self::Attribute => "attribute",
+            Self::Resource => "resource",
+            Self::Time => "time",
+        }
+    }
+}
+
+/// One value and where it occurs.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) scope: Scope,
+    pub(crate) key: String,
+    pub(crate) value: String,
+    pub(crate) table: Table,
+    /// Equal where the same traces or spans have the value.
+    pub(crate) signature: u64,
+    /// Of an interval of time.
+    pub(crate) interval: Option<TimeRange>,
+}
+
+/// A row in its place.
+#[derive(Debug)]
+pub(crate) struct Ranked {
+    row: Row,
+    position: i64,
+    /// Position of the first row that the same traces or spans have.
+    same_as: i64,
+    p_value: f64,
+}
+
+impl Compare {
+    /// The values, the most significant difference first.
+    pub(crate) async fn answer(
+        &self,
+        source: Source,
+        notes: &mut Notes,
+    ) -> Result<Vec<RecordBatch>> {
+        let mut times = Times::over(&source.tables.snapshot, self.range);
+        let (source, tally) = match self.unit {
+            Unit::Traces => {
+                let (source, sides) = sides::of_traces(self, source, &mut times).await?;
+                if let Some(share) = sides.share {
+                    notes.push(("share_of_traces_read", format!("{share:.4}")));
+                }
+                let tally = values::read_traces(&source, self.range, sides).await?;
+                (source, tally)
+            }
+            Unit::Spans => {
+                let tally = values::read_spans(&source, self, &mut times).await?;
+                (source, tally)
+            }
+        };
+        let total = tally.total();
+        notes.push(("selection", total.selection.to_string()));
+        notes.push(("baseline", total.baseline.to_string()));
+        if let Some(keys) = tally.keys_with_many_values() {
+            notes.push(("rare_values_left_out_of", keys));
+        }
+        let values = tally.rows();
+        source.hold(tally.bytes() + values.len() * (size_of::<Row>() + 64))?;
+        Ok(vec![batch(&ranked(values, times.rows()))?])
+    }
+}
+
+/// Puts rows in order: by significance; of equal ones those of the selection first. Intervals of time come along.
+fn ranked(values: Vec<Row>, times: Vec<Row>) -> Vec<Ranked> {
+    let tests = values.len() as f64;
+    let by_rank = |a: &Row, b: &Row| {
+        let words = |row: &Row| (row.scope, row.key.clone(), row.value.clone());
+        b.table.g().total_cmp(&a.table.g()).then_with(|| words(a).cmp(&words(b)))
+    };
+    let mut rows = values;
+    rows.retain(|row| row.table.g() > 0.0);
+    rows.sort_by(by_rank);
+    rows.truncate(ROWS_MAX);
+    rows.extend(times);
+    rows.sort_by(by_rank);
+    let mut first = hashbrown::HashMap::new();
+    (1..)
+        .zip(rows)
+        .map(|(position, row)| Ranked {
+            position,
+            same_as: *first.entry(row.signature).or_insert(position),
+            // Bonferroni: so many values were looked at that some differ by chance.
+            p_value: (significance::p_value(row.table.g()) * tests.max(1.0)).min(1.0),
+            row,
+        })
+        .collect()
+}
+
+/// The columns.
+pub(crate) fn batch(rows: &[Ranked]) -> Result<RecordBatch> {
+    Columns::of(rows)
+        .big("position", |ranked| ranked.position)
+        .text("scope", |ranked| ranked.row.scope.word())
+        .text("key", |ranked| ranked.row.key.as_str())
+        .text("value", |ranked| ranked.row.value.as_str())
+        .big("selection", |ranked| ranked.row.table.with.selection)
+        .big("baseline", |ranked| ranked.row.table.with.baseline)
+        .float_or_null("selection_share", |ranked| ranked.row.table.shares().0)
+        .float_or_null("baseline_share", |ranked| ranked.row.table.shares().1)
+        .float_or_null("lift", |ranked| ranked.row.table.lift())
+        .float("g", |ranked| ranked.row.table.g())
+        .float("p_value", |ranked| ranked.p_value)
+        .big("same_as", |ranked| ranked.same_as)
+        .time_or_null("from_time", |ranked| ranked.row.interval.map(|interval| interval.from))
+        .time_or_null("to_time", |ranked| ranked.row.interval.map(|interval| interval.until))
+        .finish()
+}
+
+/// Counts on both sides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) selection: i64,
+    pub(crate) baseline: i64,
+}
+
+impl Counts {
+    /// Counts one more.
+    pub(crate) fn add(&mut self, selected: bool) {
+        if selected {
+            self.selection += 1;
+        } else {
+            self.baseline += 1;
+        }
+    }
+
+    /// Both together.
+    pub(crate) fn all(self) -> i64 {
+        self.selection + self.baseline
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,379 @@
+//! Counts of values on both sides, in bounded memory.
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
+use super::sides::Sides;
+use super::significance::Table;
+use super::values::plain;
+use super::{Counts, Row, Scope, Unit};
+use crate::function::json;
+
+/// Values of one attribute that are kept while counting; of more, the rarest are forgotten.
+const VALUES_MAX: usize = 5_000;
+/// A value's text ends here.
+const VALUE_BYTES_MAX: usize = 400;
+
+/// A trace or span that has a value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct One {
+    /// The same for the same trace or span, different for others.
+    pub(crate) index: u32,
+    /// Stands in the selection.
+    pub(crate) selected: bool,
+}
+
+/// Who has one value.
+#[derive(Debug)]
+enum Holders {
+    Spans {
+        counts: Counts,
+        /// Sum over the spans of a hash of each.
+        signature: u64,
+    },
+    /// Positions of traces; some may stand there twice.
+    FewTraces(Vec<u32>),
+    /// A bit for each trace.
+    ManyTraces(Vec<u64>),
+}
+
+impl Holders {
+    fn none(unit: Unit) -> Self {
+        match unit {
+            Unit::Spans => Self::Spans { counts: Counts::default(), signature: 0 },
+            Unit::Traces => Self::FewTraces(Vec::new()),
+        }
+    }
+
+    fn add(&mut self, one: One, traces: usize) {
+        match self {
+            Self::Spans { counts, signature } => {
+                counts.add(one.selected);
+                *signature = signature.wrapping_add(mixed(u64::from(one.index)));
+            }
+            Self::FewTraces(few) => {
+                if few.last() != Some(&one.index) {
+                    few.push(one.index);
+                }
+                // From here on bits take no more room.
+                if few.len() > traces / 32 + 8 {
+                    *self = Self::ManyTraces(bits(few, traces));
+                }
+            }
+            Self::ManyTraces(words) => set(words, one.index),
+        }
+    }
+
+    fn merge(&mut self, other: &Self, traces: usize) {
+        match (&mut *self, other) {
+            (Self::Spans { counts, signature }, Self::Spans { counts: more, signature: other }) => {
+                counts.selection += more.selection;
+                counts.baseline += more.baseline;
+                *signature = signature.wrapping_add(*other);
+            }
+            (_, Self::FewTraces(few)) => {
+                // Sides do not matter here: they are looked up when everything is in.
+                few.iter().for_each(|index| {
+                    self.add(One { index: *index, selected: false }, traces);
+                });
+            }
+            (Self::FewTraces(few), Self::ManyTraces(_)) => {
+                *self = Self::ManyTraces(bits(few, traces));
+                self.merge(other, traces);
+            }
+            (Self::ManyTraces(words), Self::ManyTraces(more)) => {
+                words.iter_mut().zip(more).for_each(|(word, more)| *word |= more);
+            }
+            // One tally counts one kind of unit.
+            (Self::Spans { .. }, Self::ManyTraces(_)) | (_, Self::Spans { .. }) => {}
+        }
+    }
+
+    /// How often it occurred, at least about.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Spans { counts, .. } => usize::try_from(counts.all()).unwrap_or(usize::MAX),
+            Self::FewTraces(few) => few.len(),
+            Self::ManyTraces(_) => usize::MAX,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Spans { .. } => 0,
+            Self::FewTraces(few) => few.capacity() * size_of::<u32>(),
+            Self::ManyTraces(words) => words.capacity() * size_of::<u64>(),
+        }
+    }
+
+    /// Counts on both sides, and what is equal where the holders are.
+    fn counts(&self, selected: &[bool]) -> (Counts, u64) {
+        let (mut counts, mut signature) = (Counts::default(), 0u64);
+        let mut add = |index: usize| {
+            counts.add(selected.get(index).copied().unwrap_or(false));
+            signature = signature.wrapping_add(mixed(index as u64));
+        };
+        match self {
+            Self::Spans { counts, signature } => return (*counts, *signature),
+            Self::FewTraces(few) => {
+                let mut few = few.clone();
+                few.sort_unstable();
+                few.dedup();
+                few.into_iter().for_each(|index| add(index as usize));
+            }
+            Self::ManyTraces(words) => {
+                for (at, word) in words.iter().enumerate() {
+                    let mut rest = *word;
+                    while rest != 0 {
+                        add(at * 64 + rest.trailing_zeros() as usize);
+                        rest &= rest - 1;
+                    }
+                }
+            }
+        }
+        (counts, signature)
+    }
+}
+
+fn bits(few: &[u32], traces: usize) -> Vec<u64> {
+    let mut words = vec![0; traces.div_ceil(64)];
+    few.iter().for_each(|index| set(&mut words, *index));
+    words
+}
+
+fn set(words: &mut [u64], index: u32) {
+    if let Some(word) = words.get_mut(index as usize / 64) {
+        *word |= 1 << (index % 64);
+    }
+}
+
+/// A hash of a position (splitmix64).
+fn mixed(index: u64) -> u64 {
+    let mixed = index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// The values of one attribute.
+#[derive(Debug)]
+pub(crate) struct Attribute {
+    scope: Scope,
+    key: String,
+    values: HashMap<Box<str>, u32>,
+    holders: Vec<Holders>,
+    forgot: bool,
+}
+
+impl Attribute {
+    fn new(scope: Scope, key: &str) -> Self {
+        let key = key.to_owned();
+        Self { scope, key, values: HashMap::new(), holders: Vec::new(), forgot: false }
+    }
+
+    /// The position of `value`. Good until [`Tally::trim`].
+    pub(crate) fn position(&mut self, value: &str, unit: Unit) -> u32 {
+        let value = match self.scope {
+            // Whole documents, taken apart at the end.
+            Scope::Resource => value,
+            _ => cut(value),
+        };
+        if let Some(position) = self.values.get(value) {
+            return *position;
+        }
+        let position = u32::try_from(self.holders.len()).unwrap_or(u32::MAX);
+        self.values.insert(value.into(), position);
+        self.holders.push(Holders::none(unit));
+        position
+    }
+
+    /// Forgets the rarest values where there are too many.
+    fn trim(&mut self) {
+        let mut weight = 1;
+        while self.values.len() > VALUES_MAX {
+            self.forgot = true;
+            // At least half of what is too much goes, so that this is done rarely.
+            let kept = self.holders.iter().filter(|holders| holders.weight() > weight).count();
+            if kept > VALUES_MAX / 2 && weight < usize::MAX / 2 {
+                weight *= 2;
+                continue;
+            }
+            let mut old: Vec<Option<Holders>> =
+                std::mem::take(&mut self.holders).into_iter().map(Some).collect();
+            let holders = &mut self.holders;
+            self.values.retain(|_, position| {
+                let taken = old[*position as usize].take().filter(|old| old.weight() > weight);
+                let Some(taken) = taken else { return false };
+                *position = u32::try_from(holders.len()).unwrap_or(u32::MAX);
+                holders.push(taken);
+                true
+            });
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        const ENTRY: usize = size_of::<(Box<str>, u32)>() + size_of::<Holders>() + 48;
+        let held: usize = self.holders.iter().map(Holders::bytes).sum();
+        self.values.capacity() * ENTRY + held
+    }
+}
+
+/// All attributes.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    unit: Unit,
+    selected: Vec<bool>,
+    total: Counts,
+    attributes: Vec<Attribute>,
+    by_key: HashMap<(Scope, String), usize>,
+    /// Resources as whole JSON documents.
+    resources: Attribute,
+}
+
+impl Tally {
+    /// Counts spans.
+    pub(crate) fn of_spans() -> Self {
+        Self::new(Unit::Spans, Vec::new(), Counts::default())
+    }
+
+    /// Counts the traces of `sides`.
+    pub(crate) fn of_traces(sides: &mut Sides) -> Self {
+        Self::new(Unit::Traces, std::mem::take(&mut sides.selected), sides.counts)
+    }
+
+    fn new(unit: Unit, selected: Vec<bool>, total: Counts) -> Self {
+        Self {
+            unit,
+            selected,
+            total,
+            attributes: Vec::new(),
+            by_key: HashMap::new(),
+            resources: Attribute::new(Scope::Resource, ""),
+        }
+    }
+
+    /// Everything on both sides.
+    pub(crate) fn total(&self) -> Counts {
+        self.total
+    }
+
+    /// Whether the trace at `index` stands in the selection.
+    pub(crate) fn is_selected(&self, index: u32) -> bool {
+        self.selected.get(index as usize).copied().unwrap_or(false)
+    }
+
+    /// Counts a span as such.
+    pub(crate) fn add_span(&mut self, selected: bool) {
+        self.total.add(selected);
+    }
+
+    /// The position of an attribute.
+    pub(crate) fn attribute(&mut self, scope: Scope, key: &str) -> usize {
+        // Looking up by borrowed parts is not possible, but keys are short.
+        let name = (scope, key.to_owned());
+        let attributes = &mut self.attributes;
+        *self.by_key.entry(name).or_insert_with(|| {
+            attributes.push(Attribute::new(scope, key));
+            attributes.len() - 1
+        })
+    }
+
+    /// The position of a value of the attribute at `attribute`.
+    pub(crate) fn value(&mut self, attribute: usize, value: &str) -> u32 {
+        self.attributes[attribute].position(value, self.unit)
+    }
+
+    /// `one` has the value.
+    pub(crate) fn add(&mut self, attribute: usize, value: u32, one: One) {
+        self.attributes[attribute].holders[value as usize].add(one, self.selected.len());
+    }
+
+    /// The position of a resource.
+    pub(crate) fn resource(&mut self, json: &str) -> u32 {
+        self.resources.position(json, self.unit)
+    }
+
+    /// `one` has the resource.
+    pub(crate) fn add_resource(&mut self, resource: u32, one: One) {
+        self.resources.holders[resource as usize].add(one, self.selected.len());
+    }
+
+    /// Keeps within bounds; positions of values are other ones after this.
+    pub(crate) fn trim(&mut self) {
+        self.attributes.iter_mut().for_each(Attribute::trim);
+        self.resources.trim();
+    }
+
+    /// Memory held, in bytes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let attributes: usize = self.attributes.iter().map(Attribute::bytes).sum();
+        attributes + self.resources.bytes() + self.selected.capacity()
+    }
+
+    /// Attributes with so many values that rare ones were forgotten; `None` where there are none.
+    pub(crate) fn keys_with_many_values(&self) -> Option<String> {
+        let all = self.attributes.iter().chain([&self.resources]);
+        let mut keys: Vec<&str> = all
+            .filter(|attribute| attribute.forgot)
+            .map(|attribute| match attribute.key.as_str() {
+                "" => "resource",
+                key => key,
+            })
+            .collect();
+        keys.sort_unstable();
+        (!keys.is_empty()).then(|| keys.join(", "))
+    }
+
+    /// One row a value.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for attribute in &self.attributes {
+            for (value, position) in &attribute.values {
+                let holders = &attribute.holders[*position as usize];
+                rows.push(self.row(attribute.scope, &attribute.key, value, holders));
+            }
+        }
+        for ((key, value), holders) in self.of_resources() {
+            rows.push(self.row(Scope::Resource, &key, &value, &holders));
+        }
+        rows
+    }
+
+    /// Holders of each resource attribute's values: those of all resources that have it.
+    fn of_resources(&self) -> BTreeMap<(String, String), Holders> {
+        let mut values = BTreeMap::new();
+        for (document, position) in &self.resources.values {
+            let holders = &self.resources.holders[*position as usize];
+            json::each_member(document, |key, value| {
+                // The service is a field already.
+                let Some(value) = plain(value).filter(|_| key != "service.name") else {
+                    return;
+                };
+                let name = (key.into_owned(), cut(&value).to_owned());
+                let all = values.entry(name).or_insert_with(|| Holders::none(self.unit));
+                all.merge(holders, self.selected.len());
+            });
+        }
+        values
+    }
+
+    fn row(&self, scope: Scope, key: &str, value: &str, holders: &Holders) -> Row {
+        let (with, signature) = holders.counts(&self.selected);
+        Row {
+            scope,
+            key: key.to_owned(),
+            value: value.to_owned(),
+            table: Table { with, all: self.total },
+            signature,
+            interval: None,
+        }
+    }
+}
+
+fn cut(value: &str) -> &str {
+    let mut end = value.len().min(VALUE_BYTES_MAX);
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    &value[..end]
+}

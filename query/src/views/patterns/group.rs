@@ -1,0 +1,149 @@
+//! The traces of one pattern.
+use std::cmp::Reverse;
+
+use hashbrown::HashMap;
+
+use crate::views::edge::Moved;
+use crate::views::forest::Texts;
+use crate::views::rows::Weight;
+
+/// Service and name.
+type Operation = (u32, u32);
+
+/// What one trace adds to its group.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) id: [u8; 16],
+    pub(crate) service: u32,
+    pub(crate) name: u32,
+    pub(crate) start: i64,
+    pub(crate) duration: i64,
+    pub(crate) error: bool,
+    pub(crate) weight: f64,
+    pub(crate) spans: u32,
+    pub(crate) error_spans: i64,
+    pub(crate) complete: bool,
+    pub(crate) moved: Moved,
+    pub(crate) self_times: Vec<(Operation, i64)>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// Of the root.
+    pub(crate) service: u32,
+    /// Of the root.
+    pub(crate) name: u32,
+    /// Of the root of each trace, with the trace's id; by both, once sorted.
+    pub(crate) durations: Vec<(i64, [u8; 16])>,
+    /// Of each trace.
+    pub(crate) spans: Vec<i64>,
+    /// Roots that failed.
+    pub(crate) errors: i64,
+    /// Spans that failed.
+    pub(crate) error_spans: i64,
+    /// Traces that miss a parent or their root.
+    pub(crate) incomplete: i64,
+    /// Spans on the longest way down.
+    pub(crate) depth: u32,
+    /// Different services.
+    pub(crate) services: i64,
+    /// What the traces' calls carried.
+    pub(crate) moved: Moved,
+    /// Earliest start of a root.
+    pub(crate) first: i64,
+    /// Latest start of a root.
+    pub(crate) last: i64,
+    /// The shape for people.
+    pub(crate) text: String,
+    /// Traces before sampling.
+    pub(crate) weight: Weight,
+    self_times: HashMap<Operation, i64>,
+}
+
+impl Group {
+    /// No traces yet of the shape with this `text`.
+    pub(crate) fn new(text: String, depth: u32, services: i64) -> Self {
+        Self {
+            service: 0,
+            name: 0,
+            durations: Vec::new(),
+            spans: Vec::new(),
+            errors: 0,
+            error_spans: 0,
+            incomplete: 0,
+            depth,
+            services,
+            moved: Moved::default(),
+            first: i64::MAX,
+            last: i64::MIN,
+            text,
+            weight: Weight::default(),
+            self_times: HashMap::new(),
+        }
+    }
+
+    /// Adds a trace.
+    pub(crate) fn add(&mut self, member: Member) {
+        (self.service, self.name) = (member.service, member.name);
+        self.durations.push((member.duration, member.id));
+        self.spans.push(i64::from(member.spans));
+        self.errors += i64::from(member.error);
+        self.error_spans += member.error_spans;
+        self.incomplete += i64::from(!member.complete);
+        self.moved.merge(&member.moved);
+        self.first = self.first.min(member.start);
+        self.last = self.last.max(member.start);
+        self.weight.add(u128::from_be_bytes(member.id), member.weight);
+        for (operation, nanos) in member.self_times {
+            let sum = self.self_times.entry(operation).or_default();
+            *sum = sum.saturating_add(nanos);
+        }
+    }
+
+    /// Adds the traces of another group of the same pattern.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.durations.extend(other.durations);
+        self.spans.extend(other.spans);
+        self.errors += other.errors;
+        self.error_spans += other.error_spans;
+        self.incomplete += other.incomplete;
+        self.moved.merge(&other.moved);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.weight.merge(&other.weight);
+        for (operation, nanos) in other.self_times {
+            let sum = self.self_times.entry(operation).or_default();
+            *sum = sum.saturating_add(nanos);
+        }
+    }
+
+    /// Puts what quantiles need into order.
+    pub(crate) fn sort(&mut self) {
+        self.durations.sort_unstable();
+        self.spans.sort_unstable();
+    }
+
+    /// Service and name of the operation with most self time.
+    pub(crate) fn top<'t>(&self, texts: &'t Texts) -> (&'t str, &'t str) {
+        let words = |(service, name): Operation| (texts.text(service), texts.text(name));
+        let all = self.self_times.iter().map(|(operation, nanos)| (*nanos, words(*operation)));
+        all.max_by_key(|(nanos, words)| (*nanos, Reverse(*words))).unwrap_or_default().1
+    }
+
+    /// Its share of all self time.
+    pub(crate) fn top_share(&self) -> Option<f64> {
+        let all: i128 = self.self_times.values().map(|nanos| i128::from(*nanos)).sum();
+        let top = self.self_times.values().max()?;
+        (all > 0).then(|| *top as f64 / all as f64)
+    }
+
+    /// Memory held, in bytes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.durations.capacity() * size_of::<(i64, [u8; 16])>()
+            + self.spans.capacity() * size_of::<i64>()
+            + self.text.capacity()
+            + self.self_times.capacity() * (size_of::<(Operation, i64)>() + 1)
+    }
+}

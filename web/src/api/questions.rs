@@ -1,0 +1,193 @@
+//! `GET /api/v1/patterns`, `compare`, ...: views that take more than a range -> their rows.
+use axum::extract::{Path, State};
+use axum::response::Response;
+use query::{Answer, Call};
+
+use super::answer::respond;
+use super::parameters::Parameters;
+use super::{Web, literal};
+use crate::encode::timestamp;
+use crate::routes::Parameter;
+use crate::state::Shared;
+use crate::{Error, Result};
+
+/// Rows of one answer at most.
+const ROWS_MAX: usize = 100_000;
+
+/// Columns that patterns can be filtered by.
+pub(crate) const PATTERN_FILTERS: &[&str] = &["root_service", "root_name"];
+
+/// What `compare` takes besides its range.
+pub(crate) const COMPARE: &[Parameter] = &[
+    crate::routes::FROM,
+    crate::routes::TO,
+    crate::routes::LIMIT,
+    Parameter { name: "of", help: "traces (default) or spans" },
+    Parameter {
+        name: "selection",
+        help: "what is asked about, as a SQL condition over the columns of the view traces (or of spans): \
+               duration_nano > 500e6; without any condition: what failed",
+    },
+    Parameter {
+        name: "baseline",
+        help: "what it is compared with, likewise; everything else where absent",
+    },
+    Parameter { name: "root_service", help: "both sides: only traces of this root service" },
+    Parameter { name: "root_name", help: "both sides: only traces of this root operation" },
+    Parameter { name: "service", help: "both sides, of=spans: only spans of this service" },
+    Parameter { name: "name", help: "both sides, of=spans: only spans of this name" },
+    Parameter { name: "kind", help: "both sides, of=spans: only spans of this kind" },
+    Parameter { name: "min_duration", help: "selection: at least this long, such as 500ms" },
+    Parameter { name: "max_duration", help: "selection: at most this long" },
+    Parameter { name: "status", help: "selection: error, or ok for what did not fail" },
+    Parameter { name: "selection_from", help: "selection: starts at this time or later" },
+    Parameter { name: "selection_to", help: "selection: starts before this time" },
+    Parameter { name: "baseline_from", help: "baseline: starts at this time or later" },
+    Parameter { name: "baseline_to", help: "baseline: starts before this time" },
+];
+
+pub(crate) async fn patterns(State(shared): Web, parameters: Parameters) -> Result<Response> {
+    let mut call = call(&shared, "patterns", &parameters)?;
+    call.filter = filter(PATTERN_FILTERS, &parameters)?;
+    rows(&shared, call, &parameters).await
+}
+
+pub(crate) async fn pattern(
+    State(shared): Web,
+    Path(pattern): Path<String>,
+    parameters: Parameters,
+) -> Result<Response> {
+    let mut call = call(&shared, "pattern", &parameters)?;
+    call.arguments.insert(0, Some(pattern));
+    rows(&shared, call, &parameters).await
+}
+
+pub(crate) async fn compare(State(shared): Web, parameters: Parameters) -> Result<Response> {
+    let of = Of::read(&parameters)?;
+    let now = shared.web.clock.now_unix_nano();
+    let (selection, baseline) = sides(of, &parameters, now)?;
+    let mut call = call(&shared, of.function(), &parameters)?;
+    call.arguments.splice(0..0, [Some(selection), baseline]);
+    rows(&shared, call, &parameters).await
+}
+
+/// A call of `function` with the range of `parameters` as its arguments.
+fn call(shared: &Shared, function: &'static str, parameters: &Parameters) -> Result<Call> {
+    let now = shared.web.clock.now_unix_nano();
+    let from = parameters.time("from", now)?.map(timestamp);
+    let to = parameters.time("to", now)?.map(timestamp);
+    let limit = Some(parameters.count("limit", ROWS_MAX, ROWS_MAX)?);
+    Ok(Call { function, arguments: vec![from, to], filter: None, limit })
+}
+
+/// The columns that have exactly the values given.
+fn filter(columns: &[&str], parameters: &Parameters) -> Result<Option<String>> {
+    let mut conditions = Vec::new();
+    for column in columns {
+        if let Some(value) = parameters.one(column)? {
+            conditions.push(format!("{} = {}", literal::column(column), literal::text(value)));
+        }
+    }
+    Ok(together(conditions))
+}
+
+async fn rows(shared: &Shared, call: Call, parameters: &Parameters) -> Result<Response> {
+    parameters.format()?;
+    let answer: Answer = shared.web.engine.call(call).await?;
+    respond(parameters, answer).await
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Traces,
+    Spans,
+}
+
+impl Of {
+    fn read(parameters: &Parameters) -> Result<Self> {
+        match parameters.one("of")? {
+            None | Some("traces") => Ok(Self::Traces),
+            Some("spans") => Ok(Self::Spans),
+            Some(other) => Err(Error::Invalid(format!("of is traces or spans, not {other:?}"))),
+        }
+    }
+
+    fn function(self) -> &'static str {
+        match self {
+            Self::Traces => "compare",
+            Self::Spans => "compare_spans",
+        }
+    }
+
+    /// Columns that both sides can be narrowed by.
+    fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Traces => &["root_service", "root_name"],
+            Self::Spans => &["service", "name", "kind", "root_service", "root_name"],
+        }
+    }
+
+    fn failed(self) -> &'static str {
+        match self {
+            Self::Traces => "root_error",
+            Self::Spans => "status = 'ERROR'",
+        }
+    }
+}
+
+/// Selection and baseline as SQL conditions.
+fn sides(of: Of, parameters: &Parameters, now: i64) -> Result<(String, Option<String>)> {
+    for column in ["service", "name", "kind"] {
+        if of == Of::Traces && parameters.one(column)?.is_some() {
+            return Err(Error::Invalid(format!(
+                "{column} needs of=spans: a trace has no {column}"
+            )));
+        }
+    }
+    let both = filter(of.columns(), parameters)?;
+    let mut selection = window("selection", parameters, now)?;
+    selection.extend(given("selection", parameters)?);
+    for (name, sign) in [("min_duration", ">="), ("max_duration", "<=")] {
+        if let Some(nanos) = parameters.duration(name)? {
+            selection.push(format!("duration_nano {sign} {nanos}"));
+        }
+    }
+    match parameters.one("status")? {
+        None if selection.is_empty() => selection.push(of.failed().to_owned()),
+        None => {}
+        Some("error") => selection.push(of.failed().to_owned()),
+        Some("ok") => selection.push(format!("NOT ({})", of.failed())),
+        Some(other) => {
+            return Err(Error::Invalid(format!("status is error or ok, not {other:?}")));
+        }
+    }
+    selection.extend(both.clone());
+    let mut baseline = window("baseline", parameters, now)?;
+    baseline.extend(given("baseline", parameters)?);
+    baseline.extend(both);
+    Ok((together(selection).unwrap_or_default(), together(baseline)))
+}
+
+/// The condition in the parameter `side`.
+fn given(side: &str, parameters: &Parameters) -> Result<Option<String>> {
+    // The new line ends a comment.
+    Ok(parameters.one(side)?.map(|text| format!("({text}\n)")))
+}
+
+fn window(side: &str, parameters: &Parameters, now: i64) -> Result<Vec<String>> {
+    let mut conditions = Vec::new();
+    for (end, sign) in [("from", ">="), ("to", "<")] {
+        if let Some(time) = parameters.time(&format!("{side}_{end}"), now)? {
+            conditions.push(format!("start_time {sign} {}", literal::time(time)));
+        }
+    }
+    Ok(conditions)
+}
+
+fn together(conditions: Vec<String>) -> Option<String> {
+    (!conditions.is_empty()).then(|| conditions.join(" AND "))
+}
+
+#[cfg(test)]
+mod tests;
