@@ -6,6 +6,8 @@
 //! ```
 //! Figures of the server come from `/proc`, so this runs on Linux.
 pub mod corpus;
+mod grpc;
+pub mod limit;
 pub mod overload;
 pub mod report;
 pub mod rounds;

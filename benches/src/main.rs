@@ -2,22 +2,25 @@
 #![expect(clippy::print_stderr, reason = "progress for people")]
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use benches::corpus::Corpus;
-use benches::overload::{Outcome, Overload, overload};
+use benches::overload::{self, Load, Outcome};
 use benches::report::{Figures, ask, print};
-use benches::send::{Plan, send};
+use benches::send::{Plan, Protocol, send};
 use benches::server::Server;
 use benches::tail::{self, Readers};
 use clap::Parser;
 
-/// Starts a fresh server, sends a corpus over OTLP/HTTP, waits for the commit, asks questions, prints a table.
+/// Starts a fresh server, sends a corpus over OTLP, waits for the commit, asks questions, prints a table.
 ///
 /// Examples:
 ///   cargo build --release --workspace && target/release/spanlake-bench --spans 2000000
 ///   target/release/spanlake-bench --spans 1000000 --marks 1,10,100    cost as the table grows to 100 rounds
 ///   target/release/spanlake-bench --spans 1000000 --rate 300000       answer times below capacity
+///   target/release/spanlake-bench --grpc --connections 4 --calls 4    over gRPC, as four collectors send
+///   target/release/spanlake-bench --overload 20 --server-cpus 0.5     five times more than half a core takes
 ///   target/release/spanlake-bench --tail-readers 1000                 without, then with readers of the live tail
 #[derive(Parser, Debug)]
 #[command(verbatim_doc_comment)]
@@ -38,15 +41,28 @@ struct Arguments {
     /// Spans a second to send; as fast as they are taken without it.
     #[arg(long)]
     rate: Option<f64>,
-    /// Measures capacity, then offers five times as much for so many seconds, and prints how much of it got in.
-    #[arg(long)]
+    /// Measures capacity for so many seconds, then senders have many times as much for so many seconds: prints how much of
+    /// the capacity is used for what gets in, and what became of the rest. Give the sender its own CPU, with --server-cpus.
+    #[arg(long, value_name = "SECONDS")]
     overload: Option<u64>,
+    /// How many times the capacity the senders of --overload have.
+    #[arg(long, default_value_t = 5.0, requires = "overload")]
+    overload_times: f64,
     /// Connections of the overload, each with one request on its way.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, requires = "overload")]
     overload_connections: u64,
+    /// Holds the server to so many cores, 0.5 for example (a control group of Linux; needs root).
+    #[arg(long, value_name = "CORES")]
+    server_cpus: Option<f64>,
     /// Connections. Each has one request on its way, as an exporter has.
     #[arg(long, default_value_t = 16)]
     connections: usize,
+    /// Sends over gRPC instead of HTTP/1.1.
+    #[arg(long)]
+    grpc: bool,
+    /// With --grpc: calls on their way on each connection, as a collector's sending queue has.
+    #[arg(long, default_value_t = 1, requires = "grpc")]
+    calls: usize,
     /// Repetitions of each question; 0 asks none.
     #[arg(long, default_value_t = 7)]
     repetitions: usize,
@@ -84,56 +100,104 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Capacity with a few senders that wait for each answer, then five times that from many that do not hold back.
+/// Capacity with a few senders that wait for each answer, then many times that from many that do not hold back.
 fn overloaded(arguments: &Arguments, seconds: u64) -> Result<()> {
     let (corpus, server) = begin(arguments)?;
-    let calm = Plan {
-        requests: &corpus.requests,
-        rounds: 0..1,
-        shift_nano: (0, 0),
-        connections: arguments.connections,
-        rate: None,
-    };
-    let sent = send(server.otlp_port, &calm)?;
-    let capacity = sent.spans as f64 / sent.elapsed.as_secs_f64();
-    let plan = Overload {
+    let mut load = Load {
         requests: &corpus.requests,
         first_round: 1,
-        connections: arguments.overload_connections,
-        offered_per_second: capacity * 5.0,
-        time: std::time::Duration::from_secs(seconds),
+        connections: arguments.connections as u64,
+        spans_per_second: None,
+        time: Duration::from_secs(seconds),
     };
-    let outcome = overload(server.otlp_port, &plan)?;
+    let phase = |load: &Load<'_>| -> Result<Phase> {
+        let cpu = server.cpu_seconds()?;
+        let outcome = overload::run(server.otlp_port, load)?;
+        Ok(Phase {
+            cpu_seconds: server.cpu_seconds()? - cpu,
+            peak_memory_bytes: server.peak_memory_bytes()?,
+            outcome,
+        })
+    };
+    let calm = phase(&load)?;
+    load.first_round = calm.outcome.rounds;
+    load.connections = arguments.overload_connections;
+    load.spans_per_second = Some(calm.outcome.goodput() * arguments.overload_times);
+    let pressed = phase(&load)?;
     server.flush()?;
-    let stored = count(&server)?;
-    print_overload(capacity, &outcome, server.peak_memory_bytes()?);
-    let acknowledged = sent.spans + outcome.acknowledged_spans;
+    let (stored, refusals) = (count(&server)?, refusals(&server)?);
+    print_phase("as much as it takes", &calm, &calm);
+    print_phase("overload", &pressed, &calm);
+    for (reason, requests) in &refusals {
+        eprintln!("refused, by the server's count {requests:>10} {reason}");
+    }
+    let outcome = &pressed.outcome;
+    let acknowledged = calm.outcome.acknowledged_spans + outcome.acknowledged_spans;
     ensure!(stored >= acknowledged, "{acknowledged} spans were acknowledged, {stored} are stored");
     eprintln!("all {acknowledged} acknowledged spans are stored ({stored})");
+    let named: u64 = refusals.iter().map(|(_, requests)| requests).sum();
+    let refused = |phase: &Phase| phase.outcome.too_many + phase.outcome.unavailable;
+    let refused = refused(&calm) + refused(&pressed);
+    ensure!(named >= refused, "{refused} requests were refused, the server named {named}");
     if let Some(path) = &arguments.json {
-        let figures = serde_json::json!({"capacity": capacity, "overload": outcome});
+        let figures = serde_json::json!({"calm": calm, "overload": pressed, "refused": refusals});
         std::fs::write(path, serde_json::to_vec_pretty(&figures)?)?;
     }
     Ok(())
 }
 
-fn print_overload(capacity: f64, outcome: &Outcome, peak_memory_bytes: u64) {
+#[derive(serde::Serialize)]
+struct Phase {
+    outcome: Outcome,
+    cpu_seconds: f64,
+    peak_memory_bytes: u64,
+}
+
+fn print_phase(name: &str, phase: &Phase, calm: &Phase) {
+    let Phase { outcome, cpu_seconds, peak_memory_bytes } = phase;
     let answers = &outcome.answers_milli;
     let at = |part: usize| answers.get(answers.len() * part / 100).copied().unwrap_or_default();
-    let offered = outcome.offered_spans as f64 / outcome.seconds;
-    eprintln!("capacity, spans/s           {capacity:>12.0}");
-    eprintln!("offered, spans/s            {offered:>12.0}   {:.1} times", offered / capacity);
+    let capacity = calm.outcome.goodput();
+    let times = |rate: f64| rate / capacity;
+    let sent = outcome.sent_spans as f64 / outcome.seconds;
+    eprintln!("{name}, {:.1} s", outcome.seconds);
     eprintln!(
-        "acknowledged, spans/s       {:>12.0}   {:.0} % of capacity",
-        outcome.goodput(),
-        100.0 * outcome.goodput() / capacity
+        "  senders had, spans/s      {:>12.0} {:>8.2}",
+        outcome.demand(),
+        times(outcome.demand())
     );
-    eprintln!("answered 200                {:>12}", outcome.acknowledged);
-    eprintln!("answered 429                {:>12}", outcome.too_many);
-    eprintln!("answered 503                {:>12}", outcome.unavailable);
-    eprintln!("without answer              {:>12}", outcome.broken);
-    eprintln!("success p50, p99, ms        {:>7.1} {:.1}", at(50), at(99));
-    eprintln!("peak memory                 {:>8.0} MiB", peak_memory_bytes as f64 / 1_048_576.0);
+    eprintln!("  sent, spans/s             {sent:>12.0} {:>8.2}", times(sent));
+    eprintln!(
+        "  acknowledged, spans/s     {:>12.0} {:>8.2}",
+        outcome.goodput(),
+        times(outcome.goodput())
+    );
+    eprintln!(
+        "  answered 200, 429, 503    {:>12} {} {}",
+        outcome.acknowledged, outcome.too_many, outcome.unavailable
+    );
+    eprintln!("  without answer            {:>12}", outcome.broken);
+    eprintln!("  success p50, p99, ms      {:>12.1} {:.1}", at(50), at(99));
+    eprintln!("  server CPU, cores         {:>12.2}", cpu_seconds / outcome.seconds);
+    eprintln!("  peak memory so far        {:>8.0} MiB", *peak_memory_bytes as f64 / 1_048_576.0);
+}
+
+/// Requests refused so far, by reason.
+fn refusals(server: &Server) -> Result<Vec<(String, u64)>> {
+    let text = ureq::get(server.url("/metrics")).call()?.body_mut().read_to_string()?;
+    let mut refusals = Vec::new();
+    for line in text.lines() {
+        let Some(rest) = line.strip_prefix("spanlake_ingest_refused_requests_total{") else {
+            continue;
+        };
+        let (labels, value) = rest.rsplit_once(' ').context("a metric")?;
+        let reason = labels.split("reason=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let requests = value.parse::<f64>()? as u64;
+        if requests > 0 {
+            refusals.push((reason.context("a reason")?.to_owned(), requests));
+        }
+    }
+    Ok(refusals)
 }
 
 /// The corpus, and a fresh server.
@@ -149,8 +213,12 @@ fn begin(arguments: &Arguments) -> Result<(Corpus, Server)> {
     if data.exists() {
         std::fs::remove_dir_all(&data).context("remove the last run's table")?;
     }
-    let serve = [tail::settings(arguments.tail_readers), arguments.serve.clone()].concat();
-    let server = Server::start(&binary(arguments)?, &data, &serve)?;
+    let sockets = arguments.tail_readers + usize::try_from(arguments.overload_connections)?;
+    let serve = [tail::settings(sockets), arguments.serve.clone()].concat();
+    let mut server = Server::start(&binary(arguments)?, &data, &serve)?;
+    if let Some(cpus) = arguments.server_cpus {
+        server.limit_cpu(cpus)?;
+    }
     Ok((corpus, server))
 }
 
@@ -162,6 +230,10 @@ fn measure(arguments: &Arguments, tail_readers: usize) -> Result<Vec<Figures>> {
     let (corpus, server) = begin(arguments)?;
     let shift_nano = shift(&corpus, arguments)?;
     let readers = Readers::open(&server, tail_readers)?;
+    let (protocol, port) = match arguments.grpc {
+        true => (Protocol::Grpc { calls: arguments.calls.max(1) }, server.grpc_port),
+        false => (Protocol::Http, server.otlp_port),
+    };
     let mut all = Vec::new();
     let mut rounds = 0;
     for mark in &arguments.marks {
@@ -170,10 +242,11 @@ fn measure(arguments: &Arguments, tail_readers: usize) -> Result<Vec<Figures>> {
             rounds: rounds..*mark,
             shift_nano,
             connections: arguments.connections,
+            protocol,
             rate: arguments.rate,
         };
         let cpu_before = server.cpu_seconds()?;
-        let sent = send(server.otlp_port, &plan)?;
+        let sent = send(port, &plan)?;
         let cpu_at_end_of_send = server.cpu_seconds()? - cpu_before;
         server.flush()?;
         let mut figures = Figures {

@@ -1,4 +1,5 @@
 //! A lean sender: keep-alive HTTP/1.1 over plain sockets, so that it takes little from the machine it shares.
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::grpc;
 use crate::rounds::{Request, Round};
 
 /// What sending took.
@@ -23,6 +25,18 @@ pub struct Sent {
     pub spans: u64,
 }
 
+/// How requests travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP over HTTP/1.1: a connection has one request on its way.
+    Http,
+    /// OTLP over gRPC.
+    Grpc {
+        /// Calls on their way on one connection.
+        calls: usize,
+    },
+}
+
 /// What to send, and how fast.
 #[derive(Debug)]
 pub struct Plan<'a> {
@@ -34,6 +48,8 @@ pub struct Plan<'a> {
     pub shift_nano: (i64, i64),
     /// Sockets.
     pub connections: usize,
+    /// What is spoken on them.
+    pub protocol: Protocol,
     /// Spans a second to send; `None`: as fast as they are taken.
     pub rate: Option<f64>,
 }
@@ -44,6 +60,30 @@ impl Plan<'_> {
         let steps = i64::try_from(number).unwrap_or(i64::MAX);
         Round { number, shift_nano: first.saturating_add(step.saturating_mul(steps)) }
     }
+
+    /// The bytes of the request whose turn it is.
+    pub(crate) fn body(&self, turn: &Turn) -> Cow<'_, [u8]> {
+        let request = &self.requests[turn.index];
+        let round = self.round(self.rounds.start + turn.round);
+        match round.number != 0 || round.shift_nano != 0 {
+            true => Cow::Owned(request.of_round(round)),
+            false => Cow::Borrowed(&request.body),
+        }
+    }
+
+    /// And its spans.
+    pub(crate) fn spans(&self, turn: &Turn) -> u64 {
+        self.requests[turn.index].spans
+    }
+}
+
+/// One request's turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    index: usize,
+    round: u64,
+    /// The moment from which its answer is timed.
+    pub(crate) due: Instant,
 }
 
 /// Sends to `127.0.0.1:port`. A refusal that may be retried is retried.
@@ -53,8 +93,12 @@ impl Plan<'_> {
 pub fn send(port: u16, plan: &Plan<'_>) -> Result<Sent> {
     let clock = Clock { next: AtomicUsize::new(0), due: due(plan), started: Instant::now() };
     let parts = thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..plan.connections).map(|_| scope.spawn(|| worker(port, plan, &clock))).collect();
+        let clock = &clock;
+        let work = move || match plan.protocol {
+            Protocol::Http => worker(port, plan, clock),
+            Protocol::Grpc { calls } => grpc::worker(port, (plan, clock), calls),
+        };
+        let workers: Vec<_> = (0..plan.connections).map(|_| scope.spawn(work)).collect();
         workers.into_iter().map(|w| w.join().expect("no panic")).collect::<Result<Vec<_>>>()
     })?;
     let mut sent = Sent { elapsed: clock.started.elapsed(), ..Sent::default() };
@@ -68,7 +112,7 @@ pub fn send(port: u16, plan: &Plan<'_>) -> Result<Sent> {
 }
 
 /// Whose turn it is, and when.
-struct Clock {
+pub(crate) struct Clock {
     next: AtomicUsize,
     /// Seconds after the start at which each request of one round is due, and the length of a round; `None` without a rate.
     due: Option<(Vec<f64>, f64)>,
@@ -87,6 +131,17 @@ fn due(plan: &Plan<'_>) -> Option<(Vec<f64>, f64)> {
 }
 
 impl Clock {
+    /// The next request once it is due; `None` where all were sent.
+    pub(crate) fn turn(&self, plan: &Plan<'_>) -> Option<Turn> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let (round, index) = ((turn / plan.requests.len()) as u64, turn % plan.requests.len());
+        (round < plan.rounds.end - plan.rounds.start).then(|| Turn {
+            index,
+            round,
+            due: self.wait(index, round),
+        })
+    }
+
     /// Waits until the request is due; returns the moment from which its answer is timed.
     fn wait(&self, index: usize, round: u64) -> Instant {
         let Some((due, length)) = &self.due else { return Instant::now() };
@@ -103,26 +158,16 @@ fn worker(port: u16, plan: &Plan<'_>, clock: &Clock) -> Result<Sent> {
     let mut input = BufReader::new(stream.try_clone()?);
     let mut output = stream;
     let mut sent = Sent::default();
-    let rounds = plan.rounds.end - plan.rounds.start;
-    loop {
-        let turn = clock.next.fetch_add(1, Ordering::Relaxed);
-        let (round, index) = (turn / plan.requests.len(), turn % plan.requests.len());
-        if round as u64 >= rounds {
-            return Ok(sent);
-        }
-        let request = &plan.requests[index];
-        let changed = plan.round(plan.rounds.start + round as u64);
-        let changed =
-            (changed.number != 0 || changed.shift_nano != 0).then(|| request.of_round(changed));
-        let body = changed.as_deref().unwrap_or(&request.body);
-        let due = clock.wait(index, round as u64);
-        while !post(&mut output, &mut input, body)? {
+    while let Some(turn) = clock.turn(plan) {
+        let body = plan.body(&turn);
+        while !post(&mut output, &mut input, &body)? {
             sent.again += 1;
             thread::sleep(Duration::from_millis(50));
         }
-        sent.answers_milli.push(due.elapsed().as_secs_f64() * 1e3);
-        sent.spans += request.spans;
+        sent.answers_milli.push(turn.due.elapsed().as_secs_f64() * 1e3);
+        sent.spans += plan.spans(&turn);
     }
+    Ok(sent)
 }
 
 /// Sends one request; false where it was refused for now.
@@ -135,11 +180,7 @@ fn post(output: &mut TcpStream, input: &mut BufReader<TcpStream>, body: &[u8]) -
 }
 
 /// Sends one request and returns the status of the answer.
-pub(crate) fn exchange(
-    output: &mut TcpStream,
-    input: &mut BufReader<TcpStream>,
-    body: &[u8],
-) -> Result<u16> {
+fn exchange(output: &mut TcpStream, input: &mut BufReader<TcpStream>, body: &[u8]) -> Result<u16> {
     let head = format!(
         "POST /v1/traces HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/x-protobuf\r\n\
          content-length: {}\r\n\r\n",

@@ -9,11 +9,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
+use crate::limit::CpuLimit;
+
 /// A running `spanlake serve`.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
     folder: PathBuf,
+    limit: Option<CpuLimit>,
+    /// Port of OTLP/gRPC.
+    pub grpc_port: u16,
     /// Port of OTLP/HTTP.
     pub otlp_port: u16,
     /// Port of the API.
@@ -42,8 +47,9 @@ impl Server {
             .stderr(Stdio::from(log))
             .spawn()
             .with_context(|| format!("start {}", binary.display()))?;
-        let [_, otlp_port, _, api_port] = ports;
-        let mut server = Self { child, folder: folder.to_owned(), otlp_port, api_port };
+        let [grpc_port, otlp_port, _, api_port] = ports;
+        let mut server =
+            Self { child, folder: folder.to_owned(), limit: None, grpc_port, otlp_port, api_port };
         server.wait_until_ready()?;
         Ok(server)
     }
@@ -62,6 +68,15 @@ impl Server {
             thread::sleep(Duration::from_millis(100));
         }
         bail!("the server was not ready within a minute")
+    }
+
+    /// Holds it to so many cores from now on.
+    ///
+    /// # Errors
+    /// That is not possible here.
+    pub fn limit_cpu(&mut self, cpus: f64) -> Result<()> {
+        self.limit = Some(CpuLimit::new(self.child.id(), cpus)?);
+        Ok(())
     }
 
     /// Address of an API path.

@@ -16,6 +16,8 @@ pub struct Config {
     pub in_flight_bytes_max: usize,
     /// Of these, what one tenant may have; a tenant's only request is not bound by it. Default 64 MiB.
     pub tenant_in_flight_bytes_max: usize,
+    /// A request waits this long, unread, for room among the bytes being handled; then it is refused. Default 1 second.
+    pub wait_max: Duration,
     /// Spans that the tenant may store in a second, over time (`None`: as many as the machine takes). Default `None`.
     pub spans_per_second_max: Option<u64>,
     /// Bytes of bodies, decompressed, that the tenant may send in a second, over time. Default `None`.
@@ -55,6 +57,7 @@ impl Default for Config {
             expansion_max: 200,
             in_flight_bytes_max: 256 << 20,
             tenant_in_flight_bytes_max: 64 << 20,
+            wait_max: Duration::from_secs(1),
             spans_per_second_max: None,
             bytes_per_second_max: None,
             rate_burst: Duration::from_secs(2),

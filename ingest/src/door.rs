@@ -147,13 +147,14 @@ impl Ingest {
         let mut metrics = self.counts.metrics();
         let used = self.config.in_flight_bytes_max.saturating_sub(self.flight.free_bytes());
         #[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles")]
-        metrics.push(Metric {
-            name: "spanlake_ingest_in_flight_bytes",
-            help: "Bytes of request bodies being handled now.",
-            shape: Shape::Gauge,
-            labels: vec![("tenant", self.config.tenant.clone())],
-            value: used as f64,
-        });
+        let gauge = |name, help, value: usize| {
+            let labels = vec![("tenant", self.config.tenant.clone())];
+            Metric { name, help, shape: Shape::Gauge, labels, value: value as f64 }
+        };
+        let help = "Bytes of request bodies being handled now.";
+        metrics.push(gauge("spanlake_ingest_in_flight_bytes", help, used));
+        let help = "Requests that wait, unread, for room among these bytes.";
+        metrics.push(gauge("spanlake_ingest_waiting_requests", help, self.flight.waiting()));
         metrics
     }
 

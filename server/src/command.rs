@@ -9,6 +9,7 @@ mod pin;
 mod query;
 mod retention;
 mod serve;
+mod tail;
 mod token;
 
 use std::io::{IsTerminal, Write};
@@ -34,6 +35,8 @@ enum Command {
     Import(import::Import),
     /// Run one SQL statement
     Query(query::Query),
+    /// Print spans as they arrive
+    Tail(tail::Tail),
     /// Write a view: dependencies, traces, latency, network
     Export(export::Export),
     /// List or drop dates of the table
@@ -57,6 +60,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Import(import) => import.run(),
         Command::Query(query) => query.run(),
+        Command::Tail(tail) => tail.run(),
         Command::Export(export) => export.run(),
         Command::Partitions(partitions) => partitions.run(),
         Command::Retention(retention) => retention.run(),

@@ -17,6 +17,7 @@ use std::time::Duration;
 use axum::Router;
 use storage::metrics::{Counter, Metric, Shape};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -51,12 +52,18 @@ impl Listeners {
         Self { limits, connections, tasks: TaskTracker::new(), stop }
     }
 
-    /// Opens a door and returns where it is (the port is chosen where it was 0).
+    /// Opens a door whose connections are served on `runtime`, and returns where it is (the port is chosen where it was
+    /// 0).
     ///
     /// # Errors
     /// The address is taken or not ours.
-    pub(crate) async fn open(&self, at: SocketAddr, router: Router) -> io::Result<SocketAddr> {
-        let listener = TcpListener::bind(at).await?;
+    pub(crate) async fn open(
+        &self,
+        at: SocketAddr,
+        router: Router,
+        runtime: &Handle,
+    ) -> io::Result<SocketAddr> {
+        let listener = runtime.spawn(TcpListener::bind(at)).await.map_err(io::Error::other)??;
         let bound = listener.local_addr()?;
         let door = Door {
             router,
@@ -65,7 +72,7 @@ impl Listeners {
             tasks: self.tasks.clone(),
             stop: self.stop.subscribe(),
         };
-        self.tasks.spawn(door.accept(listener));
+        self.tasks.spawn_on(door.accept(listener), runtime);
         Ok(bound)
     }
 

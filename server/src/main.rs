@@ -5,10 +5,12 @@ mod demo;
 mod http;
 mod import;
 mod memory;
+mod page;
 mod running;
 mod sampling;
 mod shutdown;
 mod source;
+mod sse;
 mod telemetry;
 mod words;
 

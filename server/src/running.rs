@@ -9,12 +9,14 @@ use ingest::sample::Sampler;
 use ingest::{Decoder, Ingest};
 use query::Engine;
 use storage::{Clock, Decode, Store, SystemClock};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use web::{Auth, Role, Tail, Web};
 
 use crate::config::Config;
 use crate::config::value::show_duration;
 use crate::http::{Listeners, Stop};
+use crate::page::Page;
 use crate::sampling::Sampling;
 
 /// Where the doors are; `None` is closed.
@@ -42,6 +44,7 @@ pub(crate) struct Running {
     listeners: Listeners,
     tail: Tail,
     sampling: Sampling,
+    _page: Page,
 }
 
 /// The file of tokens that belongs to a table.
@@ -119,11 +122,13 @@ impl Running {
                 })
             },
         });
-        let doors = Doors { ingest: &ingest, auth: &auth, web, sampler: &sampling.sampler };
+        let page = Page::start().context("start threads")?;
+        let (sampler, page_handle) = (&sampling.sampler, page.handle());
+        let doors = Doors { ingest: &ingest, auth: &auth, web, sampler, page: page_handle };
         match doors.open(&listeners, config).await {
             Ok(addresses) => {
                 let sampling = sampling.start();
-                Ok(Self { addresses, first_token, store, listeners, tail, sampling })
+                Ok(Self { addresses, first_token, store, listeners, tail, sampling, _page: page })
             }
             Err(error) => {
                 listeners.close().await;
@@ -211,6 +216,8 @@ struct Doors<'a> {
     auth: &'a Auth,
     web: Router,
     sampler: &'a Sampler,
+    /// Where the page and the API are served.
+    page: &'a Handle,
 }
 
 impl Doors<'_> {
@@ -221,9 +228,9 @@ impl Doors<'_> {
             grpc: open(listeners, "grpc", at.grpc, self.ingest.otlp_grpc().layer(ask())).await?,
             http: open(listeners, "http", at.http, self.ingest.otlp_http().layer(ask())).await?,
             zipkin: open(listeners, "zipkin", at.zipkin, self.ingest.zipkin().layer(ask())).await?,
-            ui: open(listeners, "ui", at.ui, self.web).await?,
             sampling: open(listeners, "sampling", at.sampling, self.sampler.router().layer(ask()))
                 .await?,
+            ui: open_on(self.page, listeners, ("ui", at.ui), self.web).await?,
         })
     }
 }
@@ -234,8 +241,17 @@ async fn open(
     at: Option<SocketAddr>,
     router: Router,
 ) -> anyhow::Result<Option<SocketAddr>> {
+    open_on(&Handle::current(), listeners, (door, at), router).await
+}
+
+async fn open_on(
+    runtime: &Handle,
+    listeners: &Listeners,
+    (door, at): (&str, Option<SocketAddr>),
+    router: Router,
+) -> anyhow::Result<Option<SocketAddr>> {
     let Some(at) = at else { return Ok(None) };
-    let bound = listeners.open(at, router).await.with_context(|| {
+    let bound = listeners.open(at, router, runtime).await.with_context(|| {
         format!("listen on {at} (another address: --{door}-listen 127.0.0.1:PORT, or off)")
     })?;
     Ok(Some(bound))

@@ -122,7 +122,7 @@ impl Source {
 }
 
 /// The words of a refusal: `{"error":{"message"}}`.
-fn refusal(status: http::StatusCode, body: &[u8]) -> anyhow::Error {
+pub(crate) fn refusal(status: http::StatusCode, body: &[u8]) -> anyhow::Error {
     let parsed: Option<serde_json::Value> = serde_json::from_slice(body).ok();
     let message = parsed.as_ref().and_then(|json| json["error"]["message"].as_str());
     match message {

@@ -26,9 +26,20 @@ pub(crate) fn bytes(number: u64) -> String {
     if unit == 0 { format!("{number} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
+/// `12345678` nanoseconds as `12.3 ms`.
+#[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+pub(crate) fn duration(nanos: u64) -> String {
+    const UNITS: [(f64, &str); 3] = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];
+    let value = nanos as f64;
+    match UNITS.iter().find(|(scale, _)| value >= *scale) {
+        Some((scale, unit)) => format!("{:.1} {unit}", value / scale),
+        None => format!("{nanos} ns"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count};
+    use super::{bytes, count, duration};
 
     #[test]
     fn numbers_read_well() {
@@ -37,5 +48,9 @@ mod tests {
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(bytes(1_023), "1023 B");
         assert_eq!(bytes(3_435_973_836), "3.2 GiB");
+        assert_eq!(duration(999), "999 ns");
+        assert_eq!(duration(1_500), "1.5 µs");
+        assert_eq!(duration(12_345_678), "12.3 ms");
+        assert_eq!(duration(90_000_000_000), "90.0 s");
     }
 }

@@ -1,5 +1,6 @@
 //! `kill -9` during ingest, again and again, with a journal of every answer.
 mod client;
+mod zipkin;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -34,8 +35,8 @@ struct Request {
 
 type Journal = HashMap<Request, State>;
 
-/// *Scenario*: one client for each door and encoding (OTLP over HTTP in JSON, protobuf, gzip, zstd; gRPC; Zipkin in JSON) sends while the server is killed at a random moment, mid-flush
-/// included (flushes come several times a second); it restarts; half of what got no answer is sent again, byte
+/// *Scenario*: one client for each door and encoding (OTLP over HTTP in JSON, protobuf, gzip, zstd; gRPC; Zipkin in JSON and
+/// protobuf) sends while the server is killed at a random moment, mid-flush included (flushes come several times a second); it restarts; half of what got no answer is sent again, byte
 /// for byte. *Guarantees*: every acknowledged span is there exactly once, whatever got no answer at most once,
 /// nothing else is there.
 #[test]

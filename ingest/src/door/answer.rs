@@ -35,38 +35,43 @@ pub(super) fn response_json(outcome: &Outcome) -> Vec<u8> {
     partial.to_string().into_bytes()
 }
 
-/// `google.rpc.Status { code, message, details }` in protobuf.
-pub(super) fn status_protobuf(error: &Error) -> Vec<u8> {
+/// `google.rpc.Status { code, message, details }` in protobuf; `after` is when to try again, which may be random: asked for once.
+pub(super) fn status_protobuf(error: &Error, after: Option<Duration>) -> Vec<u8> {
     let mut status = Vec::new();
     number(&mut status, 1, error.grpc_code());
     bytes(&mut status, 2, short(&error.for_sender()).as_bytes());
-    if let Some(after) = error.retry_after() {
-        bytes(&mut status, 3, &retry_info(after));
+    if let Some(after) = after {
+        bytes(&mut status, 3, &any_retry_info(after));
     }
     status
 }
 
 /// The same in JSON.
-pub(super) fn status_json(error: &Error) -> Vec<u8> {
+pub(super) fn status_json(error: &Error, after: Option<Duration>) -> Vec<u8> {
     let mut status =
         serde_json::json!({"code": error.grpc_code(), "message": short(&error.for_sender())});
-    if let Some(after) = error.retry_after() {
+    if let Some(after) = after {
         let delay = format!("{:.3}s", after.as_secs_f64());
         status["details"] = serde_json::json!([{"@type": RETRY_INFO, "retryDelay": delay}]);
     }
     status.to_string().into_bytes()
 }
 
-/// `google.protobuf.Any` with a `google.rpc.RetryInfo { retry_delay { seconds, nanos } }`.
-fn retry_info(after: Duration) -> Vec<u8> {
+/// `google.rpc.RetryInfo { retry_delay { seconds, nanos } }`.
+pub(super) fn retry_info(after: Duration) -> Vec<u8> {
     let mut delay = Vec::new();
     number(&mut delay, 1, after.as_secs());
     number(&mut delay, 2, u64::from(after.subsec_nanos()));
     let mut info = Vec::new();
     bytes(&mut info, 1, &delay);
+    info
+}
+
+/// It as a `google.protobuf.Any`.
+fn any_retry_info(after: Duration) -> Vec<u8> {
     let mut any = Vec::new();
     bytes(&mut any, 1, RETRY_INFO.as_bytes());
-    bytes(&mut any, 2, &info);
+    bytes(&mut any, 2, &retry_info(after));
     any
 }
 

@@ -148,36 +148,47 @@ pub(super) struct Taken {
 /// Compressed flag and length before each gRPC message.
 const PREFIX_BYTES: usize = 5;
 
-/// Reads the one gRPC message that the body must hold, into a buffer of its size; true where it is compressed.
+/// What is known of a gRPC message before it is read.
+#[derive(Debug)]
+pub(super) struct MessageHead {
+    pub(super) is_compressed: bool,
+    pub(super) length: usize,
+    /// Its first bytes, which came with the prefix.
+    first: Bytes,
+}
+
+/// Reads the prefix of the one gRPC message that the body must hold.
+pub(super) async fn read_message_head(body: &mut Body, limit_bytes: usize) -> Result<MessageHead> {
+    let (mut prefix, mut filled) = ([0; PREFIX_BYTES], 0);
+    while let Some(mut chunk) = next_chunk(body).await? {
+        let head = chunk.split_to(chunk.len().min(PREFIX_BYTES - filled));
+        prefix[filled..filled + head.len()].copy_from_slice(&head);
+        filled += head.len();
+        if filled == PREFIX_BYTES {
+            let length = message_length(prefix, limit_bytes)?;
+            return Ok(MessageHead { is_compressed: prefix[0] == 1, length, first: chunk });
+        }
+    }
+    Err(Error::Malformed("gRPC: the request message is missing".to_owned()))
+}
+
+/// Reads the message behind its `head` into a buffer of its size.
 pub(super) async fn read_message(
     body: &mut Body,
+    head: MessageHead,
     limit_bytes: usize,
     held: &mut Held,
-) -> Result<(Vec<u8>, bool)> {
-    let (mut prefix, mut filled) = ([0; PREFIX_BYTES], 0);
-    let mut reader = Reader::new(0, limit_bytes, held);
-    while let Some(mut chunk) = next_chunk(body).await? {
-        if filled < PREFIX_BYTES {
-            let head = chunk.split_to(chunk.len().min(PREFIX_BYTES - filled));
-            prefix[filled..filled + head.len()].copy_from_slice(&head);
-            filled += head.len();
-            if filled < PREFIX_BYTES {
-                continue;
-            }
-            reader.expected = message_length(prefix, limit_bytes)?;
-        }
-        if reader.bytes.len() + chunk.len() > reader.expected {
+) -> Result<Vec<u8>> {
+    let mut reader = Reader::new(head.length, limit_bytes, held);
+    let mut next = Some(head.first);
+    while let Some(chunk) = next {
+        if reader.bytes.len() + chunk.len() > head.length {
             return Err(not_one_message());
         }
         reader.push(&chunk)?;
+        next = next_chunk(body).await?;
     }
-    if filled < PREFIX_BYTES {
-        return Err(Error::Malformed("gRPC: the request message is missing".to_owned()));
-    }
-    if reader.bytes.len() != reader.expected {
-        return Err(not_one_message());
-    }
-    Ok((reader.bytes, prefix[0] == 1))
+    if reader.bytes.len() == head.length { Ok(reader.bytes) } else { Err(not_one_message()) }
 }
 
 fn message_length([flag, a, b, c, d]: [u8; PREFIX_BYTES], limit_bytes: usize) -> Result<usize> {

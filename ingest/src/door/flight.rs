@@ -1,9 +1,11 @@
-//! Bytes being handled at once: one limit for all doors, and in it a share for the tenant.
+//! Bytes being handled at once: one limit for all doors, and in it a share for the tenant. Where they are reached, a request
+//! waits a moment for its turn, unread: that costs nothing, while a refusal and the next attempt cost both sides.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{Error, Result};
 
@@ -12,6 +14,32 @@ use crate::{Error, Result};
 pub(crate) struct Flight {
     free: Arc<Semaphore>,
     share: Arc<Share>,
+    queue: Arc<Queue>,
+}
+
+/// Requests that wait for their turn, in the order in which they came.
+#[derive(Debug, Default)]
+struct Queue {
+    turn: Notify,
+    length: AtomicUsize,
+}
+
+/// A place in the queue.
+struct Waiting<'a>(&'a Queue);
+
+impl<'a> Waiting<'a> {
+    fn new(queue: &'a Queue) -> Self {
+        queue.length.fetch_add(1, Ordering::Relaxed);
+        Self(queue)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.length.fetch_sub(1, Ordering::Relaxed);
+        // There may be room for the next one too.
+        self.0.turn.notify_one();
+    }
 }
 
 /// What one tenant may have in flight.
@@ -26,14 +54,53 @@ impl Flight {
         Self {
             free: Arc::new(Semaphore::new(bytes_max.min(Semaphore::MAX_PERMITS))),
             share: Arc::new(Share { used: AtomicUsize::new(0), bytes_max: tenant_bytes_max }),
+            queue: Arc::default(),
         }
     }
 
-    /// Whether a body of `bytes` has room now. Holds nothing.
+    /// Holds the first `ahead` bytes of a body of `bytes` as soon as there is room for it, before those who come later.
     ///
     /// # Errors
-    /// Which limit is in the way.
-    pub(crate) fn fits(&self, bytes: usize) -> Result<()> {
+    /// Which limit was in the way for all of `wait_max`.
+    pub(crate) async fn enter(
+        &self,
+        bytes: usize,
+        ahead: usize,
+        wait_max: Duration,
+    ) -> Result<Held> {
+        let mut is_its_turn = self.waiting() == 0;
+        if is_its_turn && let Ok(held) = self.hold_first(bytes, ahead) {
+            return Ok(held);
+        }
+        let _waiting = Waiting::new(&self.queue);
+        let deadline = Instant::now() + wait_max;
+        loop {
+            let turn = self.queue.turn.notified();
+            if is_its_turn && let Ok(held) = self.hold_first(bytes, ahead) {
+                return Ok(held);
+            }
+            is_its_turn = true;
+            if timeout_at(deadline, turn).await.is_err() {
+                return self.hold_first(bytes, ahead);
+            }
+        }
+    }
+
+    /// Requests that wait now.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.length.load(Ordering::Relaxed)
+    }
+
+    fn hold_first(&self, bytes: usize, ahead: usize) -> Result<Held> {
+        // Where nothing was announced, there is room as long as not all is taken.
+        self.fits(bytes.max(1))?;
+        let mut held = self.hold()?;
+        held.grow(bytes.min(ahead))?;
+        Ok(held)
+    }
+
+    /// Whether a body of `bytes` has room now. Holds nothing.
+    fn fits(&self, bytes: usize) -> Result<()> {
         let used = self.share.used.load(Ordering::Relaxed);
         if used > 0 && used.saturating_add(bytes) > self.share.bytes_max {
             return Err(tenant_busy());
@@ -100,12 +167,15 @@ impl Held {
         let excess = self.permit.num_permits().saturating_sub(bytes);
         drop(self.permit.split(excess));
         self.flight.share.used.fetch_sub(excess, Ordering::Relaxed);
+        if excess > 0 && self.flight.waiting() > 0 {
+            self.flight.queue.turn.notify_one();
+        }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.flight.share.used.fetch_sub(self.permit.num_permits(), Ordering::Relaxed);
+        self.shrink_to(0);
     }
 }
 
@@ -123,3 +193,6 @@ pub(crate) fn retry_after() -> Duration {
     let random = RandomState::new().hash_one(0u8);
     Duration::from_secs(1 + random % 5)
 }
+
+#[cfg(test)]
+mod tests;

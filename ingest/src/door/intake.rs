@@ -86,13 +86,19 @@ impl<'a> Intake<'a> {
 
     async fn read(&mut self, parcel: Parcel, body: &mut Body) -> Result<(Format, Taken)> {
         let Parcel { format, encoding, limits, framed } = parcel;
-        let mut held = self.enter(limits).await?;
-        let (body, encoding) = if framed {
-            let (message, compressed) =
-                body::read_message(body, limits.bytes_max, &mut held).await?;
-            (message, if compressed { encoding } else { Encoding::Identity })
+        self.admit(limits).await?;
+        let (body, encoding, held) = if framed {
+            // gRPC announces a length only here.
+            let head = body::read_message_head(body, limits.bytes_max).await?;
+            self.bytes = head.length;
+            let mut held = self.enter().await?;
+            let encoding = if head.is_compressed { encoding } else { Encoding::Identity };
+            let message = body::read_message(body, head, limits.bytes_max, &mut held).await?;
+            (message, encoding, held)
         } else {
-            (body::read(body, self.announced, limits.bytes_max, &mut held).await?, encoding)
+            let mut held = self.enter().await?;
+            let bytes = body::read(body, self.announced, limits.bytes_max, &mut held).await?;
+            (bytes, encoding, held)
         };
         self.bytes = body.len();
         let taken = body::inflate(&self.ingest.cpu, (encoding, body), limits, held).await?;
@@ -102,7 +108,7 @@ impl<'a> Intake<'a> {
     }
 
     /// Everything that can refuse a request by its header, cheapest first.
-    async fn enter(&mut self, limits: Limits) -> Result<Held> {
+    async fn admit(&self, limits: Limits) -> Result<()> {
         let ingest = self.ingest;
         let limit_bytes = limits.bytes_max;
         if self.announced.is_some_and(|bytes| bytes > limit_bytes) {
@@ -110,10 +116,13 @@ impl<'a> Intake<'a> {
         }
         let now = ingest.clock.now_unix_nano();
         ingest.admission.check_rates(now)?;
-        ingest.flight.fits(self.bytes)?;
-        ingest.admission.check_room(&ingest.store, now).await?;
-        let mut held = ingest.flight.hold()?;
-        held.grow(self.bytes.min(body::AHEAD_BYTES))?;
+        ingest.admission.check_room(&ingest.store, now).await
+    }
+
+    /// Waits for room among the bytes in flight.
+    async fn enter(&mut self) -> Result<Held> {
+        let (flight, wait_max) = (&self.ingest.flight, self.ingest.config.wait_max);
+        let held = flight.enter(self.bytes, body::AHEAD_BYTES, wait_max).await?;
         self.charge.bytes(self.bytes);
         Ok(held)
     }

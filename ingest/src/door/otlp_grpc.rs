@@ -33,7 +33,7 @@ pub(super) fn router(ingest: Ingest) -> Router {
 
 async fn unknown() -> Response {
     let words = "only opentelemetry.proto.collector.trace.v1.TraceService/Export lives here";
-    failure(UNIMPLEMENTED, words, None)
+    failure(UNIMPLEMENTED, words)
 }
 
 async fn export(State(ingest): State<Ingest>, request: Request) -> Response {
@@ -48,10 +48,17 @@ async fn export(State(ingest): State<Ingest>, request: Request) -> Response {
     let outcome = intake.receive(parcel, request.into_body()).await;
     match intake.counted(outcome) {
         Ok(outcome) => success(&outcome),
-        Err(error @ Error::ContentEncoding(_)) => failure(UNIMPLEMENTED, &error.to_string(), None),
+        Err(error @ Error::ContentEncoding(_)) => failure(UNIMPLEMENTED, &error.to_string()),
         Err(error) => {
-            let details = error.retry_after().map(|_| answer::status_protobuf(&error));
-            failure(error.grpc_code(), &error.for_sender(), details)
+            let mut response = failure(error.grpc_code(), &error.for_sender());
+            if let Some(after) = error.retry_after() {
+                let headers = response.headers_mut();
+                let details = answer::status_protobuf(&error, Some(after));
+                insert_binary(headers, "grpc-status-details-bin", &details);
+                // Where Python's exporter looks for it.
+                insert_binary(headers, "google.rpc.retryinfo-bin", &answer::retry_info(after));
+            }
+            response
         }
     }
 }
@@ -77,7 +84,7 @@ fn success(outcome: &Outcome) -> Response {
 }
 
 /// A response without a message: all is in the headers.
-fn failure(code: u64, words: &str, details: Option<Vec<u8>>) -> Response {
+fn failure(code: u64, words: &str) -> Response {
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     set_common(headers);
@@ -85,11 +92,14 @@ fn failure(code: u64, words: &str, details: Option<Vec<u8>>) -> Response {
     if let Ok(message) = HeaderValue::from_str(&percent_encoded(words)) {
         headers.insert("grpc-message", message);
     }
-    let details = details.map(|details| STANDARD_NO_PAD.encode(details));
-    if let Some(Ok(details)) = details.map(HeaderValue::try_from) {
-        headers.insert("grpc-status-details-bin", details);
-    }
     response
+}
+
+/// gRPC's form of bytes in a header.
+fn insert_binary(headers: &mut HeaderMap, name: &'static str, bytes: &[u8]) {
+    if let Ok(value) = HeaderValue::try_from(STANDARD_NO_PAD.encode(bytes)) {
+        headers.insert(name, value);
+    }
 }
 
 fn set_common(headers: &mut HeaderMap) {

@@ -1,4 +1,6 @@
 //! `POST /v1/traces`: OTLP over HTTP, <https://opentelemetry.io/docs/specs/otlp/#otlphttp>.
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -69,17 +71,18 @@ fn success(format: Format, outcome: &Outcome) -> Response {
 }
 
 fn failure(format: Format, error: &Error) -> Response {
+    let (status, after) = (error.status(), error.retry_after());
     let mut response = match format {
-        Format::OtlpProtobuf => respond(error.status(), PROTOBUF, answer::status_protobuf(error)),
-        _ => respond(error.status(), JSON, answer::status_json(error)),
+        Format::OtlpProtobuf => respond(status, PROTOBUF, answer::status_protobuf(error, after)),
+        _ => respond(status, JSON, answer::status_json(error, after)),
     };
-    set_retry_after(response.headers_mut(), error);
+    set_retry_after(response.headers_mut(), after);
     response
 }
 
 /// Sets `Retry-After` where trying again makes sense.
-pub(super) fn set_retry_after(headers: &mut HeaderMap, error: &Error) {
-    if let Some(after) = error.retry_after() {
+pub(super) fn set_retry_after(headers: &mut HeaderMap, after: Option<Duration>) {
+    if let Some(after) = after {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }

@@ -27,7 +27,7 @@ async fn spans(State(ingest): State<Ingest>, request: Request) -> Response {
         Ok(outcome) => (StatusCode::ACCEPTED, outcome.message).into_response(),
         Err(error) => {
             let mut response = (error.status(), error.for_sender()).into_response();
-            set_retry_after(response.headers_mut(), &error);
+            set_retry_after(response.headers_mut(), error.retry_after());
             set_connection(response.headers_mut(), intake.unread && close);
             response
         }

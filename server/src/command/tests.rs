@@ -32,6 +32,7 @@ fn commands_of_the_documents_parse() {
         "spanlake import spans.json --shift-to-now --server http://127.0.0.1:4318",
         "spanlake query --data ./old --format ndjson SELECT",
         "spanlake query --server http://127.0.0.1:8080 SELECT",
+        "spanlake tail --service checkout --status error --attribute k=v --root --limit 5 --format json",
         "spanlake export dependencies --format mermaid --from -1h --to now",
         "spanlake partitions --data ./old",
         "spanlake partitions drop 2026-11-01 2026-11-02 --yes --data ./old",

@@ -153,6 +153,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("ingest.tenant_in_flight_bytes_max", "Of these, what one tenant may have.", |c| {
         &mut c.ingest.tenant_in_flight_bytes_max
     }),
+    setting("ingest.wait_max", "A request waits this long for room among them.", |c| {
+        &mut c.ingest.wait_max
+    }),
     setting(
         "ingest.spans_per_second_max",
         "Spans of a tenant in a second, over time; or off.",
@@ -288,6 +291,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     }),
     setting("tail.waiting_bytes_max", "Events that wait for readers, all filters together.", |c| {
         &mut c.tail.waiting_bytes_max
+    }),
+    setting("tail.bytes_per_second_max", "Events in a second, all readers together.", |c| {
+        &mut c.tail.bytes_per_second_max
     }),
     setting("tail.heartbeat", "A sign of life is sent after this much silence.", |c| {
         &mut c.tail.heartbeat

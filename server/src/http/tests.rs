@@ -33,7 +33,8 @@ fn router() -> Router {
 
 async fn open(limits: HttpLimits) -> (Listeners, SocketAddr) {
     let listeners = Listeners::new(limits);
-    let at = listeners.open("127.0.0.1:0".parse().unwrap(), router()).await.unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    let at = listeners.open("127.0.0.1:0".parse().unwrap(), router(), &runtime).await.unwrap();
     (listeners, at)
 }
 

@@ -12,11 +12,11 @@ use prost::Message;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
-use super::{Request, SPANS_PER_REQUEST, State};
+use super::{Request, SPANS_PER_REQUEST, State, zipkin};
 use crate::support::Ports;
 
 /// Number of kinds of client.
-pub(super) const DOORS: u64 = 6;
+pub(super) const DOORS: u64 = 7;
 
 /// One sender; its number says what it speaks.
 pub(super) enum Client {
@@ -31,7 +31,7 @@ impl Client {
         }
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let url = match door {
-            0 => format!("http://127.0.0.1:{}/api/v2/spans", ports.zipkin),
+            0 | 6 => format!("http://127.0.0.1:{}/api/v2/spans", ports.zipkin),
             _ => format!("http://127.0.0.1:{}/v1/traces", ports.http),
         };
         Self::Http { agent, url, door }
@@ -44,10 +44,11 @@ impl Client {
             Self::Http { agent, url, door } => (agent, url, door),
         };
         let (kind, encoding, body) = match door {
-            0 => ("application/json", "identity", zipkin(request, base).into_bytes()),
+            0 => ("application/json", "identity", zipkin_json(request, base).into_bytes()),
             1 => ("application/json", "identity", json(request, base).into_bytes()),
             2 => ("application/x-protobuf", "identity", protobuf(request, base)),
             3 => ("application/x-protobuf", "gzip", gzip(&protobuf(request, base))),
+            6 => ("application/x-protobuf", "identity", zipkin::protobuf(request, base)),
             _ => {
                 let body = zstd::encode_all(protobuf(request, base).as_slice(), 1);
                 ("application/x-protobuf", "zstd", body.expect("memory"))
@@ -115,7 +116,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Number of the trace: another for each request.
-fn trace(request: &Request) -> u64 {
+pub(super) fn trace(request: &Request) -> u64 {
     1 + request.client * 1_000_000_000 + request.number
 }
 
@@ -168,7 +169,7 @@ fn json(request: &Request, base: u64) -> String {
     format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}]}}]}}]}}"#, spans.join(","))
 }
 
-fn zipkin(request: &Request, base: u64) -> String {
+fn zipkin_json(request: &Request, base: u64) -> String {
     let Request { client, number } = request;
     let span = |index: u64| {
         format!(

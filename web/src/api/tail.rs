@@ -16,6 +16,7 @@ mod position;
 mod reader;
 mod ring;
 mod select;
+mod share;
 
 use std::sync::Arc;
 

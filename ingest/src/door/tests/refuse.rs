@@ -81,6 +81,8 @@ async fn check_all(doors: &Doors, (status, code): (u16, i32), seconds: RangeIncl
     assert_eq!((answer.status, given), (200, code.to_string().as_str()));
     let details = STANDARD_NO_PAD.decode(&answer.headers["grpc-status-details-bin"]).unwrap();
     assert!(delay(&details, code).as_secs() <= *seconds.end());
+    let info = STANDARD_NO_PAD.decode(&answer.headers["google.rpc.retryinfo-bin"]).unwrap();
+    assert!(details.ends_with(&info), "the same delay where Python's exporter looks for it");
     let zipkin = post("/api/v2/spans", &[JSON], b"[]".to_vec());
     let answer = send(doors.ingest.zipkin(), zipkin).await;
     assert_eq!(answer.status, status);
@@ -150,7 +152,8 @@ async fn what_a_failed_request_took_is_given_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_server_says_when_to_come_back() {
-    let doors = doors(Config { in_flight_bytes_max: 1, ..Config::default() }).await;
+    let wait_max = Duration::from_millis(1);
+    let doors = doors(Config { in_flight_bytes_max: 1, wait_max, ..Config::default() }).await;
     check_all(&doors, (503, 14), 1..=5).await;
     assert_eq!(doors.refused(REQUESTS, "in_flight"), 4.0);
     let refused = doors.ingest.accept(Format::OtlpProtobuf, spans(&[1]).into(), None).await;
@@ -161,7 +164,9 @@ async fn a_busy_server_says_when_to_come_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_has_its_share_of_the_bytes_in_flight() {
-    let doors = doors(Config { tenant_in_flight_bytes_max: 10, ..Config::default() }).await;
+    let wait_max = Duration::from_millis(1);
+    let limits = Config { tenant_in_flight_bytes_max: 10, wait_max, ..Config::default() };
+    let doors = doors(limits).await;
     assert_eq!(http(&doors, &[PROTOBUF], spans(&[1])).await.status, 200, "alone it has all");
     let mut other = doors.ingest.flight.hold().unwrap();
     other.grow(10).unwrap();
@@ -170,6 +175,35 @@ async fn a_tenant_has_its_share_of_the_bytes_in_flight() {
     assert_eq!(doors.refused(REQUESTS, "tenant_in_flight"), 1.0);
     drop(other);
     assert_eq!(http(&doors, &[PROTOBUF], spans(&[2])).await.status, 200);
+    doors.end().await;
+}
+
+/// Takes all of the tenant's bytes until a request waits for them.
+async fn full_until_one_waits(doors: &Doors) {
+    let mut other = doors.ingest.flight.hold().unwrap();
+    other.grow(10).unwrap();
+    let waits = async {
+        while doors.ingest.flight.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waits).await.expect("a request waits");
+    assert_eq!(doors.metric("spanlake_ingest_waiting_requests"), 1.0);
+    drop(other);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_waits_unread_for_room_and_is_then_taken() {
+    let wait_max = Duration::from_secs(60);
+    let limits = Config { tenant_in_flight_bytes_max: 10, wait_max, ..Config::default() };
+    let doors = doors(limits).await;
+    let ((), answer) =
+        tokio::join!(full_until_one_waits(&doors), http(&doors, &[PROTOBUF], spans(&[2])));
+    assert_eq!((answer.status, doors.rows()), (200, 1));
+    let ((), answer) =
+        tokio::join!(full_until_one_waits(&doors), grpc(&doors, &[], framed(0, &spans(&[3]))));
+    assert_eq!((answer.trailers["grpc-status"].as_bytes(), doors.rows()), (&b"0"[..], 2));
+    assert_eq!(doors.metric("spanlake_ingest_waiting_requests"), 0.0);
     doors.end().await;
 }
 

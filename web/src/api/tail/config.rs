@@ -13,6 +13,9 @@ pub struct Config {
     pub filters_max: usize,
     /// Spans that wait for their readers, all filters together, as JSON.
     pub waiting_bytes_max: usize,
+    /// Bytes of events handed out in a second, all readers together. A reader that wants little gets it whole, the others
+    /// share the rest alike and are told how many spans they did not get.
+    pub bytes_per_second_max: usize,
     /// A sign of life is sent after this much silence.
     pub heartbeat: Duration,
     /// A reader that takes nothing for this long (and two heartbeats) loses its connection.
@@ -32,6 +35,7 @@ impl Default for Config {
             readers_per_token_max: 1_000,
             filters_max: 256,
             waiting_bytes_max: 128 << 20,
+            bytes_per_second_max: 32 << 20,
             heartbeat: Duration::from_secs(15),
             stalled_max: Duration::from_secs(30),
             age_max: Duration::from_secs(24 * 3_600),

@@ -62,6 +62,11 @@ impl Events {
         Ok(events)
     }
 
+    /// How many, and their bytes.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.rows.len(), self.bytes.len())
+    }
+
     /// The events of `rows`, which must be among its own and ascend.
     pub(super) fn of<'a>(
         &'a self,

@@ -43,6 +43,12 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// Spans a second, as a number to reckon with.
+    #[expect(clippy::cast_precision_loss, reason = "100,000 at most")]
+    pub(super) fn rate_max(&self) -> f64 {
+        self.rate as f64
+    }
+
     pub(super) fn parse(parameters: &Parameters) -> Result<Self> {
         let text = |name| parameters.one(name).map(|value| value.map(str::to_owned));
         let kinds = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"];

@@ -17,6 +17,7 @@ use super::config::Config;
 use super::filter::Filter;
 use super::matcher;
 use super::ring::{Frame, Ring};
+use super::share::Bucket;
 use crate::{Error, Result};
 
 /// Newest events of one filter at most, however few filters there are.
@@ -72,20 +73,12 @@ pub(super) struct Channel {
     pub(super) filter: Filter,
     ring: Mutex<Ring>,
     changed: watch::Sender<()>,
-    bucket: Mutex<Bucket>,
-}
-
-/// How many spans may come now: a second's worth at most.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    at: Instant,
+    pub(super) bucket: Bucket,
 }
 
 impl Channel {
     fn new(filter: Filter, ring: Ring) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "100,000 at most")]
-        let bucket = Mutex::new(Bucket { tokens: filter.rate as f64, at: Instant::now() });
+        let bucket = Bucket::new(filter.rate_max(), Instant::now());
         Self { filter, ring: Mutex::new(ring), changed: watch::channel(()).0, bucket }
     }
 
@@ -105,26 +98,9 @@ impl Channel {
         self.changed.subscribe()
     }
 
-    /// Spans that may come now; what is left goes back with [`Hub::publish`].
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between 0 and 100,000"
-    )]
-    pub(super) fn tokens(&self, now: Instant) -> usize {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let rate = self.filter.rate as f64;
-        let elapsed = now.saturating_duration_since(bucket.at).as_secs_f64();
-        let tokens = (bucket.tokens + elapsed * rate).clamp(0.0, rate);
-        *bucket = Bucket { tokens: tokens.fract(), at: now };
-        tokens as usize
-    }
-
-    fn give_back(&self, tokens: usize) {
-        #[expect(clippy::cast_precision_loss, reason = "100,000 at most")]
-        let tokens = tokens as f64;
-        self.bucket.lock().unwrap_or_else(PoisonError::into_inner).tokens += tokens;
+    /// Readers of it now.
+    pub(super) fn readers(&self) -> usize {
+        self.changed.receiver_count()
     }
 }
 
@@ -216,10 +192,6 @@ impl Hub {
         self.closed.subscribe()
     }
 
-    pub(super) fn readers(&self) -> usize {
-        self.lock().seats.len()
-    }
-
     pub(super) fn channels(&self) -> Vec<Arc<Channel>> {
         self.lock().channels.values().map(|(channel, _)| Arc::clone(channel)).collect()
     }
@@ -304,9 +276,7 @@ impl Hub {
         channel: &Channel,
         frames: Vec<Frame>,
         (end, through): (u64, u64),
-        tokens: usize,
     ) {
-        channel.give_back(tokens);
         let channels = self.lock().channels.len().max(1);
         let bytes_max = RING_BYTES_MAX.min(self.config.waiting_bytes_max / channels);
         let is_new = !frames.is_empty();

@@ -1,6 +1,6 @@
 //! Compares what arrived with all filters, encodes each wanted span once, and hands the bytes to the rings.
 //!
-//! Works on a thread of its own and at most a fifth of its time, so that it never takes a core from ingest; where that
+//! Works on a thread of its own and at most a tenth of its time, so that it never takes a core from ingest; where that
 //! is not enough, spans leave memory unseen and are counted as missed.
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,17 @@ use super::hub::{Channel, Hub};
 use super::position::Position;
 use super::ring::Frame;
 use super::select::{Sought, select};
+use super::share::{Budget, Wish, level};
 
 /// Frames are cut at this size: hyper holds 16 of them for a connection whose peer does not read.
 const FRAME_BYTES: usize = 16 << 10;
-/// Readers are woken this often at most, so that a thousand writes happen four times a second and not hundreds.
+/// Rounds are so far apart: the longer, the more readers the last one woke, so that a thousand are written to once a second
+/// (some 25 microseconds of work each) and not hundreds of times.
 const PACE_MIN: Duration = Duration::from_millis(50);
 const PACE_MAX: Duration = Duration::from_secs(1);
-const PACE_PER_READER: Duration = Duration::from_micros(250);
+const PACE_PER_READER: Duration = Duration::from_millis(1);
 /// Rest for each moment of work.
-const REST: u32 = 4;
+const REST: u32 = 9;
 /// How often stalled readers are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -31,6 +33,7 @@ pub(super) async fn run(hub: Arc<Hub>, tail: Arc<Tail>) {
     let mut changes = hub.store().changes();
     let mut closed = hub.closed();
     let mut at = tail.next();
+    let mut budget = Budget::new(hub.config().bytes_per_second_max);
     loop {
         tokio::select! {
             _ = closed.wait_for(|closed| *closed) => return,
@@ -39,12 +42,12 @@ pub(super) async fn run(hub: Arc<Hub>, tail: Arc<Tail>) {
         }
         let begun = Instant::now();
         hub.sweep(begun);
-        at = round(&hub, &tail.after(at), at, begun);
+        let woken = round(&hub, &tail.after(at), &mut at, &mut budget);
         if hub.retires(begun) {
             return;
         }
-        let pace = (PACE_PER_READER * u32::try_from(hub.readers()).unwrap_or(u32::MAX))
-            .clamp(PACE_MIN, PACE_MAX);
+        let woken = u32::try_from(woken).unwrap_or(u32::MAX);
+        let pace = PACE_PER_READER.saturating_mul(woken).clamp(PACE_MIN, PACE_MAX);
         tokio::select! {
             _ = closed.wait_for(|closed| *closed) => return,
             () = tokio::time::sleep(pace.max(begun.elapsed() * REST)) => {}
@@ -52,28 +55,35 @@ pub(super) async fn run(hub: Arc<Hub>, tail: Arc<Tail>) {
     }
 }
 
-/// One look at what arrived behind span number `at`; returns how far it went.
-fn round(hub: &Hub, found: &Arrivals, at: u64, now: Instant) -> u64 {
+/// One look at what arrived behind span number `at`, which then lies behind that; returns how many readers have news.
+fn round(hub: &Hub, found: &Arrivals, at: &mut u64, budget: &mut Budget) -> usize {
+    let channels = hub.channels();
+    let level = level(channels.iter().map(|channel| wish(channel)).collect(), budget.events());
+    let now = Instant::now();
     let mut drafts: Vec<Draft> =
-        hub.channels().into_iter().map(|channel| Draft::new(channel, at, now)).collect();
-    if drafts.is_empty() {
-        return found.next;
-    }
+        channels.into_iter().map(|channel| Draft::new(channel, *at, (level, now))).collect();
+    *at = found.next;
     let first = found.batches.first().map_or(found.next, |arrival| arrival.first);
     for draft in &mut drafts {
         draft.missed = first.saturating_sub(draft.begin);
     }
-    for arrival in &found.batches {
-        compare(hub, arrival, &mut drafts);
+    if !drafts.is_empty() {
+        for arrival in &found.batches {
+            let (events, bytes) = compare(hub, arrival, &mut drafts);
+            budget.learn(events, bytes);
+        }
     }
     let through = found.batches.last().map_or(0, |arrival| arrival.through.0);
-    for draft in drafts {
-        draft.publish(hub, found.next, through);
-    }
-    found.next
+    drafts.into_iter().map(|draft| draft.publish(hub, found.next, through)).sum()
 }
 
-fn compare(hub: &Hub, arrival: &Arrival, drafts: &mut [Draft]) {
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+fn wish(channel: &Channel) -> Wish {
+    Wish { readers: channel.readers() as f64, rate: channel.bucket.wish() }
+}
+
+/// Adds what each filter wants of `arrival`; returns how many spans were encoded, and to how many bytes.
+fn compare(hub: &Hub, arrival: &Arrival, drafts: &mut [Draft]) -> (usize, usize) {
     let sought = Sought::new(&arrival.batch);
     let chosen: Vec<Vec<usize>> =
         drafts.iter_mut().map(|draft| draft.choose(arrival, &sought)).collect();
@@ -82,7 +92,7 @@ fn compare(hub: &Hub, arrival: &Arrival, drafts: &mut [Draft]) {
         wanted[*row] = true;
     }
     if chosen.iter().all(Vec::is_empty) {
-        return;
+        return (0, 0);
     }
     let encoded = hub
         .presenter()
@@ -97,6 +107,7 @@ fn compare(hub: &Hub, arrival: &Arrival, drafts: &mut [Draft]) {
             Err(_) => draft.missed += rows.len() as u64,
         }
     }
+    encoded.map_or((0, 0), |events| events.size())
 }
 
 /// What one round makes for one filter.
@@ -113,12 +124,15 @@ struct Draft {
     through: u64,
     skipped: u64,
     missed: u64,
+    /// Spans that the filter wants, skipped ones included.
+    wanted: u64,
 }
 
 impl Draft {
-    fn new(channel: Arc<Channel>, at: u64, now: Instant) -> Self {
+    /// `level` is the most that a reader may have in a second now.
+    fn new(channel: Arc<Channel>, at: u64, (level, now): (f64, Instant)) -> Self {
         let (end, through) = channel.end();
-        let tokens = channel.tokens(now);
+        let tokens = channel.bucket.tokens(channel.filter.rate_max().min(level), now);
         Self {
             begin: end.max(at),
             tokens,
@@ -128,6 +142,7 @@ impl Draft {
             through,
             skipped: 0,
             missed: 0,
+            wanted: 0,
             channel,
         }
     }
@@ -143,6 +158,7 @@ impl Draft {
         let count = wanted.count_set_bits();
         let taken = count.min(self.tokens);
         self.tokens -= taken;
+        self.wanted += count as u64;
         self.skipped += (count - taken) as u64;
         wanted.set_indices().take(taken).map(|row| row + from).collect()
     }
@@ -172,7 +188,8 @@ impl Draft {
         });
     }
 
-    fn publish(mut self, hub: &Hub, end: u64, through: u64) {
+    /// Hands everything out; returns how many readers have news.
+    fn publish(mut self, hub: &Hub, end: u64, through: u64) -> usize {
         self.through = self.through.max(through);
         if !self.bytes.is_empty() {
             let position = Position { run: hub.run(), through: self.through, next: end };
@@ -181,6 +198,9 @@ impl Draft {
         if self.skipped + self.missed > 0 || !self.bytes.is_empty() {
             self.seal(end);
         }
-        hub.publish(&self.channel, self.frames, (end, self.through), self.tokens);
+        self.channel.bucket.settle(self.tokens, self.wanted, self.channel.filter.rate_max());
+        let woken = if self.frames.is_empty() { 0 } else { self.channel.readers() };
+        hub.publish(&self.channel, self.frames, (end, self.through));
+        woken
     }
 }

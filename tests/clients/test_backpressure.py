@@ -1,0 +1,106 @@
+"""A refusal that passes is waited for as the server says, by the OpenTelemetry SDK's own exporters; nothing is lost."""
+
+import re
+import threading
+import time
+
+import pytest
+import requests
+from conftest import Server
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from test_sdk import exporters
+
+DOORS = ["grpc", "http"]
+
+
+def spans(count: int, name: str = "n") -> list:
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(resource=Resource({"service.name": "pressed"}))
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    for _ in range(count):
+        provider.get_tracer("t").start_span(name).end()
+    return list(memory.get_finished_spans())
+
+
+def waits(caplog) -> list[float]:
+    """Seconds that the exporter says it waits before it sends again."""
+    messages = (record.getMessage() for record in caplog.records)
+    return [float(found[1]) for found in (re.search(r"retrying in ([\d.]+)s", m) for m in messages) if found]
+
+
+def start(tmp_path, *settings) -> Server:
+    extra = [part for setting in settings for part in ("--set", setting)]
+    return Server(str(tmp_path / "data"), tmp_path / "server.log", extra).start()
+
+
+def metric(server, name: str, **labels) -> float:
+    for line in requests.get(server.url("/metrics"), timeout=10).text.splitlines():
+        if line.startswith(name + "{") and all(f'{key}="{value}"' in line for key, value in labels.items()):
+            return float(line.rsplit(" ", 1)[1])
+    raise AssertionError(f"no {name} with {labels}")
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_over_its_rate_the_sdk_waits_as_told_and_loses_nothing(tmp_path, door, caplog):
+    server = start(tmp_path, "ingest.spans_per_second_max=20", "ingest.rate_burst=1s")
+    exporter = exporters(server)[door]()
+    # Let in whole, and then three seconds in debt.
+    assert exporter.export(spans(80)) == SpanExportResult.SUCCESS
+    begun = time.monotonic()
+    assert exporter.export(spans(1, "late")) == SpanExportResult.SUCCESS
+    took = time.monotonic() - begun
+    exporter.shutdown()
+    # Without a word from the server an SDK tries again after a second (0.8 to 1.2).
+    [first, *_] = waits(caplog)
+    assert 2.0 < first <= 3.0, caplog.text
+    assert first <= took < 9.0
+    names = "SELECT name, count(*) AS n FROM spans GROUP BY 1 ORDER BY 1"
+    assert server.sql(names) == [{"name": "late", "n": 1}, {"name": "n", "n": 80}]
+    label = {"grpc": "otlp_grpc", "http": "otlp_http"}[door]
+    refused = metric(
+        server, "spanlake_ingest_refused_requests_total", door=label, reason="spans_rate", tenant="default"
+    )
+    assert refused >= 1
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_full_table_is_waited_for_until_there_is_room(tmp_path, door, caplog):
+    server = start(tmp_path, "ingest.table_bytes_max=1")
+    exporter = exporters(server)[door]()
+    assert exporter.export(spans(10)) == SpanExportResult.SUCCESS
+    server.flush()
+    answers = []
+    sender = threading.Thread(target=lambda: answers.append(exporter.export(spans(1, "late"))))
+    sender.start()
+    deadline = time.monotonic() + 8
+    while not waits(caplog) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    # One to five whole seconds, at random, so that senders do not come back together.
+    assert waits(caplog) and waits(caplog)[0] in (1.0, 2.0, 3.0, 4.0, 5.0), caplog.text
+    dates = [row["date"] for row in requests.get(server.url("/api/v1/partitions"), timeout=30).json()]
+    bearer = {"Authorization": f"Bearer {server.admin_token()}"}
+    dropped = requests.post(
+        server.url("/api/v1/partitions/drop"), json={"dates": dates}, headers=bearer, timeout=30
+    )
+    assert dropped.status_code == 200, dropped.text
+    sender.join(timeout=30)
+    exporter.shutdown()
+    assert answers == [SpanExportResult.SUCCESS], caplog.text
+    assert server.sql("SELECT name, count(*) AS n FROM spans GROUP BY 1") == [{"name": "late", "n": 1}]
+    assert server.stop() == 0
+
+
+def test_what_will_never_be_taken_is_not_sent_again(tmp_path, caplog):
+    server = start(tmp_path, "ingest.otlp_body_bytes_max=64KiB")
+    exporter = exporters(server)["http"]()
+    begun = time.monotonic()
+    assert exporter.export(spans(2_000)) == SpanExportResult.FAILURE
+    assert time.monotonic() - begun < 5 and not waits(caplog)
+    assert exporter.export(spans(3)) == SpanExportResult.SUCCESS
+    assert metric(server, "spanlake_ingest_refused_requests_total", reason="too_large", door="otlp_http") == 1
+    assert server.stop() == 0
