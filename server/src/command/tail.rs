@@ -316,4 +316,51 @@ mod tests {
             "service=a%26b&status=error&max_duration=1s&attribute=k%3Dv+w&attribute=x%3D1&root=true&limit=5"
         );
     }
+
+    /// Answers one request with `answer` and closes; returns its head.
+    fn answer(listener: &std::net::TcpListener, answer: &str) -> String {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            std::io::Read::read_exact(&mut stream, &mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(head).unwrap()
+    }
+
+    #[test]
+    fn a_broken_stream_goes_on_where_it_was() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/api/v1/tail", listener.local_addr().unwrap());
+        let events = |number: u32| {
+            format!(
+                "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n\
+                 id: r-1-{number}\nevent: span\ndata: {{}}\n\nid: lost\ndata: cut"
+            )
+        };
+        let server = thread::spawn(move || {
+            let first = answer(&listener, &events(1));
+            let refused = "HTTP/1.1 503 busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let second = answer(&listener, refused);
+            let third = answer(&listener, &events(2));
+            let denied = "HTTP/1.1 401 who\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            answer(&listener, denied);
+            [first, second, third]
+        });
+        let stream = Stream { url, token: Some("trc_x".to_owned()) };
+        let Ok(news) = stream.open(String::new()) else { panic!("a stream") };
+        let News { event, id } = news.recv().unwrap();
+        assert_eq!((event.unwrap().name.as_str(), id.as_str()), ("span", "r-1-1"));
+        assert!(news.recv().is_err(), "what broke off is no event");
+        let news = stream.open_again(&id).unwrap();
+        assert_eq!(news.recv().unwrap().id, "r-1-2");
+        assert!(stream.open_again("r-1-2").is_err(), "a refusal for good ends it");
+        let [first, second, third] = server.join().unwrap();
+        assert!(!first.contains("last-event-id") && first.contains("authorization: Bearer trc_x"));
+        for again in [second, third] {
+            assert!(again.contains("last-event-id: r-1-1"), "{again}");
+        }
+    }
 }
