@@ -225,6 +225,7 @@ impl Table {
             rollups: Rollups::new(Arc::clone(&object_store), 1 << 20).into(),
             object_store,
             receipts: Arc::new([]),
+            patches: Arc::default(),
         })
     }
 }

@@ -77,6 +77,25 @@ impl Lake {
         batches.iter().map(RecordBatch::num_rows).sum()
     }
 
+    /// The rows as a table, without the names of columns.
+    async fn shown(&self, sql: &str) -> String {
+        let answer = self.engine.sql(sql, Vec::new()).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{error}\n{sql}"));
+        let batches: Vec<RecordBatch> = answer.batches.try_collect().await.unwrap();
+        let mut rows = String::new();
+        for batch in &batches {
+            let options = FormatOptions::new();
+            for row in 0..batch.num_rows() {
+                for column in batch.columns() {
+                    let cells = ArrayFormatter::try_new(column, &options).unwrap();
+                    rows.push_str(&format!("{} ", cells.value(row)));
+                }
+                rows.push('\n');
+            }
+        }
+        rows
+    }
+
     fn runner(&self) -> Runner<Database, impl sqllogictest::MakeConnection<Conn = Database>> {
         let engine = self.engine.clone();
         let mut runner = Runner::new(move || {
@@ -197,6 +216,48 @@ async fn examples_of_the_documentation_run() {
             let then = example.replace("now()", "TIMESTAMP '2026-11-22T00:30:00Z'");
             assert!(lake.rows(&then).await > 0, "{flushed:?}: no rows\n{then}");
         }
+        lake.store.close().await.unwrap();
+    }
+}
+
+/// What must be shown after `cart.Get` of `cart` became `Get`, and the same said of what was shown before.
+const RENAMED: [(&str, &str); 4] = [
+    (
+        "SELECT trace_id, root_name FROM traces() ORDER BY 1",
+        "SELECT trace_id, replace(root_name, 'cart.Get', 'Get') FROM traces() ORDER BY 1",
+    ),
+    (
+        "SELECT name, spans, errors FROM operations() WHERE service = 'cart' ORDER BY 1",
+        "SELECT replace(name, 'cart.Get', 'Get') AS name, spans, errors FROM operations()
+         WHERE service = 'cart' ORDER BY 1",
+    ),
+    (
+        "SELECT service, name, caller_name FROM spans WHERE service IN ('cart', 'frontend') ORDER BY span_id, trace_id",
+        "SELECT service, CASE WHEN service = 'cart' THEN replace(name, 'cart.Get', 'Get') ELSE name END,
+           CASE WHEN caller_service = 'cart' THEN replace(caller_name, 'cart.Get', 'Get') ELSE caller_name END
+         FROM spans WHERE service IN ('cart', 'frontend') ORDER BY span_id, trace_id",
+    ),
+    (
+        "SELECT count(*) FROM spans WHERE service = 'cart' AND name = 'Get'",
+        "SELECT count(*) FROM spans WHERE service = 'cart' AND name = 'cart.Get'",
+    ),
+];
+
+#[tokio::test]
+async fn a_renamed_operation_keeps_its_history_in_spans_and_views() {
+    for flushed in [Flushed::Nothing, Flushed::Part, Flushed::Everything] {
+        let lake = Lake::with(flushed).await;
+        let mut expected = Vec::new();
+        for (_, before) in RENAMED {
+            expected.push(lake.shown(before).await);
+        }
+        let (service, name, to) = ("cart".into(), "cart.Get".into(), "Get".into());
+        lake.store.patch(storage::patch::What::Rename { service, name, to }).await.unwrap();
+        for ((sql, _), expected) in RENAMED.iter().zip(expected) {
+            assert_eq!(lake.shown(sql).await, expected, "{flushed:?}: {sql}");
+        }
+        let raw = "SELECT count(*) FILTER (WHERE name = 'Get'), count(*) FROM spans_raw";
+        assert_eq!(lake.shown(raw).await, "0 13 \n");
         lake.store.close().await.unwrap();
     }
 }

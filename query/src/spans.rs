@@ -38,6 +38,8 @@ pub struct Tables {
     /// What views found out about the files; `None` where they are to read spans.
     pub(crate) rollups: Option<Arc<Cache>>,
     columns: Arc<Columns>,
+    /// The same without patches.
+    raw: Arc<Columns>,
 }
 
 impl Tables {
@@ -47,13 +49,15 @@ impl Tables {
     /// The snapshot's schema is wrong: a mistake of ours.
     pub fn new(snapshot: Arc<Snapshot>, now_unix_nano: i64) -> Result<Self> {
         let columns = Arc::new(Columns::of(&snapshot)?);
+        let raw = Arc::new(Columns::new(&snapshot.columns)?);
         let rollups = Some(Arc::default());
-        Ok(Self { snapshot, now_unix_nano, rollups, columns })
+        Ok(Self { snapshot, now_unix_nano, rollups, columns, raw })
     }
 
     /// The same over a newer `snapshot`; the columns are kept where they did not change.
     pub(crate) fn renewed(&self, snapshot: Arc<Snapshot>, now_unix_nano: i64) -> Result<Self> {
-        if !Arc::ptr_eq(&self.snapshot.columns, &snapshot.columns) {
+        let same = Arc::ptr_eq(&self.snapshot.columns, &snapshot.columns);
+        if !same || !self.columns.are_of(&snapshot) {
             let rollups = self.rollups.clone();
             return Ok(Self { rollups, ..Self::new(snapshot, now_unix_nano)? });
         }
@@ -91,6 +95,12 @@ impl Tables {
     /// [`Tables::spans`] as a table.
     pub fn spans_table(&self, range: TimeRange) -> Arc<dyn TableProvider> {
         Arc::new(self.table(range, Shape::Presented))
+    }
+
+    /// All spans with the columns of SQL `spans`, as they were sent: without patches.
+    pub fn raw_table(&self) -> Arc<dyn TableProvider> {
+        let (snapshot, raw) = (Arc::clone(&self.snapshot), Arc::clone(&self.raw));
+        Arc::new(SpansTable::new(snapshot, raw, TimeRange::ALL, Shape::Presented))
     }
 
     /// [`Tables::stored`] as a table.

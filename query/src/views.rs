@@ -131,6 +131,9 @@ async fn answer(
     let from_rollups = match &source.tables.rollups {
         _ if view == View::Traces => return from_spans(view, source, ask, notes).await,
         Some(_) if ask.exact => Err("exact quantiles need all durations"),
+        Some(_) if !source.tables.snapshot.patches.renames().is_empty() => {
+            Err("operations were renamed, which rollups do not know")
+        }
         Some(cache) => router::totals(&source, cache, ask.range).await?,
         None => Err("rollups are off"),
     };

@@ -5,6 +5,7 @@ mod doctor;
 mod export;
 mod import;
 mod partitions;
+mod patch;
 mod pin;
 mod query;
 mod retention;
@@ -43,6 +44,8 @@ enum Command {
     Partitions(partitions::Partitions),
     /// Show, set or plan what leaves the table
     Retention(retention::Retention),
+    /// Add notes, aliases, corrections, or new names of operations
+    Patch(patch::Patch),
     /// Pin traces, so that no drop removes them
     Pin(pin::Pin),
     /// Delete traces for good, by id or by an attribute
@@ -64,6 +67,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Partitions(partitions) => partitions.run(),
         Command::Retention(retention) => retention.run(),
+        Command::Patch(patch) => patch.run(),
         Command::Pin(pin) => pin.run(),
         Command::Delete(delete) => delete.run(),
         Command::Token(token) => token.run(),

@@ -258,6 +258,7 @@ impl State {
             object_store: Arc::clone(object_store),
             receipts: Arc::clone(&self.table.receipts),
             rollups: Arc::clone(rollups),
+            patches: Arc::clone(&self.table.patches),
         });
         self.snapshot = Some(Arc::clone(&snapshot));
         snapshot

@@ -22,6 +22,7 @@ mod lock;
 pub mod metrics;
 #[doc(hidden)]
 pub mod micro;
+pub mod patch;
 pub mod retain;
 pub mod rollup;
 pub mod schema;

@@ -145,3 +145,4 @@ pub(crate) use carry_out::Removal;
 pub use delete::{Deletion, Selection};
 pub(crate) use plan::{ClockGuard, expires_unix_nano, expiry};
 pub use policy::{DEFAULT_CLASS, KEPT_CLASS, Lifetime, Policy, PolicyChange, Rule};
+pub(crate) use scan::Traces;

@@ -10,6 +10,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use crate::batch::SpanBatch;
 use crate::error::{Error, Result};
 use crate::id::{TableVersion, TraceId};
+use crate::patch::Patches;
 use crate::retain::{DEFAULT_CLASS, Receipt};
 use crate::rollup::Rollups;
 use crate::schema::{AttributeColumns, AttributeScope};
@@ -185,6 +186,8 @@ pub struct Snapshot {
     pub receipts: Arc<[Receipt]>,
     /// Rollups of the files, as far as they were asked for.
     pub rollups: Arc<Rollups>,
+    /// What people added to spans afterwards; `files` and `hot` are without it.
+    pub patches: Arc<Patches>,
 }
 
 impl Snapshot {

@@ -31,6 +31,7 @@ use crate::hot::tail::Tail;
 use crate::id::TraceId;
 use crate::lock::Lock;
 use crate::metrics::{Metric, Shape};
+use crate::patch::{Patch, What};
 use crate::retain::pins::{self, Pin};
 use crate::retain::{
     Deletion, Loss, Partition, Plan, Policy, PolicyChange, Receipt, Selection, Ttl,
@@ -252,12 +253,16 @@ impl Store {
     }
 
     /// Deletes whole traces from files, memory and log; see docs/operating.md for what is gone when. `now` also deletes
-    /// the old files at once: a query that reads them just now fails.
+    /// the old files at once: a query that reads them just now fails. Goes on where the caller does not wait for it; after a
+    /// failure or a crash, the same call does what is left.
     ///
     /// # Errors
     /// A file could not be read or written: then nothing was deleted.
     pub async fn delete(&self, selection: &Selection, now: bool) -> Result<Deletion> {
-        self.shared.retention.delete(selection, now).await
+        // In a task of its own: whoever asked may go away, and half a deletion is none.
+        let (retention, selection) = (self.shared.retention.clone(), selection.clone());
+        let deleting = tokio::spawn(async move { retention.delete(&selection, now).await });
+        deleting.await.map_err(|_| Error::Closed)?
     }
 
     /// Pins a trace: no drop removes it, only a deletion.
@@ -282,6 +287,14 @@ impl Store {
     /// They could not be read.
     pub async fn pins(&self) -> Result<Vec<Pin>> {
         pins::all(&self.shared.table.place().tenant).await
+    }
+
+    /// Stores what people add to spans afterwards; visible in the next snapshot.
+    ///
+    /// # Errors
+    /// It cannot be meant, there are too many, or it could not be stored.
+    pub async fn patch(&self, what: What) -> Result<Patch> {
+        self.shared.command(|done| Command::Patch(what, done)).await
     }
 
     /// Whether appends are taken and files can be written.

@@ -22,9 +22,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::config::{Config, Location};
-use crate::error::Result;
-use crate::id::{TableVersion, WalSeq};
+use crate::error::{Error, Result};
+use crate::id::{TableVersion, TraceId, WalSeq};
 use crate::metrics::{Counter, Metric, Shape};
+use crate::patch::{self, Patch, Patches, What};
 use crate::retain::classify::{Classifier, Recent};
 use crate::retain::{ClockGuard, Policy, Receipt, receipt};
 use crate::rollup::{Rollups, Seen};
@@ -51,6 +52,8 @@ pub(crate) struct TableState {
     pub(crate) policy: Arc<Policy>,
     /// Receipts of all that was removed, oldest first.
     pub(crate) receipts: Arc<[Receipt]>,
+    /// What people added to spans afterwards.
+    pub(crate) patches: Arc<Patches>,
 }
 
 /// One open table.
@@ -118,6 +121,7 @@ impl Table {
             wal_through: loaded.wal_through,
             policy: Arc::new(policy::read(&loaded.metadata, &Policy::of(config))),
             receipts: receipt::read_all(&place.tenant).await?.into(),
+            patches: patch::load(&place.tenant, &Arc::default()).await?,
         };
         let rollups = Rollups::new(Arc::clone(&place.table), config.rollup_cache_bytes).into();
         let table = Self {
@@ -153,6 +157,37 @@ impl Table {
     /// Puts traces into classes by the rules in force.
     pub(crate) fn classifier(&self) -> Classifier {
         Classifier::new(&self.state().policy.rules, &self.recent)
+    }
+
+    /// Stores a patch.
+    pub(crate) async fn add_patch(&self, what: What) -> Result<Patch> {
+        let _ledger = self.ledger.lock().await;
+        let (known, now) = (Arc::clone(&self.state().patches), self.clock.now_unix_nano());
+        let patches = patch::add(&self.place.tenant, &known, what, now).await?;
+        let added = patches.all().last().cloned();
+        self.publish(TableState { patches, ..(*self.state()).clone() });
+        added
+            .ok_or_else(|| Error::Table { step: "write a patch", source: "it is not there".into() })
+    }
+
+    /// Deletes the patches of traces.
+    pub(crate) async fn forget_patches(&self, about: impl Fn(&TraceId) -> bool) -> Result<()> {
+        let _ledger = self.ledger.lock().await;
+        let known = Arc::clone(&self.state().patches);
+        let patches = patch::forget(&self.place.tenant, &known, about).await?;
+        self.publish(TableState { patches, ..(*self.state()).clone() });
+        Ok(())
+    }
+
+    /// Reads what other nodes have patched.
+    pub(crate) async fn reload_patches(&self) -> Result<()> {
+        if self.is_local {
+            return Ok(());
+        }
+        let _ledger = self.ledger.lock().await;
+        let patches = patch::load(&self.place.tenant, &self.state().patches).await?;
+        self.publish(TableState { patches, ..(*self.state()).clone() });
+        Ok(())
     }
 
     fn publish(&self, state: TableState) {
@@ -193,9 +228,17 @@ impl Table {
             labels: Vec::new(),
             value: value as f64,
         };
+        let removed = REASONS.iter().map(|reason| Metric {
+            name: "spanlake_retention_removed_spans_total",
+            help: "Spans removed for good, by reason.",
+            shape: Shape::Counter,
+            labels: vec![("reason", (*reason).to_owned())],
+            value: removed_spans(&state.receipts, reason) as f64,
+        });
         let sum = |of: fn(&DataFile) -> u64| state.files.iter().map(|file| of(file)).sum::<u64>();
         let figures = &self.figures;
         let mut metrics = self.rollups.metrics();
+        metrics.extend(removed);
         metrics.extend([
             gauge("spanlake_table_version", "Newest Delta version.", state.version.0),
             gauge("spanlake_table_files", "Live Parquet files.", state.files.len() as u64),
@@ -214,6 +257,14 @@ impl Table {
         ]);
         metrics
     }
+}
+
+/// Why spans leave.
+const REASONS: [&str; 5] = ["ttl", "max_bytes", "command", "unpinned", "deletion"];
+
+fn removed_spans(receipts: &[Receipt], reason: &str) -> u64 {
+    let of_reason = receipts.iter().filter(|receipt| receipt.reason == reason);
+    of_reason.map(|receipt| receipt.loss.rows).sum()
 }
 
 #[cfg(test)]

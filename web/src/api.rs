@@ -5,6 +5,7 @@ pub(crate) mod health;
 pub(crate) mod literal;
 pub(crate) mod parameters;
 pub(crate) mod partitions;
+pub(crate) mod patches;
 pub(crate) mod pins;
 pub(crate) mod policy;
 pub(crate) mod questions;

@@ -9,8 +9,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use query::View;
 
 use crate::api::{
-    deletion, health, partitions, pins, questions, retention, sql, status, tail, trace, traces,
-    views,
+    deletion, health, partitions, patches, pins, questions, retention, sql, status, tail, trace,
+    traces, views,
 };
 use crate::state::Shared;
 use crate::{Error, Role, Web, openapi, page, safety};
@@ -282,6 +282,16 @@ pub const ROUTES: &[Route] = &[
     Route::json("/api/v1/retention/receipts", "Receipts of all removals, oldest first.", || {
         get(retention::receipts)
     }),
+    Route {
+        own: patches::PARAMETERS,
+        ..Route::json(
+            "/api/v1/patches",
+            "Notes, aliases and corrections of traces, and renamed operations.",
+            || get(patches::list),
+        )
+    },
+    Route::json("/api/v1/patches", "Adds a patch; spans stay as they are.", || post(patches::add))
+        .admin("post", Some(patches::EXAMPLES)),
     Route::json("/api/v1/pins", "Pinned traces, which no drop removes.", || get(pins::list)),
     Route::json("/api/v1/pins", "Pins a trace.", || post(pins::pin))
         .admin("post", Some("{\"trace_id\": \"...\", \"note\": \"the outage of Friday\"}")),

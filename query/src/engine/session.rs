@@ -28,6 +28,7 @@ use crate::view::View;
 const CATALOG: &str = "spanlake";
 const SCHEMA: &str = "public";
 const LOG: &str = "retention_log";
+const RAW: &str = "spans_raw";
 
 /// The settings of every query.
 fn settings(config: &Config) -> SessionConfig {
@@ -79,7 +80,10 @@ pub(crate) fn context(
     let public = Arc::new(MemorySchemaProvider::new());
     let spans = tables.spans_table(TimeRange::ALL);
     let log = Arc::new(RetentionLog::new(Arc::clone(&tables.snapshot.receipts)));
-    let described = information_schema(&[("spans", spans.schema()), (LOG, log.schema())])?;
+    let raw = tables.raw_table();
+    let described = [("spans", spans.schema()), (RAW, raw.schema()), (LOG, log.schema())];
+    let described = information_schema(&described)?;
+    public.register_table(RAW.into(), raw)?;
     public.register_table("spans".into(), spans)?;
     public.register_table(LOG.into(), log)?;
     catalog.register_schema(SCHEMA, public)?;

@@ -3,14 +3,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
-use datafusion::common::{Column, DFSchema, Result};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, ScalarUDF, cast};
+use datafusion::logical_expr::{Expr, ScalarUDF, cast, lit};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::planner::create_physical_exprs;
 use storage::Snapshot;
+use storage::patch::Renames;
 use storage::schema::{AttributeColumns, AttributeScope, column as c, read_type};
 
 use crate::function::{self, META_JSON};
@@ -45,6 +46,8 @@ pub(crate) struct Columns {
     /// The same, ready to run; made when first needed.
     physical: OnceLock<Vec<Arc<dyn PhysicalExpr>>>,
     by_name: HashMap<String, usize>,
+    /// What names of operations are shown by; none where they are shown as they are.
+    renames: Option<Arc<Renames>>,
 }
 
 impl Columns {
@@ -53,7 +56,30 @@ impl Columns {
     /// # Errors
     /// Two columns have one name: a mistake in the table's schema.
     pub(crate) fn of(snapshot: &Snapshot) -> Result<Self> {
-        Self::new(&snapshot.columns)
+        let renames = snapshot.patches.renames();
+        let mut columns = Self::new(&snapshot.columns)?;
+        if !renames.is_empty() {
+            for (name, service) in RENAMED {
+                if let Some(index) = columns.by_name.get(name) {
+                    columns.made_of[*index] = renamed(renames, service, name);
+                }
+            }
+        }
+        columns.renames = Some(Arc::clone(renames));
+        Ok(columns)
+    }
+
+    /// True where these are the columns of `snapshot`, too.
+    pub(crate) fn are_of(&self, snapshot: &Snapshot) -> bool {
+        let renames = snapshot.patches.renames();
+        self.renames.as_ref().is_some_and(|own| Arc::ptr_eq(own, renames))
+    }
+
+    /// How a stored column is shown where that is not as it is: a name of an operation, where some were renamed.
+    pub(crate) fn shown_as(&self, name: &str) -> Option<(usize, &Expr)> {
+        RENAMED.iter().find(|(renamed, _)| *renamed == name)?;
+        let index = *self.by_name.get(name)?;
+        Some((index, &self.made_of[index])).filter(|(_, shown)| !matches!(shown, Expr::Column(_)))
     }
 
     /// The columns of a table with these attribute columns.
@@ -70,7 +96,8 @@ impl Columns {
         let by_name = fields.iter().enumerate().map(|(i, f)| (f.name().clone(), i)).collect();
         let presented = Arc::new(Schema::new(fields));
         let physical = OnceLock::new();
-        Ok(Self { stored, presented, stored_names, made_of, physical, by_name })
+        let renames = None;
+        Ok(Self { stored, presented, stored_names, made_of, physical, by_name, renames })
     }
 
     /// How each presented column is made, as expressions over [`Self::stored`].
@@ -197,6 +224,20 @@ impl List<'_> {
         let found = self.stored.fields().iter().find(|field| field.name() == name);
         found.map_or_else(|| Field::new(name, DataType::Null, true), |field| field.as_ref().clone())
     }
+}
+
+/// Columns with names of operations, and those of their services.
+const RENAMED: [(&str, &str); 3] =
+    [(c::NAME, c::SERVICE), (c::CALLER_NAME, c::CALLER_SERVICE), (c::ROOT_NAME, c::ROOT_SERVICE)];
+
+/// `CASE WHEN service = 'shop' AND name = 'old' THEN 'new' ... ELSE name END`.
+fn renamed(renames: &Renames, service: &str, name: &str) -> Expr {
+    let text = |text: &str| lit(ScalarValue::Utf8View(Some(text.to_owned())));
+    let cases = renames.iter().map(|(of_service, old, new)| {
+        let is_it = stored(service).eq(text(of_service)).and(stored(name).eq(text(old)));
+        (Box::new(is_it), Box::new(text(new)))
+    });
+    Expr::Case(Case::new(None, cases.collect(), Some(Box::new(stored(name)))))
 }
 
 /// A stored column; its name is taken as it is.

@@ -7,6 +7,7 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, lit};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, conjunction_opt, reassign_expr_columns};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -84,7 +85,7 @@ impl SpansTable {
         for filter in filters {
             match self.shape {
                 Shape::Presented => parts.extend(translate::conjuncts(&self.columns, filter)?),
-                Shape::Stored => parts.push(filter.clone()),
+                Shape::Stored => parts.push(translate::as_shown(&self.columns, filter)?),
             }
         }
         let names = &self.columns.stored_names;
@@ -94,12 +95,31 @@ impl SpansTable {
     /// How the wanted columns are made of stored ones; `None` where they are stored ones.
     fn made_of(&self, wanted: &[usize]) -> Result<Option<Vec<ProjectionExpr>>> {
         if self.shape == Shape::Stored {
-            return Ok(None);
+            return self.made_of_stored(wanted);
         }
         let physical = self.columns.physical()?;
         let made = wanted.iter().map(|index| ProjectionExpr {
             expr: Arc::clone(&physical[*index]),
             alias: self.columns.presented.field(*index).name().clone(),
+        });
+        Ok(Some(made.collect()))
+    }
+
+    /// Stored columns, of which some are shown otherwise.
+    fn made_of_stored(&self, wanted: &[usize]) -> Result<Option<Vec<ProjectionExpr>>> {
+        let stored = &self.columns.stored;
+        let shown = |index: &usize| self.columns.shown_as(stored.field(*index).name());
+        if wanted.iter().all(|index| shown(index).is_none()) {
+            return Ok(None);
+        }
+        let physical = self.columns.physical()?;
+        let made = wanted.iter().map(|index| {
+            let alias = stored.field(*index).name().clone();
+            let expr: Arc<dyn PhysicalExpr> = match shown(index) {
+                Some((presented, _)) => Arc::clone(&physical[presented]),
+                None => Arc::new(Column::new(&alias, *index)),
+            };
+            ProjectionExpr { expr, alias }
         });
         Ok(Some(made.collect()))
     }

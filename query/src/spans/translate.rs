@@ -19,6 +19,18 @@ pub(crate) fn conjuncts(columns: &Columns, filter: &Expr) -> Result<Vec<Expr>> {
     Ok(all)
 }
 
+/// `filter` over stored columns, where names of operations mean what is shown.
+pub(crate) fn as_shown(columns: &Columns, filter: &Expr) -> Result<Expr> {
+    let shown = filter.clone().transform_down(|expr| match &expr {
+        Expr::Column(Column { name, .. }) => match columns.shown_as(name) {
+            Some((_, shown)) => Ok(Transformed::new(shown.clone(), true, TreeNodeRecursion::Jump)),
+            None => Ok(Transformed::no(expr)),
+        },
+        _ => Ok(Transformed::no(expr)),
+    })?;
+    Ok(shown.data)
+}
+
 /// True where every column is one of ours and nothing is volatile, so that the scan can decide it.
 pub(crate) fn is_decidable(columns: &Columns, filter: &Expr) -> bool {
     let own = filter.column_refs().iter().all(|column| columns.made_of(&column.name).is_some());

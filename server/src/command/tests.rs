@@ -47,6 +47,8 @@ fn commands_of_the_documents_parse() {
         "spanlake pin 0123456789abcdef0123456789abcdef --note friday",
         "spanlake pin 0123456789abcdef0123456789abcdef --remove",
         "spanlake delete --trace 0123456789abcdef0123456789abcdef --dry-run",
+        "spanlake patch",
+        "spanlake patch {\"kind\":\"retract\",\"patch\":4} --server http://127.0.0.1:8080",
         "spanlake delete --where-attribute user.id=4711 --now --yes --server http://127.0.0.1:8080",
         "spanlake token create collector --role ingest --expires 365d --data ./old",
         "spanlake doctor --scrub --format json",

@@ -23,6 +23,7 @@ fn table(version: u64) -> Arc<TableState> {
         wal_through: WalSeq(version),
         policy: Arc::new(Policy::of(&Config::in_folder("unused"))),
         receipts: Arc::new([]),
+        patches: Arc::default(),
     })
 }
 

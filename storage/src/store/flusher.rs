@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::flush;
 use crate::hot::Hot;
 use crate::lock::Lock;
-use crate::retain::{PolicyChange, Receipt, Removal};
+use crate::patch::{Patch, What};
+use crate::retain::{PolicyChange, Receipt, Removal, Traces};
 use crate::table::Table;
 use crate::wal::Wal;
 
@@ -37,6 +38,10 @@ pub(super) enum Command {
     Remove(Arc<Removal>, Answer<Option<Receipt>>),
     /// Flushes, and deletes every file of the log whose entries are in files now.
     PurgeLog(Answer<()>),
+    /// Stores a patch.
+    Patch(What, Answer<Patch>),
+    /// Deletes the patches of these traces.
+    Forget(Arc<Traces>, Answer<()>),
     /// Deletes what no version names, without a grace.
     Vacuum(Answer<()>),
     /// Commits a compaction step; answers whether its files were still there.
@@ -114,6 +119,16 @@ impl Flusher {
                 drop(done.send(result));
             }
             Command::PurgeLog(done) => drop(done.send(self.purge_log().await)),
+            Command::Patch(what, done) => {
+                let result = self.table.add_patch(what).await;
+                self.publish_table();
+                drop(done.send(result));
+            }
+            Command::Forget(traces, done) => {
+                let result = self.table.forget_patches(|trace| traces.contains(&trace.0)).await;
+                self.publish_table();
+                drop(done.send(result));
+            }
             Command::Vacuum(done) => drop(done.send(self.table.vacuum().await)),
             Command::Merged(merged, done) => {
                 let result = self.table.commit_merged(&merged).await;
@@ -166,11 +181,16 @@ impl Flusher {
     }
 
     async fn purge_log(&self) -> Result<()> {
+        // What is in the log must be hot, or its segment would outlast the flush.
+        self.wal.drain().await?;
         self.flush().await?;
         self.wal.purge(self.table.state().wal_through).await
     }
 
     async fn upkeep(&self) {
+        if let Err(error) = self.table.reload_patches().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not read patches");
+        }
         if let Err(error) = self.table.maintain().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

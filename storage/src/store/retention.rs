@@ -113,9 +113,11 @@ impl Retention {
             if removal.inputs.is_empty() {
                 return self.finish(removal.receipt, now).await;
             }
-            for trace in traces {
-                pins::unpin(&self.table.place().tenant, &TraceId(trace)).await?;
+            for trace in &traces {
+                pins::unpin(&self.table.place().tenant, &TraceId(*trace)).await?;
             }
+            let traces = Arc::new(traces);
+            self.send(|done| Command::Forget(traces, done)).await?;
             if let Some(receipt) = self.commit(removal).await? {
                 return self.finish(receipt, now).await;
             }

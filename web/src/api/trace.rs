@@ -3,9 +3,11 @@ pub(crate) mod attributes;
 mod columns;
 mod jaeger;
 mod otlp;
+mod patched;
 mod spans;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use axum::body::Body;
@@ -17,7 +19,9 @@ use storage::TraceId;
 use self::spans::Spans;
 use super::Web;
 use super::answer::collect;
+use super::literal;
 use super::parameters::Parameters;
+use super::patches::{of_trace, trace_of};
 use super::tree::{Node, Tree};
 use crate::encode::{Objects, write_string};
 use crate::routes::Parameter;
@@ -27,6 +31,10 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "format",
         help: "json (default), columns (json without attributes, an array a column), otlp or jaeger",
+    },
+    Parameter {
+        name: "raw",
+        help: "true: as it was sent, without corrections, notes and new names of operations",
     },
     Parameter {
         name: "limit",
@@ -50,22 +58,29 @@ pub(crate) async fn show(
         )));
     }
     let limit = parameters.count("limit", SPANS_DEFAULT, SPANS_MAX)?;
-    let id: TraceId = id
-        .parse()
-        .map_err(|_| Error::Invalid("a trace id has 32 hexadecimal digits".to_owned()))?;
+    let raw = match parameters.one("raw")? {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => return Err(Error::Invalid(format!("raw is true or false, not {other:?}"))),
+    };
+    let patches = Arc::clone(&shared.web.store.snapshot().patches);
+    let id = trace_of(&patches, &id)?;
     let engine = &shared.web.engine;
     let (answer, total) = match format {
-        "columns" => columns::read(engine, id).await?,
+        "columns" => columns::read(engine, id, raw).await?,
+        _ if raw => (engine.sql(&raw_statement(id), Vec::new()).await?, None),
         _ => (engine.trace(id).await?, None),
     };
     let batch = collect(answer).await?;
     if batch.num_rows() == 0 {
         return Err(Error::NotFound(format!("there is no span of the trace {id}")));
     }
+    let patches = if raw { Arc::default() } else { patches };
     let format = format.to_owned();
     // Large traces take a while to write: off the threads that serve everybody.
     let text = tokio::task::spawn_blocking(move || {
-        let spans = Spans::of(&batch)?;
+        let patched = patched::apply(batch, &patches.of_trace(&id))?;
+        let spans = Spans { patches: of_trace(&patches, &id), ..Spans::of(&patched)? };
         match format.as_str() {
             "otlp" => otlp::document(&spans),
             "jaeger" => jaeger::document(&spans),
@@ -79,6 +94,11 @@ pub(crate) async fn show(
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     Ok(response)
+}
+
+fn raw_statement(id: TraceId) -> String {
+    let id = literal::text(&id.to_string());
+    format!("SELECT * FROM spans_raw WHERE trace_id = {id} ORDER BY start_time_unix_nano, span_id")
 }
 
 /// What is known of the trace as a whole, and how its rows hang together.
@@ -111,6 +131,7 @@ impl Whole {
             "services": services,
             "depth": tree.depths.iter().max().map_or(0, |depth| depth + 1),
             "missing_parents": tree.missing,
+            "patches": spans.patches,
         });
         Self { tree, start, facts }
     }

@@ -47,6 +47,8 @@ fn the_routes_are_those_that_were_promised() {
         POST /api/v1/retention/plan query
         POST /api/v1/retention/apply admin
         GET /api/v1/retention/receipts query
+        GET /api/v1/patches query
+        POST /api/v1/patches admin
         GET /api/v1/pins query
         POST /api/v1/pins admin
         DELETE /api/v1/pins/{trace_id} admin
@@ -67,9 +69,9 @@ fn path_parts_and_filters_are_parameters() {
         let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
         parameters.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(names("/api/v1/traces/{trace_id}"), ["trace_id", "format", "limit"]);
+    assert_eq!(names("/api/v1/traces/{trace_id}"), ["trace_id", "format", "raw", "limit"]);
     assert_eq!(
         names("/api/v1/dependencies"),
-        ["from", "to", "limit", "caller", "callee", "kind", "format", "formula_guard"]
+        ["from", "to", "exact", "limit", "caller", "callee", "kind", "format", "formula_guard"]
     );
 }

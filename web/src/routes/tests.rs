@@ -275,6 +275,7 @@ async fn changes_need_the_admin_token_and_take_effect() {
         ("POST", "/api/v1/pins"),
         ("DELETE", "/api/v1/pins/0123456789abcdef0123456789abcdef"),
         ("POST", "/api/v1/delete"),
+        ("POST", "/api/v1/patches"),
     ] {
         let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
         let reply = f.send(request.body(Body::empty()).unwrap()).await;
@@ -372,5 +373,65 @@ async fn deletion_counts_first_and_then_removes_whole_traces() {
         let reply = f.admin("POST", "/api/v1/delete", wrong).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{wrong}");
     }
+    f.store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn patches_are_shown_unless_raw_is_asked_for_and_can_be_taken_back() {
+    let f = fixture().await;
+    let cart = "00000000000000a2";
+    for (number, patch) in [
+        json!({"kind": "note", "trace_id": TRACE, "text": "the disk was full"}),
+        json!({"kind": "alias", "trace_id": TRACE, "alias": "order 17"}),
+        json!({"kind": "correction", "trace_id": TRACE, "span_id": cart, "fields": {"status": "OK"},
+            "attributes": {"odd": "even", "new": 7}}),
+        json!({"kind": "rename", "service": "cart", "name": "get", "to": "cart.Get"}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let added = f.admin("POST", "/api/v1/patches", &patch.to_string()).await;
+        assert_eq!(added.status, StatusCode::OK, "{}", added.text);
+        assert_eq!(added.json()["number"], number + 1);
+    }
+    let wrong = json!({"kind": "poem", "text": "x"}).to_string();
+    let refused = f.admin("POST", "/api/v1/patches", &wrong).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text);
+
+    let of_cart = |trace: &Value| {
+        let spans = trace["spans"].as_array().unwrap();
+        spans.iter().find(|span| span["span_id"] == cart).unwrap().clone()
+    };
+    let shown = f.get("/api/v1/traces/order%2017").await.json();
+    assert_eq!((&shown["trace_id"], &shown["errors"]), (&json!(TRACE), &json!(0)));
+    assert_eq!(shown["patches"].as_array().unwrap().len(), 3, "{}", shown["patches"]);
+    let span = of_cart(&shown);
+    assert_eq!((&span["name"], &span["status"]), (&json!("cart.Get"), &json!("OK")));
+    assert_eq!(
+        (&span["attributes"]["odd"], &span["attributes"]["new"]),
+        (&json!("even"), &json!(7))
+    );
+    let columns = f.get(&format!("/api/v1/traces/{TRACE}?format=columns")).await.json();
+    assert_eq!(columns["columns"]["status"]["words"], json!(["UNSET", "OK"]));
+    let raw = f.get(&format!("/api/v1/traces/{TRACE}?raw=true")).await.json();
+    let span = of_cart(&raw);
+    assert_eq!((&span["name"], &span["status"]), (&json!("get"), &json!("ERROR")));
+    assert_eq!((&raw["patches"], &span["attributes"]["odd"]), (&json!([]), &json!("o'clock")));
+
+    let count = |table: &str, name: &str| {
+        format!("SELECT count(*) AS n FROM {table} WHERE service = 'cart' AND name = '{name}'")
+    };
+    for (table, name, n) in [("spans", "cart.Get", 1), ("spans", "get", 0), ("spans_raw", "get", 1)]
+    {
+        assert_eq!(f.sql(&count(table, name)).await.json()[0]["n"], n, "{table} {name}");
+    }
+    let operations = f.get("/api/v1/operations?service=cart").await.json();
+    assert_eq!(operations[0]["name"], "cart.Get");
+    let retract = json!({"kind": "retract", "patch": 4}).to_string();
+    assert_eq!(f.admin("POST", "/api/v1/patches", &retract).await.status, StatusCode::OK);
+    assert_eq!(f.get("/api/v1/operations?service=cart").await.json()[0]["name"], "get");
+    assert_eq!(f.get("/api/v1/patches").await.json().as_array().unwrap().len(), 5);
+    let about = f.get("/api/v1/patches?trace_id=order%2017").await.json();
+    assert_eq!(about.as_array().unwrap().len(), 3);
     f.store.close().await.unwrap();
 }

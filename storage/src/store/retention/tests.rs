@@ -33,6 +33,13 @@ async fn after_a_deletion_with_vacuum_no_byte_of_a_trace_is_left_in_the_folder()
     assert!(!holders(root.path(), secret.as_bytes()).is_empty());
     let trace = |id: u128| TraceId(id.to_be_bytes());
     store.pin(&trace(70), "a pin goes, too").await.unwrap();
+    let note = |id: u128, text: &str| {
+        let trace_id = trace(id).to_string();
+        crate::patch::What::Note { trace_id, span_id: None, text: text.into() }
+    };
+    store.patch(note(71, secret)).await.unwrap();
+    store.patch(note(1, "another's")).await.unwrap();
+    assert_eq!(store.snapshot().patches.all().len(), 2);
 
     let selection = Selection::Attribute { key: "user".into(), value: secret.into() };
     let plan = store.plan_deletion(&selection).await.unwrap();
@@ -43,6 +50,7 @@ async fn after_a_deletion_with_vacuum_no_byte_of_a_trace_is_left_in_the_folder()
     assert_eq!(deletion.receipt.loss.rows, 2);
     assert_eq!(store.snapshot().rows(), 5);
     assert_eq!(store.pins().await.unwrap(), []);
+    assert_eq!(store.snapshot().patches.all().len(), 1);
     assert_eq!(*store.receipts(), [deletion.receipt]);
     assert_eq!(holders(root.path(), secret.as_bytes()), [""; 0]);
     for id in [70, 71] {

@@ -55,6 +55,7 @@ fn table_state(committed: u64) -> Arc<TableState> {
         wal_through: WalSeq(committed),
         policy: Arc::new(Policy::of(&Config::in_folder("unused"))),
         receipts: Arc::new([]),
+        patches: Arc::default(),
     })
 }
 

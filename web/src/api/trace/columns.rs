@@ -17,8 +17,13 @@ use crate::api::literal;
 
 /// The spans with the columns that [`members`] writes and no others; and how many are stored, where the engine may
 /// have ended the answer at its limit of rows.
-pub(super) async fn read(engine: &Engine, id: TraceId) -> Result<(Answer, Option<usize>)> {
-    let of_trace = format!("FROM spans WHERE trace_id = {}", literal::text(&id.to_string()));
+pub(super) async fn read(
+    engine: &Engine,
+    id: TraceId,
+    raw: bool,
+) -> Result<(Answer, Option<usize>)> {
+    let table = if raw { "spans_raw" } else { "spans" };
+    let of_trace = format!("FROM {table} WHERE trace_id = {}", literal::text(&id.to_string()));
     let statement = format!(
         "SELECT span_id, parent_span_id, service, name, kind, status, start_time_unix_nano, duration_nano, events, \
          links {of_trace} ORDER BY start_time_unix_nano"

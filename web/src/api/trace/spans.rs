@@ -3,6 +3,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArra
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 
+use super::super::patches::PatchRow;
 use super::super::tree::Node;
 use crate::{Error, Result};
 
@@ -114,6 +115,8 @@ pub(super) struct Spans {
     pub(super) dropped_links: Number,
     pub(super) events: Elements,
     pub(super) links: Elements,
+    /// What is in force about the trace; in the columns already where it corrects them.
+    pub(super) patches: Vec<PatchRow>,
 }
 
 impl Spans {
@@ -142,6 +145,7 @@ impl Spans {
             dropped_links: number("dropped_links_count")?,
             events: Elements::of(batch, "events")?,
             links: Elements::of(batch, "links")?,
+            patches: Vec::new(),
             batch: batch.clone(),
         })
     }
