@@ -26,6 +26,8 @@ struct Generator {
     interner: Interner,
     columns: AttributeColumns,
     traces: Vec<([u8; 16], [u8; 8])>,
+    /// By trace: its root was sent.
+    rooted: Vec<bool>,
 }
 
 impl Generator {
@@ -37,8 +39,9 @@ impl Generator {
         }
         let mut random = ChaCha8Rng::seed_from_u64(7);
         let traces = BATCHES * ROWS / SPANS_PER_TRACE;
+        let rooted = vec![false; traces];
         let traces = (0..traces).map(|_| (random.random(), random.random())).collect();
-        Self { random, interner: Interner::default(), columns, traces }
+        Self { random, interner: Interner::default(), columns, traces, rooted }
     }
 
     fn batch(&mut self, number: usize) -> SpanBatch {
@@ -47,11 +50,25 @@ impl Generator {
         let newest = (number + 1) * ROWS / SPANS_PER_TRACE;
         let traces: Vec<usize> =
             (0..ROWS).map(|_| newest.saturating_sub(self.random.random_range(1..160))).collect();
+        // The first span of a trace is the parent of all others.
+        let roots: Vec<bool> =
+            traces.iter().map(|trace| !std::mem::replace(&mut self.rooted[*trace], true)).collect();
         let schema = self.columns.schema();
         let values = schema.fields().iter().map(|field| match field.name().as_str() {
             column::TRACE_ID => ids(traces.iter().map(|trace| Some(self.traces[*trace].0)), 16),
-            column::SPAN_ID => ids((0..ROWS).map(|_| Some(self.random.random::<[u8; 8]>())), 8),
-            column::PARENT_SPAN_ID => ids(traces.iter().map(|t| Some(self.traces[*t].1)), 8),
+            column::SPAN_ID => {
+                let id = |(trace, root): (&usize, &bool)| match root {
+                    true => Some(self.traces[*trace].1),
+                    false => Some(self.random.random::<[u8; 8]>()),
+                };
+                ids(traces.iter().zip(&roots).map(id), 8)
+            }
+            column::PARENT_SPAN_ID => {
+                let spans = traces.iter().zip(&roots);
+                ids(spans.map(|(trace, root)| (!root).then_some(self.traces[*trace].1)), 8)
+            }
+            column::KIND => self.words(&services, &["SERVER", "CLIENT", "INTERNAL"]),
+            column::STATUS => self.words(&services, &["UNSET", "UNSET", "OK", "ERROR"]),
             column::START => array(Int64Array::from_iter_values(traces.iter().map(|trace| {
                 START + *trace as i64 * 30_000_000 + self.random.random_range(0..500_000_000)
             }))),
@@ -84,7 +101,7 @@ impl Generator {
         let place = schema.index_of(name).unwrap_or_default();
         let Some(listed) = self.columns.as_slice().iter().find(|listed| listed.column == name)
         else {
-            let given = [column::SERVICE, column::NAME, column::KIND, column::STATUS];
+            let given = [column::SERVICE, column::NAME];
             if !given.contains(&name) && name != column::RESOURCE && name != column::SCOPE_NAME {
                 return Values::Null;
             }
@@ -112,6 +129,14 @@ impl Generator {
             })
             .collect();
         Values::Text(Spots::Rows(with.into(), keys.into()))
+    }
+
+    /// One of `words` for each service.
+    fn words(&mut self, services: &[u32], words: &[&str]) -> Values {
+        let mut open = self.interner.open();
+        let word = |service: &u32| words[*service as usize % words.len()];
+        let keys = services.iter().map(|service| open.intern(word(service).as_bytes()));
+        Values::Text(Spots::Every(keys.collect()))
     }
 
     fn texts(&mut self, name: &str, services: &[u32], variants: u32) -> Values {
@@ -145,6 +170,8 @@ fn flush(criterion: &mut Criterion) {
     group.bench_function("sort", |bencher| {
         bencher.iter(|| storage::micro::resolve_and_sort(black_box(&batches)));
     });
+    let mut rollups = storage::micro::rollups(&batches, &generator.columns).expect("columns");
+    group.bench_function("rollups", |bencher| bencher.iter(|| black_box(rollups())));
     group.bench_function("encode", |bencher| {
         bencher.iter(|| storage::micro::encode(black_box(&batches), &generator.columns));
     });

@@ -22,7 +22,7 @@ use crate::words;
   spanlake doctor
   spanlake doctor --scrub --data s3://bucket/traces --format json")]
 pub(crate) struct Doctor {
-    /// Read every file to its last row, and compare it with its checksum
+    /// Read every file to its last row, and compare it and its rollup with their checksums
     #[arg(long)]
     scrub: bool,
     /// How to print
@@ -104,6 +104,11 @@ async fn check(store: &Arc<dyn ObjectStore>, file: &DataFile, scrub: bool) -> an
         // Whoever prints it names the file.
         storage::Error::Corrupt { detail, .. } => anyhow::anyhow!(detail),
         other => anyhow::Error::from(other).context("cannot be read"),
+    })?;
+    // Answers do not need it: without one the spans are read, which is slow.
+    file.check_rollup(store).await.map_err(|error| match error {
+        storage::Error::Corrupt { path, detail } => anyhow::anyhow!("rollup {path}: {detail}"),
+        other => anyhow::Error::from(other).context("its rollup cannot be read"),
     })?;
     let expected = file.rows;
     let read = tokio::task::spawn_blocking(move || count_rows(bytes)).await??;

@@ -247,6 +247,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("storage.dedup_window", "A retried request is recognised for this long.", |c| {
         &mut c.storage.dedup_window
     }),
+    setting("storage.rollup_cache_bytes", "Memory for the rollups of files.", |c| {
+        &mut c.storage.rollup_cache_bytes
+    }),
     setting("storage.compact", "Merge small files into larger ones in the background.", |c| {
         &mut c.storage.compact
     }),

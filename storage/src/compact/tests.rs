@@ -12,6 +12,7 @@ use crate::WalSeq;
 use crate::batch::RestCount;
 use crate::config::Config;
 use crate::flush::tests::{DAY, TestSpan, batch, span};
+use crate::rollup::Sum;
 use crate::schema::{AttributeColumns, AttributeScope, AttributeType, column};
 use crate::table::place::Place;
 use crate::testing::FailingStore;
@@ -33,13 +34,23 @@ impl std::ops::Deref for Rig {
 
 async fn open(store: Arc<dyn ObjectStore>) -> Rig {
     let url = url::Url::parse("memory:///default/").unwrap();
-    let place = Place::at(store, &Path::from("default"), &url).unwrap();
+    open_place(Place::at(store, &Path::from("default"), &url).unwrap()).await
+}
+
+async fn open_place(place: Place) -> Rig {
     // Far behind the spans: every hour has long been closed.
     let clock = Arc::new(ManualClock::at(DAY + 10 * NANOS_PER_DAY));
     let mut config = Config::in_folder("unused");
     config.ttl = None;
     let table = Table::open(place, &config, Uuid::nil(), Arc::clone(&clock) as _).await.unwrap();
     Rig { table, clock }
+}
+
+/// The same table in a new process: nothing is in memory.
+async fn open_again(rig: &Rig) -> Rig {
+    let again = open_place(rig.table.place().clone()).await;
+    again.clock.set(rig.clock.now_unix_nano());
+    again
 }
 
 async fn table() -> Rig {
@@ -303,4 +314,55 @@ async fn who_follows_the_table_sees_no_new_spans() {
     let entry = std::str::from_utf8(&entry).unwrap();
     assert!(entry.contains(r#""operation":"OPTIMIZE""#), "{entry}");
     assert_eq!(entry.matches(r#""dataChange":false"#).count(), 3, "{entry}");
+}
+
+/// What a file's rollup says: traces counted, edges counted, open traces.
+async fn rollup(table: &Table, place: usize) -> (i64, i64, usize) {
+    let file = Arc::clone(&table.state().files[place]);
+    let rollup = table.rollups().whole(&file).await.unwrap();
+    let mut sum = Sum::default();
+    rollup.add_to(&mut sum);
+    let traces = sum.figures.roots.values().map(|row| row.traces).sum();
+    (traces, sum.figures.edges.values().map(|row| row.moved.calls).sum(), rollup.open().len())
+}
+
+#[tokio::test]
+async fn a_trace_that_lay_in_two_files_is_in_the_rollup_of_the_merged_one() {
+    let (table, compactor) = (table().await, Compactor::default());
+    let columns = AttributeColumns::from_start();
+    let child = TestSpan { service: "stock", ..span(1, 2, Some(1), DAY + 5) };
+    flush_one(&table, 1, &[span(1, 1, None, DAY), span(2, 8, None, DAY)], &columns).await;
+    flush_one(&table, 2, &[child], &columns).await;
+    assert_eq!((rollup(&table, 0).await, rollup(&table, 1).await), ((2, 0, 0), (0, 0, 1)));
+    compact(&table, &compactor).await;
+    assert_eq!((table.state().files.len(), rollup(&table, 0).await), (1, (2, 1, 0)));
+}
+
+#[tokio::test]
+async fn a_second_root_stays_open_as_long_as_the_first_is_in_another_file() {
+    let (table, compactor) = (table().await, Compactor::default());
+    let columns = AttributeColumns::from_start();
+    // The first root lies in the hour before the others: its file is not merged with theirs.
+    let hour = DAY + 3_600 * NANOS_PER_SECOND;
+    flush_one(&table, 1, &[span(1, 1, None, hour - 1)], &columns).await;
+    flush_one(&table, 2, &[span(1, 2, None, hour + 1)], &columns).await;
+    flush_one(&table, 3, &[span(2, 3, None, hour + 2)], &columns).await;
+    assert_eq!(rollup(&table, 1).await, (0, 0, 1));
+    compact(&table, &compactor).await;
+    let mut rollups = [rollup(&table, 0).await, rollup(&table, 1).await];
+    rollups.sort_unstable();
+    assert_eq!(rollups, [(1, 0, 0), (1, 0, 1)], "one trace counts, the other is open");
+}
+
+#[tokio::test]
+async fn a_file_without_a_rollup_is_merged_like_any_other() {
+    let (table, compactor) = (table().await, Compactor::default());
+    let columns = AttributeColumns::from_start();
+    flush_one(&table, 1, &[span(1, 1, None, DAY)], &columns).await;
+    flush_one(&table, 2, &[span(1, 2, Some(1), DAY + 1)], &columns).await;
+    let rollup_path = table.state().files[0].rollup.clone().unwrap();
+    table.object_store().delete(&Path::from(rollup_path)).await.unwrap();
+    let table = open_again(&table).await;
+    compact(&table, &compactor).await;
+    assert_eq!((table.state().files.len(), rollup(&table, 0).await), (1, (1, 0, 0)));
 }
