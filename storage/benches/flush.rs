@@ -120,7 +120,13 @@ impl Generator {
             let numbers: Vec<i64> = with.iter().map(|_| self.random.random_range(0..900)).collect();
             return Values::Int64(Spots::Rows(with.into(), numbers.into()));
         }
-        let variants = if place.is_multiple_of(5) { 20_000 } else { 20 };
+        let variants = match name {
+            // What names a database or a queue: few of them.
+            "db_system_name" | "db_namespace" | "messaging_system" => 1,
+            "messaging_destination_name" | "server_address" | "network_peer_address" => 5,
+            _ if place.is_multiple_of(5) => 20_000,
+            _ => 20,
+        };
         let mut open = self.interner.open();
         let keys: Vec<u32> = with
             .iter()

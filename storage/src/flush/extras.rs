@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type};
+use foldhash::fast::RandomState;
 
 use super::lift::{is_key, members};
 use super::texts::with_texts;
@@ -36,15 +37,21 @@ const NONE: u32 = u32::MAX;
 const DATABASE: u32 = 1 << 31;
 
 impl Extras {
-    /// Reads the attributes of all rows; `kinds` are those of the rows.
+    /// Reads the attributes of all rows; `kinds` are those of the rows, `places` the numbers of the rows.
     pub(super) fn of(
         batches: &[Arc<SpanBatch>],
         attributes: &AttributeColumns,
-        kinds: &[SpanKind],
+        (kinds, places): (&[SpanKind], &[u32]),
     ) -> Self {
-        let (names, keys) = (Names::default(), Vec::new());
-        let mut source =
-            Source { batches, attributes, kinds, in_json: in_json(batches), names, keys };
+        let mut source = Source {
+            batches,
+            attributes,
+            kinds,
+            in_json: in_json(batches),
+            names: Names::default(),
+            places,
+            keys: Vec::new(),
+        };
         Self {
             request: source.sizes(REQUEST_SIZE),
             response: source.sizes(RESPONSE_SIZE),
@@ -79,6 +86,8 @@ struct Source<'a> {
     kinds: &'a [SpanKind],
     in_json: InJson,
     names: Names,
+    /// Every row at its own place.
+    places: &'a [u32],
     /// Memory used again.
     keys: Vec<u32>,
 }
@@ -104,7 +113,7 @@ impl<'a> Source<'a> {
                     each_double(&parts, |row, value| sizes[row] = known(bytes(&value.to_string())));
                 }
                 AttributeType::String => {
-                    with_texts(&parts, None, &mut self.keys, |keys, texts| {
+                    with_texts(&parts, Some(self.places), &mut self.keys, |keys, texts| {
                         for (size, key) in sizes.iter_mut().zip(keys).filter(|(_, k)| **k != NULL) {
                             *size = known(str::from_utf8(texts.get(*key)).ok().and_then(bytes));
                         }
@@ -136,8 +145,9 @@ impl<'a> Source<'a> {
             let texts = self.texts(keys, naming);
             if !texts.is_empty() {
                 peers.resize(self.kinds.len(), NONE);
-                let free = peers.iter_mut().zip(texts).filter(|(peer, _)| **peer == NONE);
-                free.for_each(|(peer, text)| *peer = text);
+                for (peer, text) in peers.iter_mut().zip(&texts) {
+                    *peer = if *peer == NONE { *text } else { *peer };
+                }
             }
         }
         peers
@@ -145,18 +155,23 @@ impl<'a> Source<'a> {
 
     /// Names the rows that have a `system` and no peer yet; each combination once.
     fn join(&mut self, peers: &mut [u32], system: &[u32], rest: &[u32], database: u32) {
-        let mut known: HashMap<(u32, u32), u32> = HashMap::new();
+        let mut known: HashMap<(u32, u32), u32, RandomState> = HashMap::default();
+        let mut last = ((NONE, NONE), NONE);
         for (row, system) in system.iter().enumerate().filter(|(_, system)| **system != NONE) {
             if peers[row] != NONE {
                 continue;
             }
             let rest = rest.get(row).copied().unwrap_or(NONE);
-            let names = &mut self.names;
-            peers[row] = *known.entry((*system, rest)).or_insert_with(|| {
-                let end = (rest != NONE).then(|| names.text(rest));
-                let name = joined(names.text(*system), end);
-                names.key(&name) | database
-            });
+            if last.0 != (*system, rest) {
+                let names = &mut self.names;
+                let name = known.entry((*system, rest)).or_insert_with(|| {
+                    let end = (rest != NONE).then(|| names.text(rest));
+                    let name = joined(names.text(*system), end);
+                    names.key(&name) | database
+                });
+                last = ((*system, rest), *name);
+            }
+            peers[row] = last.1;
         }
     }
 
@@ -184,7 +199,7 @@ impl<'a> Source<'a> {
                     each_double(&parts, |row, value| set(row, value.to_string()));
                 }
                 AttributeType::String => {
-                    with_texts(&parts, None, &mut self.keys, |keys, texts| {
+                    with_texts(&parts, Some(self.places), &mut self.keys, |keys, texts| {
                         // A text has its name once; UNSEEN is no key of `names` and not NONE.
                         let mut known = vec![UNSEEN; texts.count()];
                         let given = keys.iter().enumerate().filter(|(_, key)| **key != NULL);

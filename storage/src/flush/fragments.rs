@@ -30,6 +30,8 @@ pub(super) struct Fragments<'a> {
     status: Vec<Status>,
     duration: Vec<i64>,
     weight: Vec<f64>,
+    /// Some weight is not 1.
+    sampled: bool,
     extras: Extras,
     targets: Targets,
 }
@@ -41,19 +43,27 @@ impl<'a> Fragments<'a> {
         heads: &'a Heads,
         resolved: &'a Resolved,
     ) -> Self {
-        let kind = words(batches, column::KIND, SpanKind::of);
+        let places: Vec<u32> = (0u32..).take(heads.start.len()).collect();
+        let kind = words(batches, column::KIND, &places, SpanKind::of);
         let mut weight = vec![1.0; heads.start.len()];
         let weights = batch::parts(batches, column::WEIGHT);
-        each_double(&weights, |row, value| weight[row] = value);
+        let mut sampled = false;
+        each_double(&weights, |row, value| {
+            if value != 1.0 {
+                weight[row] = value;
+                sampled = true;
+            }
+        });
         Self {
-            extras: Extras::of(batches, attributes, &kind),
+            extras: Extras::of(batches, attributes, (&kind, &places)),
             targets: Targets::of(batches, &kind, resolved),
-            status: words(batches, column::STATUS, Status::of),
+            status: words(batches, column::STATUS, &places, Status::of),
             duration: times(batches, column::DURATION),
             heads,
             resolved,
             kind,
             weight,
+            sampled,
         }
     }
 
@@ -71,18 +81,24 @@ impl<'a> Fragments<'a> {
 
     fn content(&self, file: &File<'_>, spans: usize) -> Option<Content> {
         let rows_max = ROWS_MIN.max(spans / SPANS_PER_ROW);
-        let mut widths = SLOTS_NANO.iter().copied().peekable();
+        let mut widths = SLOTS_NANO.iter().copied();
         while let Some(slot_nano) = widths.next() {
-            let Some(mut content) = self.add_up(file, slot_nano, rows_max) else { continue };
-            content.spans = spans as u64;
-            content.slots = fitting(content.slots, spans, &mut widths);
-            return Some(content);
+            match self.add_up(file, slot_nano, rows_max) {
+                Ok(mut content) => {
+                    content.spans = spans as u64;
+                    content.slots = fitting(content.slots, spans, &mut widths);
+                    return Some(content);
+                }
+                // Longer slots would make hardly fewer.
+                Err(keys) if keys > rows_max / 4 => return None,
+                Err(_) => {}
+            }
         }
         None
     }
 
-    /// One try with slots of this length; none where there would be too many rows.
-    fn add_up(&self, file: &File<'_>, slot_nano: i64, rows_max: usize) -> Option<Content> {
+    /// One try with slots of this length; where there would be too many rows, how many keys they have.
+    fn add_up(&self, file: &File<'_>, slot_nano: i64, rows_max: usize) -> Result<Content, usize> {
         let words =
             Keys { service: &self.heads.service, name: &self.heads.name, peer: &self.extras.names };
         let mut builder = Builder::with_slots(&words, slot_nano);
@@ -94,10 +110,13 @@ impl<'a> Fragments<'a> {
             if family.rows.is_empty() {
                 continue;
             }
+            if builder.rows() > rows_max {
+                return Err(builder.keys());
+            }
             self.read(trace, &mut family, &words);
             let of = Trace { spans: &family.spans, callers: &family.callers };
             builder.add_spans(&of);
-            content.sampled |= family.spans.iter().any(|span| span.weight != 1.0);
+            content.sampled |= self.sampled && family.spans.iter().any(|span| span.weight != 1.0);
             let id = TraceId(self.resolved.ids[trace]);
             if part == Part::Cut || !of.is_whole() || (file.elsewhere)(&id) {
                 content.open.push(id);
@@ -109,14 +128,11 @@ impl<'a> Fragments<'a> {
             if is_linked {
                 content.linked.push(id);
             }
-            if builder.rows() > rows_max {
-                return None;
-            }
         }
         content.open.sort_unstable();
         content.linked.sort_unstable();
         content.slots = builder.slots();
-        Some(content)
+        Ok(content)
     }
 
     /// The spans and callers of `family.rows`.
@@ -289,9 +305,10 @@ impl Words for Keys<'_> {
 fn words<T: Copy + Default>(
     batches: &[Arc<SpanBatch>],
     name: &str,
+    places: &[u32],
     of: impl Fn(&str) -> T,
 ) -> Vec<T> {
-    with_texts(&batch::parts(batches, name), None, &mut Vec::new(), |keys, texts| {
+    with_texts(&batch::parts(batches, name), Some(places), &mut Vec::new(), |keys, texts| {
         let mut known: Vec<Option<T>> = vec![None; texts.count()];
         let keys = keys.iter().map(|key| {
             let Some(known) = known.get_mut(*key as usize) else { return T::default() };

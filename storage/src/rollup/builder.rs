@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::edge::{Edge, EdgeKind, Link, Moved};
 use super::figures::{Calls, EdgeKey, Operation, OperationKey, RootKey, Traces};
 use super::sum::{Figures, Names, Sum};
-use super::trace::{Caller, SpanKind, Trace, Words};
+use super::trace::{Caller, Trace, Words};
 use super::weight::Cluster;
 use crate::time::TimeRange;
 
@@ -24,7 +24,6 @@ pub struct Builder<'w> {
     edges: Table<EdgeKey, Calls>,
     roots: Table<RootKey, Traces>,
     unnamed: HashMap<i64, i64, RandomState>,
-    memo: Vec<Memo>,
     answered: Vec<bool>,
 }
 
@@ -87,7 +86,6 @@ impl<'w> Builder<'w> {
             edges: Table::default(),
             roots: Table::default(),
             unnamed: HashMap::default(),
-            memo: Vec::new(),
             answered: Vec::new(),
         }
     }
@@ -98,8 +96,7 @@ impl<'w> Builder<'w> {
             if self.range.contains(span.start) {
                 let slot = self.clock.slot(span.start);
                 let key = OperationKey { service: span.service, name: span.name, kind: span.kind };
-                let row = self.operation(slot, key);
-                self.operations.rows[row].add(span, *caller == Caller::Root);
+                self.operations.get(slot, key).add(span, *caller == Caller::Root);
             }
         }
     }
@@ -144,6 +141,15 @@ impl<'w> Builder<'w> {
         self.operations.rows.len() + self.edges.rows.len() + self.roots.rows.len()
     }
 
+    /// Different keys among them.
+    pub(crate) fn keys(&self) -> usize {
+        fn different<K: Copy + Hash + Eq, V>(table: &Table<K, V>) -> usize {
+            let keys = table.places.keys().map(|(_, key)| *key);
+            keys.collect::<HashSet<K, RandomState>>().len()
+        }
+        different(&self.operations) + different(&self.edges) + different(&self.roots)
+    }
+
     /// Everything in one sum.
     pub fn sum(self) -> Sum {
         let mut slots = self.slots();
@@ -176,27 +182,6 @@ impl<'w> Builder<'w> {
             slots.slots.entry(slot).or_default().unnamed += calls;
         }
         slots
-    }
-
-    /// The row of an operation. The name nearly always says the rest.
-    #[inline]
-    fn operation(&mut self, slot: i64, key: OperationKey) -> usize {
-        let place = key.name as usize;
-        if let Some(memo) = self.memo.get(place)
-            && memo.row != NO_ROW
-            && (memo.slot, memo.service, memo.kind) == (slot, key.service, key.kind)
-        {
-            return memo.row as usize;
-        }
-        let row = self.operations.row(slot, key);
-        if place < MEMO_MAX {
-            if place >= self.memo.len() {
-                self.memo.resize(place + 1, Memo::default());
-            }
-            let row = u32::try_from(row).unwrap_or(NO_ROW);
-            self.memo[place] = Memo { slot, service: key.service, kind: key.kind, row };
-        }
-        row
     }
 
     fn add_edge(
@@ -238,25 +223,6 @@ impl<'w> Builder<'w> {
     }
 }
 
-/// Where the last row of a name is.
-#[derive(Debug, Clone, Copy)]
-struct Memo {
-    slot: i64,
-    service: u32,
-    row: u32,
-    kind: SpanKind,
-}
-
-const NO_ROW: u32 = u32::MAX;
-/// Names beyond this many are looked up each time.
-const MEMO_MAX: usize = 1 << 16;
-
-impl Default for Memo {
-    fn default() -> Self {
-        Self { slot: 0, service: 0, row: NO_ROW, kind: SpanKind::Unspecified }
-    }
-}
-
 /// Which slot a time is in. Spans of one trace are mostly in the last one.
 #[derive(Debug, Clone, Copy)]
 struct SlotClock {
@@ -285,27 +251,62 @@ impl SlotClock {
 struct Table<K, V> {
     places: HashMap<(i64, K), usize, RandomState>,
     rows: Vec<V>,
+    /// The last rows, by [`Spread`]: what comes often is found without hashing.
+    memo: Vec<Option<(i64, K, usize)>>,
 }
 
-impl<K, V> Default for Table<K, V> {
-    fn default() -> Self {
-        Self { places: HashMap::default(), rows: Vec::new() }
+/// Rows found without hashing, at most.
+const MEMO: usize = 2_048;
+
+/// Tells keys apart, not always.
+trait Spread {
+    fn spread(&self) -> u32;
+}
+
+impl Spread for OperationKey {
+    fn spread(&self) -> u32 {
+        self.name // nearly always says the rest
     }
 }
 
-impl<K: Hash + Eq, V: Default> Table<K, V> {
-    fn row(&mut self, slot: i64, key: K) -> usize {
+impl Spread for EdgeKey {
+    fn spread(&self) -> u32 {
+        self.caller.wrapping_mul(61).wrapping_add(self.callee).wrapping_add((self.kind as u32) << 9)
+    }
+}
+
+impl Spread for RootKey {
+    fn spread(&self) -> u32 {
+        self.name
+    }
+}
+
+impl<K: Copy, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self { places: HashMap::default(), rows: Vec::new(), memo: vec![None; MEMO] }
+    }
+}
+
+impl<K: Copy + Hash + Eq + Spread, V: Default> Table<K, V> {
+    #[inline]
+    fn get(&mut self, slot: i64, key: K) -> &mut V {
+        let memo = key.spread() as usize % MEMO;
+        let row = match &self.memo[memo] {
+            Some((of, known, row)) if *of == slot && *known == key => *row,
+            _ => self.find(slot, key, memo),
+        };
+        &mut self.rows[row]
+    }
+
+    #[cold]
+    fn find(&mut self, slot: i64, key: K, memo: usize) -> usize {
         let next = self.rows.len();
         let row = *self.places.entry((slot, key)).or_insert(next);
         if row == next {
             self.rows.push(V::default());
         }
+        self.memo[memo] = Some((slot, key, row));
         row
-    }
-
-    fn get(&mut self, slot: i64, key: K) -> &mut V {
-        let row = self.row(slot, key);
-        &mut self.rows[row]
     }
 
     fn into_rows(self) -> impl Iterator<Item = ((i64, K), V)> {

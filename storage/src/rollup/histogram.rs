@@ -73,6 +73,8 @@ pub struct Histogram {
 
 /// So many pending ones are counted at once.
 const PENDING_MAX: usize = 2048;
+/// So many are sorted faster than counted.
+const SORTED_MAX: usize = 64;
 
 impl Histogram {
     /// Adds a duration in nanoseconds.
@@ -137,9 +139,9 @@ impl Histogram {
         if self.pending.is_empty() {
             return counted.collect();
         }
-        let mut pending = self.pending.clone();
-        pending.sort_unstable();
-        if self.counts.is_empty() {
+        if self.counts.is_empty() && self.pending.len() < SORTED_MAX {
+            let mut pending = self.pending.clone();
+            pending.sort_unstable();
             return pending.chunk_by(|a, b| a == b).map(run).collect();
         }
         let mut settled = self.clone();

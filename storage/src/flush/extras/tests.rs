@@ -17,7 +17,9 @@ fn extras(objects: &[&'static str]) -> Extras {
         }
     }
     let batches = [plain(&spans, rest)];
-    Extras::of(&batches, &AttributeColumns::from_start(), &vec![SpanKind::Client; objects.len()])
+    let kinds = vec![SpanKind::Client; objects.len()];
+    let places: Vec<u32> = (0u32..).take(objects.len()).collect();
+    Extras::of(&batches, &AttributeColumns::from_start(), (&kinds, &places))
 }
 
 fn peer(extras: &Extras, row: usize) -> Option<(&str, bool)> {
