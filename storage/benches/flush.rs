@@ -178,6 +178,8 @@ fn flush(criterion: &mut Criterion) {
     });
     let mut rollups = storage::micro::rollups(&batches, &generator.columns).expect("columns");
     group.bench_function("rollups", |bencher| bencher.iter(|| black_box(rollups())));
+    let mut sum = storage::micro::rollup_sums(&batches, &generator.columns).expect("columns");
+    group.bench_function("sum_100_rollups", |bencher| bencher.iter(|| sum(100)));
     group.bench_function("encode", |bencher| {
         bencher.iter(|| storage::micro::encode(black_box(&batches), &generator.columns));
     });

@@ -233,6 +233,15 @@ pub(crate) fn encode_rollups(
 }
 
 /// For [`crate::micro`].
+pub(crate) fn rollup_objects(
+    batches: &[Arc<SpanBatch>],
+    attributes: &AttributeColumns,
+) -> Result<Vec<Bytes>> {
+    let encoded = encode(batches, attributes, &|_| false)?;
+    Ok(encoded.files.into_iter().filter_map(|file| file.rollup).collect())
+}
+
+/// For [`crate::micro`].
 pub(crate) fn resolve_and_sort(batches: &[Arc<SpanBatch>]) -> usize {
     let heads = Heads::of(batches);
     heads.resolve();

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use crate::Result;
 use crate::batch::SpanBatch;
 use crate::flush;
+use crate::rollup::Sum;
 use crate::schema::AttributeColumns;
 
 /// The files that a flush of `batches` would write.
@@ -25,6 +26,26 @@ pub fn rollups(
     columns: &AttributeColumns,
 ) -> Result<impl FnMut() -> Result<usize>> {
     flush::encode_rollups(batches, columns)
+}
+
+/// What adds the rollup of such a file to a sum as often as it is told; returns the rows of the sum.
+///
+/// # Errors
+/// An encoder fails, or makes nothing.
+pub fn rollup_sums(
+    batches: &[Arc<SpanBatch>],
+    columns: &AttributeColumns,
+) -> Result<impl FnMut(usize) -> usize> {
+    let objects = flush::rollup_objects(batches, columns)?;
+    let read = objects.iter().map(|object| crate::rollup::read("bench", object));
+    let rollups = read.collect::<Result<Vec<_>>>()?;
+    Ok(move |times| {
+        let mut sum = Sum::default();
+        for rollup in (0..times).flat_map(|_| &rollups) {
+            rollup.add_to(&mut sum);
+        }
+        sum.figures.rows()
+    })
 }
 
 /// Finds parents and the order of rows only; returns the number of rows.

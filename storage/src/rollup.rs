@@ -37,7 +37,7 @@ mod tests;
 
 pub use builder::{Builder, Slots};
 pub use cache::Rollups;
-pub(crate) use cache::check;
+pub(crate) use cache::{check, read};
 pub use edge::{Edge, EdgeKind, Link, Moved};
 pub use figures::{Calls, EdgeKey, Operation, OperationKey, RootKey, Traces};
 pub use histogram::{Histogram, bounds, bucket};

@@ -171,11 +171,21 @@ impl Rollups {
 const BLOCK_END_MAX: u64 = 1 << 30;
 
 fn parse(path: &str, object: &[u8], spans: u64) -> Result<Rollup> {
+    let found = Header::from_bytes(path, object)?.spans();
+    if found != spans {
+        let detail = format!("of {found} spans where the file has {spans}");
+        return Err(Error::Corrupt { path: path.into(), detail });
+    }
+    read(path, object)
+}
+
+/// Reads the object `path`, of whatever file.
+///
+/// # Errors
+/// [`Error::Corrupt`] where it is damaged.
+pub(crate) fn read(path: &str, object: &[u8]) -> Result<Rollup> {
     let corrupt = |detail: String| Error::Corrupt { path: path.into(), detail };
     let header = Header::from_bytes(path, object)?;
-    if header.spans() != spans {
-        return Err(corrupt(format!("of {} spans where the file has {spans}", header.spans())));
-    }
     let end = usize::try_from(header.whole_range().end).unwrap_or(usize::MAX);
     let whole = object.get(HEADER_BYTES..end).ok_or_else(|| corrupt("too short".into()))?;
     Rollup::from_bytes(path, &header, whole)

@@ -173,7 +173,8 @@ impl Streams {
         for (bucket, count) in &buckets {
             put(&mut self.buckets, u64::from(bucket - next));
             next = bucket + 1;
-            put_signed(&mut self.counts, count - 1);
+            // What was only ever added to is never below one.
+            put(&mut self.counts, u64::try_from(count - 1).unwrap_or(0));
         }
         buckets.last().map_or(0, |(bucket, _)| bounds(*bucket).1)
     }
@@ -330,18 +331,28 @@ impl PartReader<'_> {
     /// Returns the upper bound of the highest bucket.
     fn histogram(&mut self, scratch: &mut Scratch) -> Option<i64> {
         scratch.clear();
-        let mut next = 0u16;
-        for _ in 0..self.buckets.count()? {
-            let bucket = next.checked_add(u16::try_from(self.buckets.number()?).ok()?)?;
-            let count = self.counts.signed()?.checked_add(1)?;
-            // Too many for any file; sums of such could overflow.
-            if count.unsigned_abs() >= 1 << 48 || usize::from(bucket) > super::histogram::LAST {
-                return None;
-            }
-            scratch.push((bucket, count));
-            next = bucket + 1;
+        let buckets = self.buckets.count()?;
+        if buckets > self.counts.rest() {
+            return None;
         }
-        Some(scratch.last().map_or(0, |(bucket, _)| bounds(*bucket).1))
+        scratch.reserve(buckets);
+        let mut next = 0;
+        let mut add = |distance: u64| {
+            let bucket = u16::try_from(distance.saturating_add(next)).unwrap_or(u16::MAX);
+            scratch.push((bucket, 1));
+            next = u64::from(bucket) + 1;
+        };
+        self.buckets.each(buckets, &mut add)?;
+        let mut counts = scratch.iter_mut();
+        self.counts.each(buckets, &mut |more| {
+            if let Some((_, count)) = counts.next() {
+                *count = count.saturating_add_unsigned(more);
+            }
+        })?;
+        let (last, _) = scratch.last().copied().unwrap_or_default();
+        // No file has so many; sums of such could overflow.
+        let too_many = scratch.iter().any(|(_, count)| *count >= 1 << 48);
+        (usize::from(last) <= super::histogram::LAST && !too_many).then(|| bounds(last).1)
     }
 }
 

@@ -94,6 +94,24 @@ impl<'a> Reader<'a> {
         Some((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }
 
+    /// The next `count` numbers, which mostly have a byte each.
+    #[inline]
+    pub(super) fn each(&mut self, count: usize, each: &mut impl FnMut(u64)) -> Option<()> {
+        let mut left = count;
+        while left > 0 {
+            let short = self.bytes.iter().take(left).take_while(|byte| **byte < 0x80).count();
+            for byte in self.take(short)? {
+                each(u64::from(*byte));
+            }
+            left -= short;
+            if left > 0 {
+                each(self.number()?);
+                left -= 1;
+            }
+        }
+        Some(())
+    }
+
     /// A count that fits into memory: of things that take at least a byte each.
     pub(super) fn count(&mut self) -> Option<usize> {
         usize::try_from(self.number()?).ok()
