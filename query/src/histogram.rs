@@ -68,14 +68,14 @@ impl Durations {
                 durations.sort_unstable();
                 ps.map(|p| quantile::nearest_rank(durations, p))
             }
-            Self::Buckets(histogram, longest) => ps.map(|p| about(histogram, *longest, p)),
+            Self::Buckets(histogram, longest) => about(histogram, *longest, ps),
         }
     }
 
     /// As [`Self::quantiles`], without knowing the longest: middles of buckets throughout.
     pub(crate) fn middles<const N: usize>(&mut self, ps: [f64; N]) -> [Option<i64>; N] {
         match self {
-            Self::Buckets(histogram, _) => ps.map(|p| histogram.quantile(p)),
+            Self::Buckets(histogram, _) => middles(histogram, ps),
             Self::Exact(_) => self.quantiles(ps),
         }
     }
@@ -89,10 +89,36 @@ impl Durations {
     }
 }
 
-/// The quantile `p` as far as buckets tell; none is longer than the longest.
-pub(crate) fn about(histogram: &Histogram, longest: i64, p: f64) -> Option<i64> {
-    let about = histogram.quantile(p)?;
-    Some(if quantile::is_last(histogram.count(), p) { longest } else { about.min(longest) })
+/// Quantiles as far as buckets tell: the middles of the buckets of the nearest ranks. `None` of nothing.
+pub(crate) fn middles<const N: usize>(histogram: &Histogram, ps: [f64; N]) -> [Option<i64>; N] {
+    let buckets = histogram.buckets();
+    let count = buckets.iter().map(|(_, count)| count).sum();
+    ps.map(|p| {
+        let rank = quantile::rank_of(count, p)?;
+        let mut passed = 0;
+        let reached = buckets.iter().find(|(_, count)| {
+            passed += count;
+            passed > rank
+        });
+        reached.map(|(bucket, _)| {
+            let (low, high) = bounds(*bucket);
+            // Of the whole numbers in (low, high].
+            low + (high - low + 1) / 2
+        })
+    })
+}
+
+/// The same, no longer than the longest; where the rank is the last one, that.
+pub(crate) fn about<const N: usize>(
+    histogram: &Histogram,
+    longest: i64,
+    ps: [f64; N],
+) -> [Option<i64>; N] {
+    let (count, middles) = (histogram.count(), middles(histogram, ps));
+    std::array::from_fn(|at| {
+        let is_last = quantile::rank_of(count, ps[at]).is_some_and(|rank| rank + 1 == count);
+        middles[at].map(|middle| if is_last { longest } else { middle.min(longest) })
+    })
 }
 
 #[cfg(test)]

@@ -18,10 +18,9 @@ pub(crate) fn nearest_rank(sorted: &[i64], p: f64) -> Option<i64> {
     sorted.get(rank(sorted.len(), p)?).copied()
 }
 
-/// True where the nearest rank among `values` values is the last one.
-pub(crate) fn is_last(values: i64, p: f64) -> bool {
-    let values = usize::try_from(values).unwrap_or_default();
-    rank(values, p).is_some_and(|rank| rank + 1 == values)
+/// The 0-based position of the nearest rank among `values` values; `None` of nothing.
+pub(crate) fn rank_of(values: i64, p: f64) -> Option<i64> {
+    i64::try_from(rank(usize::try_from(values).ok()?, p)?).ok()
 }
 
 /// The 0-based position of the nearest rank.

@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::Result as PlanResult;
+use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::SessionContext;
 use storage::TimeRange;
@@ -47,7 +47,7 @@ use crate::spans::Tables;
 use crate::view::View;
 use forest::{Forest, Texts, Trace};
 use load::Source;
-use sweep::Sweep;
+use sweep::{Sweep, is_exhausted};
 
 /// What an answer could not know, as `(name, value)`.
 pub(crate) type Notes = Vec<(&'static str, String)>;
@@ -150,6 +150,23 @@ async fn answer(
 }
 
 async fn from_spans(
+    view: View,
+    source: Source,
+    ask: Ask,
+    notes: &mut Notes,
+) -> PlanResult<Vec<RecordBatch>> {
+    let rows = read_spans(view, source, ask, notes).await;
+    rows.map_err(|error| if ask.exact && is_exhausted(&error) { too_exact() } else { error })
+}
+
+/// All durations at once are more than the memory of one query.
+fn too_exact() -> DataFusionError {
+    const WORDS: &str = "exact quantiles of so many spans need more memory than one query may use; narrow the time \
+                         range, or leave out exact: quantiles are then within 1 %";
+    crate::Error::new(storage::Kind::Busy, WORDS).into()
+}
+
+async fn read_spans(
     view: View,
     source: Source,
     ask: Ask,

@@ -78,7 +78,7 @@ impl Sweep {
     pub(crate) async fn next<H: Harvest>(&mut self, new: impl Fn() -> H) -> Result<Option<H>> {
         while let Some(slice) = self.slices.pop() {
             match self.slice(slice, new()).await {
-                Err(error) if is_exhausted(&error) && slice.of < SLICES_MAX => {
+                Err(error) if is_exhausted(&error) && self.may_halve(slice) => {
                     self.forest.forget_all();
                     self.slices.extend(slice.halves());
                 }
@@ -86,6 +86,11 @@ impl Sweep {
             }
         }
         Ok(None)
+    }
+
+    /// True where smaller slices help: not where what the view keeps is what takes the memory.
+    fn may_halve(&self, slice: Slice) -> bool {
+        slice.of < SLICES_MAX && self.kept_bytes < self.source.memory_bytes() / 2
     }
 
     /// Accounts for what the view holds of the slices so far.

@@ -310,6 +310,11 @@ async fn quantiles_are_within_one_percent(lake: &Lake) {
 async fn little_memory_is_enough(lake: &Lake, expected: &[Vec<Value>]) {
     let config = Config { memory_bytes_max: 12 << 20, ..Config::default() };
     let engine = Engine::new(lake.store.clone(), config).unwrap();
+    let exact = ViewRequest { exact: true, ..ViewRequest::everything(View::Operations) };
+    let small = Config { memory_bytes_max: 4 << 20, ..Config::default() };
+    let small = Engine::new(lake.store.clone(), small).unwrap();
+    let error = small.view(exact).await.unwrap_err();
+    assert!(error.message.contains("leave out exact"), "{}", error.message);
     for (view, expected) in View::ALL.into_iter().zip(expected) {
         let answer = engine.view(ViewRequest::everything(view)).await.unwrap();
         let mut rows = json(answer).await;

@@ -10,7 +10,7 @@ use super::network::{self, Traffic};
 use super::rows::bytes;
 use super::traces::Incomplete;
 use super::{Notes, dependencies, latency, operations};
-use crate::histogram::about;
+use crate::histogram::{about, middles};
 use crate::view::View;
 
 /// What is missing in traces. Of whole ones that is nothing, so rollups do not count it.
@@ -69,11 +69,11 @@ pub(crate) fn answer(
     })
 }
 
-/// A quantile. Where something was taken away from the figures, the longest duration may have been, too: then the bound
+/// Quantiles. Where something was taken away from the figures, the longest duration may have been, too: then the bound
 /// of the highest bucket in use is nearer.
-fn quantile(durations: &Histogram, longest: i64, p: f64) -> i64 {
+fn quantiles(durations: &Histogram, longest: i64) -> [i64; 5] {
     let bound = durations.longest().map_or(0, |(_, high)| high);
-    about(durations, longest.min(bound), p).unwrap_or_default()
+    about(durations, longest.min(bound), [0.5, 0.9, 0.95, 0.99, 1.0]).map(Option::unwrap_or_default)
 }
 
 fn operations(sum: &Sum, mut texts: Texts) -> Result<Vec<RecordBatch>> {
@@ -83,8 +83,7 @@ fn operations(sum: &Sum, mut texts: Texts) -> Result<Vec<RecordBatch>> {
         key: (key.service, key.name, kinds[key.kind as usize]),
         spans: row.spans,
         errors: row.errors,
-        quantiles: [0.5, 0.9, 0.95, 0.99, 1.0]
-            .map(|p| quantile(&row.durations, row.longest_nano, p)),
+        quantiles: quantiles(&row.durations, row.longest_nano),
         weight: row.weight.into(),
         failed: row.failed.into(),
     });
@@ -122,8 +121,8 @@ fn dependencies(
         key: (key.caller, key.callee, key.kind),
         moved: Moved::of(&calls.moved),
         errors: calls.errors,
-        caller: dependencies::QUANTILES.map(|p| calls.caller.quantile(p)),
-        callee: dependencies::QUANTILES.map(|p| calls.callee.quantile(p)),
+        caller: middles(&calls.caller, dependencies::QUANTILES),
+        callee: middles(&calls.callee, dependencies::QUANTILES),
         weight: calls.weight.into(),
         failed: calls.failed.into(),
         first: calls.first_nano,
@@ -145,8 +144,7 @@ fn latency(sum: &Sum, texts: &Texts, gaps: &Gaps, notes: &mut Notes) -> Result<V
         traces: traces.traces,
         errors: traces.errors,
         incomplete: gaps.of_root(texts.text(key.service), texts.text(key.name)),
-        quantiles: [0.5, 0.9, 0.95, 0.99, 1.0]
-            .map(|p| quantile(&traces.durations, traces.longest_nano, p)),
+        quantiles: quantiles(&traces.durations, traces.longest_nano),
         weight: traces.weight.into(),
         failed: traces.failed.into(),
     });
