@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: format, lints, tests, documents, page, real clients.
-# Needs Rust, Node with npm, Python 3.11 with venv, and Chromium (or CHROMIUM=/path). Ends non-zero at the first failure.
+# Needs Rust, Node with npm, Python 3.11 with venv, psql, and Chromium (or CHROMIUM=/path). Ends non-zero at the first failure.
 set -euo pipefail
 cd "$(dirname "$0")"
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
@@ -12,6 +12,7 @@ need() { command -v "$1" >/dev/null || { echo "check: $1 is missing: $2" >&2; ex
 need cargo "install Rust 1.95 with rustup"
 need npm "install Node.js 20 or newer"
 need python3 "install Python 3.11 or newer"
+need psql "install Debian's package postgresql-client"
 chromium=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || true)}
 [ -n "$chromium" ] || { echo "check: chromium is missing: install Debian's package chromium, or set CHROMIUM" >&2; exit 2; }
 export CHROMIUM=$chromium
@@ -34,7 +35,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-it
 say "page in a browser"
 (cd web/ui && npm run --silent test:browser -- --server-binary "$target/debug/spanlake")
 
-say "real clients: OpenTelemetry SDK, DuckDB, deltalake, S3"
+say "real clients: OpenTelemetry SDK, DuckDB, deltalake, S3, psql, psycopg, SQLAlchemy"
 venv=$target/clients-venv
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements.txt

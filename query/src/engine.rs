@@ -7,23 +7,26 @@ mod session;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
 use storage::metrics::{Counter, Metric, Shape};
 use storage::{Clock, Kind, Snapshot, Store, SystemClock, TraceId};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 pub use crate::engine::answer::Answer;
 use crate::engine::answer::{Limits, Running};
 use crate::engine::permit::Permits;
 use crate::engine::runtime::Memory;
 use crate::spans::{Tables, by_id};
+use crate::sql::describe::Description;
 use crate::sql::guard;
 use crate::view::{Call, ViewRequest};
-use crate::{Config, Error, Result, sql, views};
+use crate::{Config, Error, Result, catalogue, sql, views};
 
 /// Stack of the query threads: parsing, planning and dropping a plan follow its nesting.
 const STACK_BYTES: usize = 16 << 20;
@@ -32,6 +35,8 @@ const STACK_BYTES: usize = 16 << 20;
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    /// Statements about PostgreSQL's catalogue are answered, too.
+    has_catalogue: bool,
 }
 
 struct Shared {
@@ -57,6 +62,14 @@ impl Shared {
         // Only its columns are of use later; a kept snapshot would keep its hot batches.
         last.clone_from(&tables.without_spans());
         Ok(tables)
+    }
+
+    /// A session over what a query that starts now sees, with a memory of its own.
+    fn session(&self) -> Result<(SessionContext, Tables)> {
+        let tables = self.tables()?;
+        let environment = runtime::for_query(&self.environment, &self.memory);
+        let context = session::context(&self.base, environment, &tables)?;
+        Ok((context, tables))
     }
 }
 
@@ -141,7 +154,14 @@ impl Engine {
             counts: Counts::default(),
             config,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), has_catalogue: false })
+    }
+
+    /// The same engine for PostgreSQL's clients: statements that ask for `pg_catalog` or `information_schema` only are
+    /// answered from tables of that shape ([`crate::catalogue`]).
+    #[must_use]
+    pub fn for_postgres(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), has_catalogue: true }
     }
 
     /// Runs one read-only statement. `params` fill `$1`, `$2`, ... Ends after `rows_max` rows; a note says so.
@@ -152,12 +172,33 @@ impl Engine {
         let text = sql.to_owned();
         let config = self.shared.config.clone();
         let rows_max = Some(config.rows_max);
-        let plan = move |context: SessionContext, _: Tables| async move {
-            let checked = guard::check(&text, &config)?;
-            let rows = sql::plan(&context, checked, params).await?;
+        let has_catalogue = self.has_catalogue;
+        let plan = move |context: SessionContext, tables: Tables| async move {
+            let (context, statement) = read(&text, &config, (context, &tables), has_catalogue)?;
+            let rows = sql::plan(&context, statement, params).await?;
             Ok(Started { rows: rows.execute_stream().await?, notes: Vec::new() })
         };
         self.run(plan, rows_max).await
+    }
+
+    /// What `sql` will give and which parameters it takes; `hints` are the types of `$1`, `$2`, ... that the caller
+    /// knows. Nothing is run.
+    ///
+    /// # Errors
+    /// As [`Engine::sql`].
+    pub async fn describe(&self, sql: &str, hints: Vec<Option<DataType>>) -> Result<Description> {
+        let text = sql.to_owned();
+        let limits = Limits::from_now(self.shared.config.time_max, None);
+        let permit = limits.within(self.shared.permits.acquire()).await??;
+        let (shared, has_catalogue) = (Arc::clone(&self.shared), self.has_catalogue);
+        let work = async move {
+            let _permit = permit;
+            let (context, tables) = shared.session()?;
+            let session = (context, &tables);
+            let (context, statement) = read(&text, &shared.config, session, has_catalogue)?;
+            sql::describe::describe(&context, statement, &hints).await
+        };
+        answer::on(self.threads()?, work, limits).await
     }
 
     /// Answers a view. The same code as the SQL table function of that name.
@@ -250,16 +291,31 @@ impl Engine {
         let permit = limits.within(self.shared.permits.acquire()).await??;
         let shared = Arc::clone(&self.shared);
         let begin = async move {
-            let tables = shared.tables()?;
-            let environment = runtime::for_query(&shared.environment, &shared.memory);
-            let context = session::context(&shared.base, environment, &tables)?;
+            let (context, tables) = shared.session()?;
             plan(context, tables).await
         };
-        let Some(threads) = &self.shared.runtime.0 else {
-            return Err(Error::new(Kind::Unavailable, "the server is shutting down"));
-        };
-        Running::start(threads.handle(), begin, permit, limits).answer().await
+        Running::start(self.threads()?, begin, permit, limits).answer().await
     }
+
+    fn threads(&self) -> Result<&Handle> {
+        match &self.shared.runtime.0 {
+            Some(threads) => Ok(threads.handle()),
+            None => Err(Error::new(Kind::Unavailable, "the server is shutting down")),
+        }
+    }
+}
+
+/// The statement `sql` after the guard, and the session that it is for.
+fn read(
+    sql: &str,
+    config: &Config,
+    (context, tables): (SessionContext, &Tables),
+    has_catalogue: bool,
+) -> Result<(SessionContext, Statement)> {
+    if has_catalogue && let Some(statement) = catalogue::question(sql, config)? {
+        return Ok((catalogue::context(context.state(), tables)?, statement));
+    }
+    Ok((context, guard::check(sql, config)?.into_statement()))
 }
 
 #[cfg(test)]

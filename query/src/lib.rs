@@ -5,6 +5,7 @@
 //! view     -> views::*  (question -> plan -> rows), also SQL table functions
 //! ```
 //! This crate never writes. Its answers are Arrow; only `web` turns them into JSON.
+pub mod catalogue;
 pub mod config;
 pub mod engine;
 pub mod error;
@@ -26,5 +27,6 @@ pub use datafusion::common::ScalarValue;
 pub use engine::{Answer, Engine};
 pub use error::{Error, Result};
 pub use spans::present::Presenter;
+pub use sql::describe::Description;
 pub use view::{Call, View, ViewRequest};
 pub use views::{duration, moment};

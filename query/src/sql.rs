@@ -1,12 +1,14 @@
 //! SQL text -> a statement that is known to read only -> a plan.
+pub(crate) mod describe;
 pub(crate) mod guard;
 
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
 
-use crate::sql::guard::Checked;
 use crate::{Error, Result};
 
 /// Nesting that the parser follows: parentheses, subqueries, function calls.
@@ -18,13 +20,10 @@ pub(crate) const RECURSION_MAX: usize = 100;
 /// Unknown names, types that do not fit, missing parameters.
 pub(crate) async fn plan(
     context: &SessionContext,
-    checked: Checked,
+    statement: Statement,
     params: Vec<ScalarValue>,
 ) -> Result<DataFrame> {
-    let plan = context.state().statement_to_plan(checked.into_statement()).await?;
-    let read_only =
-        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    read_only.verify_plan(&plan)?;
+    let plan = read_only(context, statement).await?;
     let needed = plan.get_parameter_names()?;
     if needed.len() != params.len() {
         let (needed, given) = (needed.len(), params.len());
@@ -37,4 +36,13 @@ pub(crate) async fn plan(
         false => plan.with_param_values(ParamValues::from(params))?,
     };
     Ok(context.execute_logical_plan(plan).await?)
+}
+
+/// The plan of `statement`, its parameters still open. The second belt: the guard has looked already.
+async fn read_only(context: &SessionContext, statement: Statement) -> Result<LogicalPlan> {
+    let plan = context.state().statement_to_plan(statement).await?;
+    let options =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    options.verify_plan(&plan)?;
+    Ok(plan)
 }

@@ -33,23 +33,29 @@ pub(crate) struct Listen {
     pub ui: Option<SocketAddr>,
     /// Jaeger's remote sampling.
     pub sampling: Option<SocketAddr>,
+    /// PostgreSQL's wire protocol; closed unless asked for.
+    pub postgres: Option<SocketAddr>,
 }
 
 impl Listen {
-    fn doors(&mut self) -> [(&'static str, &mut Option<SocketAddr>); 5] {
+    fn doors(&mut self) -> [(&'static str, &mut Option<SocketAddr>); 6] {
         [
             ("listen.grpc", &mut self.grpc),
             ("listen.http", &mut self.http),
             ("listen.zipkin", &mut self.zipkin),
             ("listen.ui", &mut self.ui),
             ("listen.sampling", &mut self.sampling),
+            ("listen.postgres", &mut self.postgres),
         ]
     }
 
     /// True where other machines reach some door.
     fn is_public(&self) -> bool {
-        let doors = [self.grpc, self.http, self.zipkin, self.ui, self.sampling];
-        doors.iter().flatten().any(|address| !address.ip().is_loopback())
+        let Self { grpc, http, zipkin, ui, sampling, postgres } = self;
+        [grpc, http, zipkin, ui, sampling, postgres]
+            .into_iter()
+            .flatten()
+            .any(|address| !address.ip().is_loopback())
     }
 }
 
@@ -144,6 +150,7 @@ impl Default for Config {
                 zipkin: at(9411),
                 ui: at(8080),
                 sampling: at(5778),
+                postgres: None,
             },
             hosts: Vec::new(),
             http: HttpLimits::default(),
@@ -194,6 +201,9 @@ pub(crate) struct ListenFlags {
     /// Jaeger's remote sampling, or off [default: 127.0.0.1:5778]
     #[arg(long, value_name = "ADDRESS")]
     pub sampling_listen: Option<String>,
+    /// PostgreSQL's wire protocol, e.g. 127.0.0.1:5432 [default: off]
+    #[arg(long, value_name = "ADDRESS")]
+    pub postgres_listen: Option<String>,
     /// Allow addresses that other machines reach, without TLS; tokens are then required everywhere
     #[arg(long)]
     pub insecure: bool,
@@ -269,6 +279,7 @@ impl Config {
             ("listen.zipkin", &listen.zipkin_listen),
             ("listen.ui", &listen.ui_listen),
             ("listen.sampling", &listen.sampling_listen),
+            ("listen.postgres", &listen.postgres_listen),
             ("ttl", &listen.ttl),
             ("storage.flush_interval", &listen.flush_interval),
         ];

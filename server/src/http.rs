@@ -16,10 +16,11 @@ use std::time::Duration;
 
 use axum::Router;
 use storage::metrics::{Counter, Metric, Shape};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
+use web::Postgres;
 
 use crate::config::HttpLimits;
 
@@ -32,6 +33,15 @@ pub(crate) enum Stop {
     Drain,
     /// Leave at once.
     Now,
+}
+
+/// What is spoken behind a door.
+#[derive(Debug, Clone)]
+pub(crate) enum Speaks {
+    /// HTTP, and gRPC over it.
+    Http(Router),
+    /// PostgreSQL's wire protocol.
+    Postgres(Postgres),
 }
 
 /// All listeners of a process.
@@ -60,13 +70,13 @@ impl Listeners {
     pub(crate) async fn open(
         &self,
         at: SocketAddr,
-        router: Router,
+        speaks: Speaks,
         runtime: &Handle,
     ) -> io::Result<SocketAddr> {
         let listener = runtime.spawn(TcpListener::bind(at)).await.map_err(io::Error::other)??;
         let bound = listener.local_addr()?;
         let door = Door {
-            router,
+            speaks,
             limits: Arc::clone(&self.limits),
             connections: Arc::clone(&self.connections),
             tasks: self.tasks.clone(),
@@ -104,7 +114,7 @@ impl Listeners {
 }
 
 struct Door {
-    router: Router,
+    speaks: Speaks,
     limits: Arc<HttpLimits>,
     connections: Arc<Connections>,
     tasks: TaskTracker,
@@ -124,10 +134,15 @@ impl Door {
                         tracing::debug!(%peer, "connection refused: too many");
                         continue;
                     };
-                    let (router, limits) = (self.router.clone(), Arc::clone(&self.limits));
+                    let (speaks, limits) = (self.speaks.clone(), Arc::clone(&self.limits));
                     let stop = self.stop.clone();
                     self.tasks.spawn(async move {
-                        connection::serve(stream, peer, router, limits, stop).await;
+                        match speaks {
+                            Speaks::Http(router) => {
+                                connection::serve(stream, peer, router, limits, stop).await;
+                            }
+                            Speaks::Postgres(door) => postgres(stream, peer, door, stop).await,
+                        }
                         drop(permit);
                     });
                 }
@@ -139,6 +154,24 @@ impl Door {
                 }
             }
         }
+    }
+}
+
+/// A session of the PostgreSQL door; it leaves when it has nothing to do and the server stops.
+async fn postgres(
+    stream: TcpStream,
+    peer: SocketAddr,
+    door: Postgres,
+    mut stop: watch::Receiver<Stop>,
+) {
+    let _ = stream.set_nodelay(true);
+    let mut draining = stop.clone();
+    let ending = async move {
+        let _ = draining.wait_for(|stop| *stop >= Stop::Drain).await;
+    };
+    tokio::select! {
+        () = door.serve(stream, peer, ending) => {}
+        _ = stop.wait_for(|stop| *stop >= Stop::Now) => {}
     }
 }
 

@@ -11,11 +11,11 @@ use query::Engine;
 use storage::{Clock, Decode, Store, SystemClock};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use web::{Auth, Role, Tail, Web};
+use web::{Auth, Postgres, Role, Tail, Web};
 
 use crate::config::Config;
 use crate::config::value::show_duration;
-use crate::http::{Listeners, Stop};
+use crate::http::{Listeners, Speaks, Stop};
 use crate::page::Page;
 use crate::sampling::Sampling;
 
@@ -32,6 +32,8 @@ pub(crate) struct Addresses {
     pub ui: Option<SocketAddr>,
     /// Jaeger's remote sampling.
     pub sampling: Option<SocketAddr>,
+    /// PostgreSQL's wire protocol.
+    pub postgres: Option<SocketAddr>,
 }
 
 /// A started server.
@@ -106,25 +108,30 @@ impl Running {
         let engine = Engine::new(store.clone(), config.query.clone())?;
         let listeners = Listeners::new(config.http.clone());
         let tail = Tail::new(store.clone(), config.tail.clone(), &*clock);
+        let version = env!("CARGO_PKG_VERSION");
+        let limits = web::postgres::Config::default();
+        let postgres = Postgres::new(engine.clone(), auth.clone(), limits, version);
         let web = web::router(Web {
             engine,
             store: store.clone(),
             tail: tail.clone(),
             auth: auth.clone(),
             clock,
-            version: env!("CARGO_PKG_VERSION"),
+            version,
             hosts: config.hosts.clone(),
             figures: {
                 let (ingest, listeners) = (ingest.clone(), listeners.figures());
-                let sampler = sampling.sampler.clone();
+                let (sampler, postgres) = (sampling.sampler.clone(), postgres.clone());
                 Arc::new(move || {
-                    [ingest.metrics(), decoder.metrics(), sampler.metrics(), listeners()].concat()
+                    let doors = [listeners(), postgres.metrics()].concat();
+                    [ingest.metrics(), decoder.metrics(), sampler.metrics(), doors].concat()
                 })
             },
         });
         let page = Page::start().context("start threads")?;
         let (sampler, page_handle) = (&sampling.sampler, page.handle());
-        let doors = Doors { ingest: &ingest, auth: &auth, web, sampler, page: page_handle };
+        let doors =
+            Doors { ingest: &ingest, auth: &auth, web, sampler, postgres, page: page_handle };
         match doors.open(&listeners, config).await {
             Ok(addresses) => {
                 let sampling = sampling.start();
@@ -162,7 +169,7 @@ impl Running {
             || "kept for ever".to_owned(),
             |ttl| format!("kept {}", show_duration(ttl)),
         );
-        let Addresses { grpc, http, zipkin, ui, sampling } = self.addresses;
+        let Addresses { grpc, http, zipkin, ui, sampling, postgres } = self.addresses;
         let url = |path: &'static str| move |at: SocketAddr| format!("http://{at}{path}");
         let rows = [
             ("page and API", ui.map(url("/"))),
@@ -170,6 +177,7 @@ impl Running {
             ("OTLP/HTTP", http.map(url("/v1/traces"))),
             ("Zipkin", zipkin.map(url("/api/v2/spans"))),
             ("sampling", sampling.map(url("/sampling?service=NAME"))),
+            ("PostgreSQL", postgres.map(|at| format!("postgresql://spanlake@{at}/spanlake"))),
             (
                 "table",
                 Some(format!(
@@ -198,11 +206,12 @@ impl Running {
 
     /// The same for scripts: one JSON object.
     pub(crate) fn summary_json(&self, config: &Config) -> serde_json::Value {
-        let Addresses { grpc, http, zipkin, ui, sampling } = self.addresses;
+        let Addresses { grpc, http, zipkin, ui, sampling, postgres } = self.addresses;
         let snapshot = self.store.snapshot();
         serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
             "grpc": grpc, "http": http, "zipkin": zipkin, "ui": ui, "sampling": sampling,
+            "postgres": postgres,
             "data": config.data,
             "table_version": snapshot.version.0,
             "spans": snapshot.rows(),
@@ -216,21 +225,28 @@ struct Doors<'a> {
     auth: &'a Auth,
     web: Router,
     sampler: &'a Sampler,
-    /// Where the page and the API are served.
+    postgres: Postgres,
+    /// Where the page, the API and the doors of SQL are served.
     page: &'a Handle,
 }
 
 impl Doors<'_> {
     async fn open(self, listeners: &Listeners, config: &Config) -> anyhow::Result<Addresses> {
-        let ask = || self.auth.layer(Role::Ingest);
+        let ask = |router: Router| Speaks::Http(router.layer(self.auth.layer(Role::Ingest)));
         let at = &config.listen;
         Ok(Addresses {
-            grpc: open(listeners, "grpc", at.grpc, self.ingest.otlp_grpc().layer(ask())).await?,
-            http: open(listeners, "http", at.http, self.ingest.otlp_http().layer(ask())).await?,
-            zipkin: open(listeners, "zipkin", at.zipkin, self.ingest.zipkin().layer(ask())).await?,
-            sampling: open(listeners, "sampling", at.sampling, self.sampler.router().layer(ask()))
+            grpc: open(listeners, "grpc", at.grpc, ask(self.ingest.otlp_grpc())).await?,
+            http: open(listeners, "http", at.http, ask(self.ingest.otlp_http())).await?,
+            zipkin: open(listeners, "zipkin", at.zipkin, ask(self.ingest.zipkin())).await?,
+            sampling: open(listeners, "sampling", at.sampling, ask(self.sampler.router())).await?,
+            postgres: open_on(
+                self.page,
+                listeners,
+                ("postgres", at.postgres),
+                Speaks::Postgres(self.postgres),
+            )
                 .await?,
-            ui: open_on(self.page, listeners, ("ui", at.ui), self.web).await?,
+            ui: open_on(self.page, listeners, ("ui", at.ui), Speaks::Http(self.web)).await?,
         })
     }
 }
@@ -239,19 +255,19 @@ async fn open(
     listeners: &Listeners,
     door: &str,
     at: Option<SocketAddr>,
-    router: Router,
+    speaks: Speaks,
 ) -> anyhow::Result<Option<SocketAddr>> {
-    open_on(&Handle::current(), listeners, (door, at), router).await
+    open_on(&Handle::current(), listeners, (door, at), speaks).await
 }
 
 async fn open_on(
     runtime: &Handle,
     listeners: &Listeners,
     (door, at): (&str, Option<SocketAddr>),
-    router: Router,
+    speaks: Speaks,
 ) -> anyhow::Result<Option<SocketAddr>> {
     let Some(at) = at else { return Ok(None) };
-    let bound = listeners.open(at, router, runtime).await.with_context(|| {
+    let bound = listeners.open(at, speaks, runtime).await.with_context(|| {
         format!("listen on {at} (another address: --{door}-listen 127.0.0.1:PORT, or off)")
     })?;
     Ok(Some(bound))

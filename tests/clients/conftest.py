@@ -30,13 +30,14 @@ class Server:
         self.log = log
         self.extra = list(extra)
         self.env = {**os.environ, **(env or {})}
-        self.ports = {name: free_port() for name in ("grpc", "http", "zipkin", "ui", "sampling")}
+        self.ports = {name: free_port() for name in ("grpc", "http", "zipkin", "ui", "sampling", "postgres")}
+        self.host = "127.0.0.1"
         self.process = None
 
     def start(self):
         command = [str(BINARY), "serve", "--data", self.data]
         for name, port in self.ports.items():
-            command += [f"--{name}-listen", f"127.0.0.1:{port}"]
+            command += [f"--{name}-listen", f"{self.host}:{port}"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command + self.extra, stdout=log, stderr=subprocess.STDOUT, env=self.env
@@ -46,7 +47,8 @@ class Server:
             if self.process.poll() is not None:
                 raise AssertionError(f"server exited {self.process.returncode}:\n{self.log.read_text()}")
             try:
-                if requests.get(self.url("/readyz"), timeout=2).status_code == 200:
+                # 401: ready, but not for everybody.
+                if requests.get(self.url("/readyz"), timeout=2).status_code in (200, 401):
                     return self
             except requests.ConnectionError:
                 time.sleep(0.05)

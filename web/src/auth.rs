@@ -4,6 +4,7 @@
 //! the server is bound to loopback, ingest and queries need none; changing the table always needs the admin's.
 mod attempts;
 mod layer;
+pub(crate) mod scram;
 mod tokens;
 
 use std::net::IpAddr;
@@ -161,6 +162,31 @@ impl Auth {
                 Err(Error::Unauthenticated("the token is not valid (wrong, revoked or expired)"))
             }
         }
+    }
+
+    /// True where questions need a token.
+    pub(crate) fn asks_for_tokens(&self) -> bool {
+        self.shared.require_tokens
+    }
+
+    /// What a login as the token called `name` from `address` is checked with; `None` where there is no such token,
+    /// or none that may ask questions.
+    ///
+    /// # Errors
+    /// Too many wrong tokens came from there; the file of tokens cannot be read.
+    pub(crate) fn verifier(&self, name: &str, address: IpAddr) -> Result<Option<scram::Verifier>> {
+        let now = self.shared.clock.now_unix_nano();
+        if let Some(retry_after) = self.attempts().blocked(Some(address), now) {
+            return Err(Error::TooManyAttempts { retry_after });
+        }
+        let found = self.tokens().verifier(name, now)?;
+        Ok(found.filter(|(role, _)| role.covers(Role::Query)).map(|(_, verifier)| verifier))
+    }
+
+    /// Notes a login from `address` that failed.
+    pub(crate) fn login_failed(&self, address: IpAddr) {
+        let now = self.shared.clock.now_unix_nano();
+        self.attempts().failed(Some(address), now);
     }
 
     fn tokens(&self) -> std::sync::MutexGuard<'_, Tokens> {

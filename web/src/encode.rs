@@ -3,12 +3,12 @@
 //! `encode::stream` is the one door, for HTTP answers and for the command line. Rows become bytes as they come. A
 //! failure in mid-stream cannot be missed: the stream yields the error (over HTTP the connection then breaks, so
 //! that no client takes the part for the whole), and NDJSON says it in a last line `{"error":{...}}` before.
-mod binary;
+pub(crate) mod binary;
 mod cells;
 mod csv;
 mod json;
 mod table;
-mod text;
+pub(crate) mod text;
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use query::Answer;
 
-pub(crate) use self::cells::write_string;
+pub(crate) use self::cells::{Cells, write_string};
 pub(crate) use self::json::Objects;
 
 use crate::{Error, Result};

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! request -> safety (host, origin, headers, request id) -> auth (role) -> api::* -> query::Engine | storage::Store
+//! psql, drivers -> postgres (messages)                  -> auth (role) -> query::Engine
 //! browser <- page (embedded files)                          bytes <- encode (Answer -> JSON | CSV | Arrow | ...)
 //! ```
 //! Only this crate knows our JSON. Every route stands in [`routes::ROUTES`]: the router, the roles and the OpenAPI
@@ -13,6 +14,7 @@ pub mod error;
 pub mod export;
 mod openapi;
 mod page;
+pub mod postgres;
 pub mod routes;
 mod safety;
 pub mod state;
@@ -22,5 +24,6 @@ pub use api::tail::{Config as TailConfig, Leave, Tail};
 pub use auth::{Auth, Role};
 pub use encode::Format;
 pub use error::{Error, Result};
+pub use postgres::Postgres;
 pub use routes::router;
 pub use state::Web;

@@ -81,6 +81,17 @@ enum Message {
     End,
 }
 
+/// Runs `work` on `threads` within `limits`; it stops where nobody waits for it any more.
+pub(crate) async fn on<T: Send + 'static>(
+    threads: &Handle,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+    limits: Limits,
+) -> Result<T> {
+    let task = threads.spawn(work);
+    let _stop = Stop(task.abort_handle());
+    limits.within(task).await?.map_err(|_| lost())?
+}
+
 /// A query on its way.
 pub(crate) struct Running {
     header: oneshot::Receiver<Result<Header>>,

@@ -6,8 +6,8 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
     Expr, Query, Select, SetExpr, Statement as Ast, TableFactor, Visit, Visitor,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use storage::Kind;
 
 use crate::sql::RECURSION_MAX;
@@ -37,15 +37,22 @@ impl Checked {
 /// # Errors
 /// [`Kind::TooLarge`] for a too long text, otherwise [`Kind::Invalid`] with words for the user.
 pub(crate) fn check(sql: &str, config: &Config) -> Result<Checked> {
+    check_as(sql, &GenericDialect {}, config)
+}
+
+/// As [`check`], of a text in `dialect`.
+///
+/// # Errors
+/// As there.
+pub(crate) fn check_as(sql: &str, dialect: &dyn Dialect, config: &Config) -> Result<Checked> {
     if sql.len() > config.sql_bytes_max {
         let limit = config.sql_bytes_max;
         return Err(Error::new(Kind::TooLarge, format!("the statement exceeds {limit} bytes")));
     }
-    let tokens = tokens(sql)?;
+    let tokens = tokens(sql, dialect)?;
     check_operators(&tokens, config.depth_max)?;
-    let dialect = GenericDialect {};
     let mut statements = DFParserBuilder::new(tokens)
-        .with_dialect(&dialect)
+        .with_dialect(dialect)
         .with_recursion_limit(RECURSION_MAX)
         .build()
         .and_then(|mut parser| parser.parse_statements())?;
@@ -75,18 +82,15 @@ pub(crate) fn check_condition(text: &str) -> Result<()> {
     check(&format!("SELECT 1 FROM spans WHERE {text}\n"), &Config::default()).map(drop)
 }
 
-fn tokens(sql: &str) -> Result<Vec<datafusion::sql::sqlparser::tokenizer::TokenWithSpan>> {
-    Tokenizer::new(&GenericDialect {}, sql)
+fn tokens(sql: &str, dialect: &dyn Dialect) -> Result<Vec<TokenWithSpan>> {
+    Tokenizer::new(dialect, sql)
         .tokenize_with_location()
         .map_err(|error| Error::invalid(format!("the statement cannot be read: {error}")))
 }
 
 /// A chain of operators is read in a loop but makes a tree as deep as it is long, which even dropping follows:
 /// so it is counted before anything is built. Several chains of one statement share four times the depth.
-fn check_operators(
-    tokens: &[datafusion::sql::sqlparser::tokenizer::TokenWithSpan],
-    depth_max: usize,
-) -> Result<()> {
+fn check_operators(tokens: &[TokenWithSpan], depth_max: usize) -> Result<()> {
     let is_operator = |token: &Token| match token {
         Token::Word(word) => {
             let is = |name| word.quote_style.is_none() && word.value.eq_ignore_ascii_case(name);

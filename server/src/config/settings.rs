@@ -105,6 +105,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("listen.sampling", "Jaeger's remote sampling: GET /sampling?service=NAME.", |c| {
         &mut c.listen.sampling
     }),
+    setting(
+        "listen.postgres",
+        "PostgreSQL's wire protocol, read-only; off, or e.g. 127.0.0.1:5432.",
+        |c| &mut c.listen.postgres,
+    ),
     setting("listen.hosts", "Names that the page is called by, with commas.", |c| &mut c.hosts),
     setting("http.header_time_max", "A request's header must arrive within this.", |c| {
         &mut c.http.header_time_max

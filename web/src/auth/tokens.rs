@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::Role;
+use super::scram::Verifier;
 use crate::{Error, Result};
 
 /// Version of the file's layout.
@@ -55,6 +56,9 @@ pub struct TokenEntry {
     pub created_unix_nano: i64,
     /// From when it is void; `None` = never.
     pub expires_unix_nano: Option<i64>,
+    /// What a login by SCRAM is checked with; absent in tokens of version 0.1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scram_sha256: Option<String>,
 }
 
 impl TokenEntry {
@@ -86,6 +90,7 @@ pub(super) fn entry(
         sha256: hex::encode(Sha256::digest(secret.expose())),
         created_unix_nano: now,
         expires_unix_nano: lifetime.map(expires),
+        scram_sha256: Some(Verifier::new(secret.expose())?.show()),
     })
 }
 
@@ -137,6 +142,14 @@ impl Tokens {
             }
         }
         Ok(found)
+    }
+
+    /// The role and the verifier of the token called `name`, where it is valid and has one.
+    pub(super) fn verifier(&mut self, name: &str, now: i64) -> Result<Option<(Role, Verifier)>> {
+        let entry = self.entries()?.iter().find(|entry| entry.name == name);
+        let entry = entry.filter(|entry| !entry.is_expired(now));
+        Ok(entry
+            .and_then(|entry| Some((entry.role, Verifier::read(entry.scram_sha256.as_deref()?)?))))
     }
 
     pub(super) fn add(&mut self, entry: TokenEntry) -> Result<()> {

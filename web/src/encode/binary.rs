@@ -132,7 +132,7 @@ impl Encode for ParquetFile {
     }
 }
 
-fn plain_schema(schema: &Schema) -> SchemaRef {
+pub(crate) fn plain_schema(schema: &Schema) -> SchemaRef {
     let fields: Vec<FieldRef> = schema.fields().iter().map(plain_field).collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
@@ -152,7 +152,10 @@ fn plain_type(kind: &DataType) -> DataType {
     }
 }
 
-fn plain_batch(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn plain_batch(
+    schema: &SchemaRef,
+    batch: &RecordBatch,
+) -> Result<RecordBatch, ArrowError> {
     let fields = schema.fields().iter().zip(batch.columns());
     let columns = fields.map(|(field, column)| cast(column, field.data_type()));
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

@@ -20,7 +20,7 @@ use super::text;
 const META_JSON: &str = "spanlake.json";
 
 /// A column whose cells can be written.
-pub(super) struct Cells<'a> {
+pub(crate) struct Cells<'a> {
     nulls: Option<NullBuffer>,
     values: Values<'a>,
 }
@@ -78,7 +78,7 @@ impl<'a> Cells<'a> {
     ///
     /// # Errors
     /// Its type cannot be written.
-    pub(super) fn of(field: &Field, column: &'a dyn Array) -> Result<Self, ArrowError> {
+    pub(crate) fn of(field: &Field, column: &'a dyn Array) -> Result<Self, ArrowError> {
         let values = match Texts::of(column) {
             Some(texts) if is_json(field) => Values::Json(texts),
             Some(texts) => Values::Text(texts),
@@ -91,7 +91,7 @@ impl<'a> Cells<'a> {
     }
 
     /// True where the cell is null, or a number that JSON cannot say (NaN, infinities).
-    pub(super) fn is_null(&self, row: usize) -> bool {
+    pub(crate) fn is_null(&self, row: usize) -> bool {
         let is_finite = match &self.values {
             Values::Float64(values) => values[row].is_finite(),
             Values::Float32(values) => values[row].is_finite(),
@@ -110,7 +110,7 @@ impl<'a> Cells<'a> {
     }
 
     /// Appends the cell as JSON.
-    pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, row: usize, out: &mut Vec<u8>) {
         if self.is_null(row) {
             return out.extend_from_slice(b"null");
         }
@@ -129,7 +129,7 @@ impl<'a> Cells<'a> {
     }
 
     /// Appends the cell as it stands in CSV: without quotes, lists and structs as JSON.
-    pub(super) fn write_bare(&self, row: usize, out: &mut Vec<u8>) {
+    pub(crate) fn write_bare(&self, row: usize, out: &mut Vec<u8>) {
         match &self.values {
             Values::Null => out.extend_from_slice(b"null"),
             Values::Boolean(array) => {

@@ -5,7 +5,7 @@ const DIGITS: &[u8; 200] = b"000102030405060708091011121314151617181920212223242
 5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
 
 /// `2026-11-21T10:00:00.123456789Z`, of seconds since 1970 and nanoseconds into the second.
-pub(super) fn timestamp(seconds: i64, nanos: u32, out: &mut Vec<u8>) {
+pub(crate) fn timestamp(seconds: i64, nanos: u32, out: &mut Vec<u8>) {
     let day_seconds = u32::try_from(seconds.rem_euclid(86_400)).unwrap_or(0);
     date(seconds.div_euclid(86_400), out);
     out.push(b'T');
@@ -23,13 +23,13 @@ pub(super) fn timestamp(seconds: i64, nanos: u32, out: &mut Vec<u8>) {
 }
 
 /// A timestamp of `value` units, `per_second` of them in a second.
-pub(super) fn timestamp_of(value: i64, per_second: i64, out: &mut Vec<u8>) {
+pub(crate) fn timestamp_of(value: i64, per_second: i64, out: &mut Vec<u8>) {
     let nanos = value.rem_euclid(per_second) * (NANOS_PER_SECOND / per_second);
     timestamp(value.div_euclid(per_second), u32::try_from(nanos).unwrap_or(0), out);
 }
 
 /// `2026-11-21`, of days since 1970 (proleptic Gregorian; Hinnant's `civil_from_days`).
-pub(super) fn date(days: i64, out: &mut Vec<u8>) {
+pub(crate) fn date(days: i64, out: &mut Vec<u8>) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
@@ -54,7 +54,7 @@ pub(super) fn date(days: i64, out: &mut Vec<u8>) {
 }
 
 /// Lower-case hex.
-pub(super) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn hex(bytes: &[u8], out: &mut Vec<u8>) {
     const NIBBLES: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         out.push(NIBBLES[usize::from(byte >> 4)]);

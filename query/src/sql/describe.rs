@@ -1,0 +1,66 @@
+//! What a statement asks for and what it will give, without running it: for doors that prepare statements.
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+
+use crate::{Error, Result};
+
+/// Parameters of one statement.
+const PARAMETERS_MAX: usize = 1_000;
+
+/// A statement before its parameters are known.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The columns of its answer.
+    pub schema: SchemaRef,
+    /// The types of `$1`, `$2`, ...: as the caller said, else as the statement uses them, else text.
+    pub parameters: Vec<DataType>,
+}
+
+/// Plans `statement` with nulls for its parameters; `hints` are the types that the caller knows.
+///
+/// # Errors
+/// As planning; and where parameters are not numbered `$1`, `$2`, ...
+pub(crate) async fn describe(
+    context: &SessionContext,
+    statement: Statement,
+    hints: &[Option<DataType>],
+) -> Result<Description> {
+    let plan = super::read_only(context, statement).await?;
+    let mut parameters = vec![None; 0];
+    for (name, found) in plan.get_parameter_types()? {
+        let index = position(&name)?;
+        if parameters.len() <= index {
+            parameters.resize(index + 1, None);
+        }
+        parameters[index] = found;
+    }
+    let hint = |index: usize| hints.get(index).cloned().flatten();
+    let parameters: Vec<DataType> = parameters
+        .into_iter()
+        .enumerate()
+        .map(|(index, found)| hint(index).or(found).unwrap_or(DataType::Utf8))
+        .collect();
+    let plan = if parameters.is_empty() {
+        plan
+    } else {
+        let nulls: Result<Vec<_>, _> = parameters.iter().map(ScalarValue::try_from).collect();
+        plan.with_param_values(ParamValues::from(nulls?))?
+    };
+    // What runs is the optimized plan; its columns are those of this one.
+    Ok(Description { schema: Arc::clone(plan.schema().inner()), parameters })
+}
+
+/// Where `$7` stands: 6.
+fn position(name: &str) -> Result<usize> {
+    let number = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok());
+    match number {
+        Some(number) if (1..=PARAMETERS_MAX).contains(&number) => Ok(number - 1),
+        _ => Err(Error::invalid(format!(
+            "the parameter {name} is none: they are $1, $2, ... up to ${PARAMETERS_MAX}"
+        ))),
+    }
+}
