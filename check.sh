@@ -35,7 +35,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-it
 say "page in a browser"
 (cd web/ui && npm run --silent test:browser -- --server-binary "$target/debug/spanlake")
 
-say "real clients: OpenTelemetry SDK, DuckDB, deltalake, S3, psql, psycopg, SQLAlchemy"
+say "real clients: OpenTelemetry SDK, DuckDB, deltalake, S3, psql, psycopg, SQLAlchemy, ADBC"
 venv=$target/clients-venv
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements.txt

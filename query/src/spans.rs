@@ -9,6 +9,7 @@ pub(crate) mod by_id;
 pub(crate) mod columns;
 mod files;
 mod hot;
+mod nothing;
 pub(crate) mod numbers;
 pub mod present;
 pub(crate) mod provider;

@@ -1,6 +1,7 @@
 //! SQL text -> a statement that is known to read only -> a plan.
 pub(crate) mod describe;
 pub(crate) mod guard;
+mod lists;
 
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::dataframe::DataFrame;
@@ -20,11 +21,13 @@ pub(crate) const RECURSION_MAX: usize = 100;
 /// Unknown names, types that do not fit, missing parameters.
 pub(crate) async fn plan(
     context: &SessionContext,
-    statement: Statement,
+    mut statement: Statement,
     params: Vec<ScalarValue>,
 ) -> Result<DataFrame> {
+    let written = lists::write(&mut statement, &params);
     let plan = read_only(context, statement).await?;
-    let needed = plan.get_parameter_names()?;
+    let mut needed = plan.get_parameter_names()?;
+    needed.extend(written);
     if needed.len() != params.len() {
         let (needed, given) = (needed.len(), params.len());
         return Err(Error::invalid(format!(

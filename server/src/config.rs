@@ -35,10 +35,12 @@ pub(crate) struct Listen {
     pub sampling: Option<SocketAddr>,
     /// PostgreSQL's wire protocol; closed unless asked for.
     pub postgres: Option<SocketAddr>,
+    /// Arrow Flight SQL; closed unless asked for.
+    pub flight: Option<SocketAddr>,
 }
 
 impl Listen {
-    fn doors(&mut self) -> [(&'static str, &mut Option<SocketAddr>); 6] {
+    fn doors(&mut self) -> [(&'static str, &mut Option<SocketAddr>); 7] {
         [
             ("listen.grpc", &mut self.grpc),
             ("listen.http", &mut self.http),
@@ -46,13 +48,14 @@ impl Listen {
             ("listen.ui", &mut self.ui),
             ("listen.sampling", &mut self.sampling),
             ("listen.postgres", &mut self.postgres),
+            ("listen.flight", &mut self.flight),
         ]
     }
 
     /// True where other machines reach some door.
     fn is_public(&self) -> bool {
-        let Self { grpc, http, zipkin, ui, sampling, postgres } = self;
-        [grpc, http, zipkin, ui, sampling, postgres]
+        let Self { grpc, http, zipkin, ui, sampling, postgres, flight } = self;
+        [grpc, http, zipkin, ui, sampling, postgres, flight]
             .into_iter()
             .flatten()
             .any(|address| !address.ip().is_loopback())
@@ -151,6 +154,7 @@ impl Default for Config {
                 ui: at(8080),
                 sampling: at(5778),
                 postgres: None,
+                flight: None,
             },
             hosts: Vec::new(),
             http: HttpLimits::default(),
@@ -204,6 +208,9 @@ pub(crate) struct ListenFlags {
     /// PostgreSQL's wire protocol, e.g. 127.0.0.1:5432 [default: off]
     #[arg(long, value_name = "ADDRESS")]
     pub postgres_listen: Option<String>,
+    /// Arrow Flight SQL, e.g. 127.0.0.1:31337 [default: off]
+    #[arg(long, value_name = "ADDRESS")]
+    pub flight_listen: Option<String>,
     /// Allow addresses that other machines reach, without TLS; tokens are then required everywhere
     #[arg(long)]
     pub insecure: bool,
@@ -280,6 +287,7 @@ impl Config {
             ("listen.ui", &listen.ui_listen),
             ("listen.sampling", &listen.sampling_listen),
             ("listen.postgres", &listen.postgres_listen),
+            ("listen.flight", &listen.flight_listen),
             ("ttl", &listen.ttl),
             ("storage.flush_interval", &listen.flush_interval),
         ];

@@ -34,6 +34,8 @@ pub(crate) struct Addresses {
     pub sampling: Option<SocketAddr>,
     /// PostgreSQL's wire protocol.
     pub postgres: Option<SocketAddr>,
+    /// Arrow Flight SQL.
+    pub flight: Option<SocketAddr>,
 }
 
 /// A started server.
@@ -111,6 +113,7 @@ impl Running {
         let version = env!("CARGO_PKG_VERSION");
         let limits = web::postgres::Config::default();
         let postgres = Postgres::new(engine.clone(), auth.clone(), limits, version);
+        let flight = web::flight::router(engine.clone(), auth.clone(), version);
         let web = web::router(Web {
             engine,
             store: store.clone(),
@@ -130,8 +133,8 @@ impl Running {
         });
         let page = Page::start().context("start threads")?;
         let (sampler, page_handle) = (&sampling.sampler, page.handle());
-        let doors =
-            Doors { ingest: &ingest, auth: &auth, web, sampler, postgres, page: page_handle };
+        let sql = SqlDoors { postgres, flight };
+        let doors = Doors { ingest: &ingest, auth: &auth, web, sampler, sql, page: page_handle };
         match doors.open(&listeners, config).await {
             Ok(addresses) => {
                 let sampling = sampling.start();
@@ -169,7 +172,7 @@ impl Running {
             || "kept for ever".to_owned(),
             |ttl| format!("kept {}", show_duration(ttl)),
         );
-        let Addresses { grpc, http, zipkin, ui, sampling, postgres } = self.addresses;
+        let Addresses { grpc, http, zipkin, ui, sampling, postgres, flight } = self.addresses;
         let url = |path: &'static str| move |at: SocketAddr| format!("http://{at}{path}");
         let rows = [
             ("page and API", ui.map(url("/"))),
@@ -177,6 +180,7 @@ impl Running {
             ("OTLP/HTTP", http.map(url("/v1/traces"))),
             ("Zipkin", zipkin.map(url("/api/v2/spans"))),
             ("sampling", sampling.map(url("/sampling?service=NAME"))),
+            ("Flight SQL", flight.map(|at| format!("grpc://{at}"))),
             ("PostgreSQL", postgres.map(|at| format!("postgresql://spanlake@{at}/spanlake"))),
             (
                 "table",
@@ -206,12 +210,12 @@ impl Running {
 
     /// The same for scripts: one JSON object.
     pub(crate) fn summary_json(&self, config: &Config) -> serde_json::Value {
-        let Addresses { grpc, http, zipkin, ui, sampling, postgres } = self.addresses;
+        let Addresses { grpc, http, zipkin, ui, sampling, postgres, flight } = self.addresses;
         let snapshot = self.store.snapshot();
         serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
             "grpc": grpc, "http": http, "zipkin": zipkin, "ui": ui, "sampling": sampling,
-            "postgres": postgres,
+            "postgres": postgres, "flight": flight,
             "data": config.data,
             "table_version": snapshot.version.0,
             "spans": snapshot.rows(),
@@ -220,12 +224,18 @@ impl Running {
     }
 }
 
+/// The doors of SQL beside HTTP.
+struct SqlDoors {
+    postgres: Postgres,
+    flight: Router,
+}
+
 struct Doors<'a> {
     ingest: &'a Ingest,
     auth: &'a Auth,
     web: Router,
     sampler: &'a Sampler,
-    postgres: Postgres,
+    sql: SqlDoors,
     /// Where the page, the API and the doors of SQL are served.
     page: &'a Handle,
 }
@@ -233,20 +243,17 @@ struct Doors<'a> {
 impl Doors<'_> {
     async fn open(self, listeners: &Listeners, config: &Config) -> anyhow::Result<Addresses> {
         let ask = |router: Router| Speaks::Http(router.layer(self.auth.layer(Role::Ingest)));
-        let at = &config.listen;
+        let (at, page) = (&config.listen, self.page);
+        let SqlDoors { postgres, flight } = self.sql;
+        let postgres = Speaks::Postgres(postgres);
         Ok(Addresses {
             grpc: open(listeners, "grpc", at.grpc, ask(self.ingest.otlp_grpc())).await?,
             http: open(listeners, "http", at.http, ask(self.ingest.otlp_http())).await?,
             zipkin: open(listeners, "zipkin", at.zipkin, ask(self.ingest.zipkin())).await?,
             sampling: open(listeners, "sampling", at.sampling, ask(self.sampler.router())).await?,
-            postgres: open_on(
-                self.page,
-                listeners,
-                ("postgres", at.postgres),
-                Speaks::Postgres(self.postgres),
-            )
-                .await?,
-            ui: open_on(self.page, listeners, ("ui", at.ui), Speaks::Http(self.web)).await?,
+            postgres: open_on(page, listeners, ("postgres", at.postgres), postgres).await?,
+            flight: open_on(page, listeners, ("flight", at.flight), Speaks::Http(flight)).await?,
+            ui: open_on(page, listeners, ("ui", at.ui), Speaks::Http(self.web)).await?,
         })
     }
 }

@@ -30,7 +30,8 @@ class Server:
         self.log = log
         self.extra = list(extra)
         self.env = {**os.environ, **(env or {})}
-        self.ports = {name: free_port() for name in ("grpc", "http", "zipkin", "ui", "sampling", "postgres")}
+        doors = ("grpc", "http", "zipkin", "ui", "sampling", "postgres", "flight")
+        self.ports = {name: free_port() for name in doors}
         self.host = "127.0.0.1"
         self.process = None
 

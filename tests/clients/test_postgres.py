@@ -94,7 +94,9 @@ def test_psycopg_in_both_protocols_and_both_formats(server):
 def slow():
     """A statement that runs until something ends it."""
     values = ", ".join(f"({number})" for number in range(10))
-    return "SELECT count(*) FROM " + ", ".join(f"(VALUES {values}) AS t{index}" for index in range(12))
+    tables = ", ".join(f"(VALUES {values}) AS t{index}" for index in range(12))
+    # A condition on all of it, so that no statistics answer it.
+    return f"SELECT count(*) FROM {tables} WHERE " + " + ".join(f"t{index}.column1" for index in range(12)) + " > 1000"
 
 
 def running(server) -> float:

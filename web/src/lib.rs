@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! request -> safety (host, origin, headers, request id) -> auth (role) -> api::* -> query::Engine | storage::Store
+//! ADBC, JDBC -> flight (gRPC, Arrow IPC) -> auth (role) -> query::Engine
 //! psql, drivers -> postgres (messages)                  -> auth (role) -> query::Engine
 //! browser <- page (embedded files)                          bytes <- encode (Answer -> JSON | CSV | Arrow | ...)
 //! ```
@@ -12,6 +13,7 @@ pub mod auth;
 pub mod encode;
 pub mod error;
 pub mod export;
+pub mod flight;
 mod openapi;
 mod page;
 pub mod postgres;

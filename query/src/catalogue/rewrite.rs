@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, ExactNumberInfo, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, JoinOperator,
     ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, SetOperator, Statement,
-    TableFactor, TableWithJoins, Value, Visit, VisitMut, Visitor, VisitorMut,
+    TableFactor, TableWithJoins, Value, ValueWithSpan, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use super::question::path;
@@ -77,6 +77,11 @@ impl VisitorMut for Rewriter {
             *expr = simpler;
         }
         match expr {
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                if let Some(escape) = escape_char.take() {
+                    **pattern = backslashed(pattern, escape);
+                }
+            }
             Expr::BinaryOp { op, .. } => {
                 if let Some(plain) = operator(op) {
                     *op = plain;
@@ -112,6 +117,16 @@ fn operator(operator: &BinaryOperator) -> Option<BinaryOperator> {
         "<>" => BinaryOperator::NotEq,
         _ => return None,
     })
+}
+
+/// A pattern whose escapes are backslashes, of one with another sign for them.
+fn backslashed(pattern: &Expr, escape: ValueWithSpan) -> Expr {
+    let text = |text: &str| Expr::value(Value::SingleQuotedString(text.to_owned()));
+    let doubled = call("replace", vec![pattern.clone(), text("\\"), text("\\\\")]);
+    match &escape.value {
+        Value::SingleQuotedString(sign) if sign == "\\" => pattern.clone(),
+        _ => call("replace", vec![doubled, Expr::Value(escape), text("\\")]),
+    }
 }
 
 /// A cast to a type that only the catalogue has.

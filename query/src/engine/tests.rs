@@ -3,8 +3,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
-use storage::ManualClock;
 use storage::schema::AttributeType;
+use storage::snapshot::TraceFilter;
+use storage::{DataFile, ManualClock};
 
 use super::*;
 use crate::fixture::{DAY, Table, batch, span};
@@ -265,5 +266,53 @@ async fn show_and_describe_name_what_there_is() {
         ("SELECT column_name FROM information_schema.columns", "trace_id"),
     ] {
         assert!(text(sql).await.contains(words), "{sql}");
+    }
+}
+
+/// Files of three days, of two services, without hot batches; what a sidecar would know of each is known.
+async fn three_known_files() -> Arc<Snapshot> {
+    let mut table = table().await;
+    table.file(&batch(&[span(7, 0x71, 2 * 86_400_000_000_000)], &[])).await;
+    let snapshot = table.snapshot();
+    let known = [("shop", 1), ("pay", 2), ("shop", 7)];
+    let files = snapshot.files.iter().zip(known).map(|(file, (service, trace))| {
+        let mut traces = TraceFilter::with_capacity(1);
+        traces.insert(&TraceId(u128::to_be_bytes(trace)));
+        let services = Some((service.to_owned(), service.to_owned()));
+        Arc::new(DataFile { services, traces: Some(Arc::new(traces)), ..file.as_ref().clone() })
+    });
+    let files = files.collect();
+    Arc::new(Snapshot { files, hot: Arc::new([]), ..snapshot.as_ref().clone() })
+}
+
+#[tokio::test]
+async fn explain_analyze_says_which_files_were_left_out_and_why() {
+    let snapshot = three_known_files().await;
+    let clock = Arc::new(ManualClock::at(DAY));
+    let over = Engine::over(move || Arc::clone(&snapshot), Config::default(), clock).unwrap();
+    for (condition, figures) in [
+        ("true", [3, 0, 0, 0]),
+        ("start_time < TIMESTAMP '2026-11-21T12:00:00Z'", [3, 2, 0, 0]),
+        ("date = '2026-11-24'", [3, 3, 0, 0]),
+        ("service = 'pay'", [3, 0, 2, 0]),
+        ("service > 'zzz'", [3, 0, 3, 0]),
+        ("trace_id = '00000000000000000000000000000002'", [3, 0, 0, 2]),
+        (
+            "start_time >= TIMESTAMP '2026-11-22' AND trace_id = '00000000000000000000000000000001'",
+            [3, 1, 0, 2],
+        ),
+    ] {
+        let sql = format!("EXPLAIN ANALYZE SELECT name FROM spans WHERE {condition}");
+        let rows = rows(over.sql(&sql, Vec::new()).await).await.unwrap();
+        let plan = pretty_format_batches(&rows).unwrap().to_string();
+        let reasons = ["in_table", "pruned_by_time", "pruned_by_service", "pruned_by_trace_id"];
+        for (reason, figure) in reasons.iter().zip(figures) {
+            assert!(
+                plan.contains(&format!("files_{reason}={figure}")),
+                "{condition}: {reason}\n{plan}"
+            );
+        }
+        let reads = figures[0] > figures[1] + figures[2] + figures[3];
+        assert_eq!(plan.contains("row_groups_pruned"), reads, "{condition}\n{plan}");
     }
 }

@@ -19,12 +19,13 @@ use datafusion::physical_expr::utils::conjunction;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::filter_pushdown::PushedDown;
+use datafusion::physical_plan::metrics::MetricBuilder;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 use storage::DataFile;
 use storage::schema::column as c;
 
-use crate::spans::prune::date_days;
+use crate::spans::prune::{Pruned, date_days};
 
 /// The scheme under which the one object store of a query is known.
 pub(crate) const STORE_URL: &str = "spanlake://spans";
@@ -36,6 +37,8 @@ type Filters = Vec<Arc<dyn PhysicalExpr>>;
 pub(crate) struct Files<'a> {
     /// The files that may hold a wanted span.
     pub(crate) files: Vec<Arc<DataFile>>,
+    /// Why the others may not.
+    pub(crate) pruned: Pruned,
     /// The stored columns, `date` last.
     pub(crate) stored: &'a SchemaRef,
     /// Where the files lie.
@@ -52,6 +55,10 @@ impl Files<'_> {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (source, refused) = self.source(state, filters)?;
+        // Beside what the reader counts: row groups pruned by statistics and filters, pages, rows.
+        for (name, count) in self.pruned.figures() {
+            MetricBuilder::new(source.metrics()).global_counter(name).add(count);
+        }
         // Where a filter stays above the scan, its columns have to come out of the scan as well.
         let mut read = projection.to_vec();
         for filter in &refused {

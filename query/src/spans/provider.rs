@@ -10,7 +10,6 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::{collect_columns, conjunction_opt, reassign_expr_columns};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::union::UnionExec;
 use storage::schema::column as c;
@@ -19,6 +18,7 @@ use storage::{Snapshot, SpanBatch, TimeRange};
 use crate::spans::columns::{Columns, stored};
 use crate::spans::files::Files;
 use crate::spans::hot::HotExec;
+use crate::spans::nothing::NothingExec;
 use crate::spans::prune::prune;
 use crate::spans::translate;
 
@@ -136,10 +136,10 @@ impl SpansTable {
         let predicate = conjunction_opt(filters.iter().map(Arc::clone));
         let projected = Arc::new(stored.project(projection)?);
         let mut scans: Vec<Arc<dyn ExecutionPlan>> = Vec::new();
-        let files = prune(&self.snapshot.files, self.range, predicate.as_ref(), stored)?;
+        let (files, pruned) = prune(&self.snapshot.files, self.range, predicate.as_ref(), stored)?;
         if !files.is_empty() {
             let object_store = Arc::clone(&self.snapshot.object_store);
-            let files = Files { files, stored, object_store };
+            let files = Files { files, pruned, stored, object_store };
             scans.push(files.scan(state, projection, filters, limit)?);
         }
         let hot = self.hot();
@@ -150,7 +150,7 @@ impl SpansTable {
             scans.push(Arc::new(hot));
         }
         match scans.len() {
-            0 => Ok(Arc::new(EmptyExec::new(projected))),
+            0 => Ok(Arc::new(NothingExec::new(projected, pruned))),
             1 => Ok(scans.remove(0)),
             _ => UnionExec::try_new(scans),
         }

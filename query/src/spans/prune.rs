@@ -8,27 +8,91 @@ use chrono::{Datelike, NaiveDate};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use storage::schema::column as c;
 use storage::{DataFile, TimeRange, TraceId};
 
-/// The files that start within `range` and may satisfy `predicate` (over the stored columns).
+/// How many files need not be opened, by the first reason found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Pruned {
+    /// Files of the snapshot.
+    pub(crate) files: usize,
+    /// They start at other times.
+    pub(crate) by_time: usize,
+    /// They hold other services.
+    pub(crate) by_service: usize,
+    /// Their filters know none of the traces.
+    pub(crate) by_trace: usize,
+}
+
+impl Pruned {
+    /// Its figures by name, for EXPLAIN ANALYZE.
+    pub(crate) fn figures(&self) -> [(&'static str, usize); 4] {
+        [
+            ("files_in_table", self.files),
+            ("files_pruned_by_time", self.by_time),
+            ("files_pruned_by_service", self.by_service),
+            ("files_pruned_by_trace_id", self.by_trace),
+        ]
+    }
+}
+
+/// The files that start within `range` and may satisfy `predicate` (over the stored columns), and why not the others.
 pub(crate) fn prune(
     files: &[Arc<DataFile>],
     range: TimeRange,
     predicate: Option<&Arc<dyn PhysicalExpr>>,
     stored: &SchemaRef,
-) -> Result<Vec<Arc<DataFile>>> {
-    let in_range: Vec<_> =
+) -> Result<(Vec<Arc<DataFile>>, Pruned)> {
+    let mut left: Vec<_> =
         files.iter().filter(|file| file.start.overlaps(&range)).map(Arc::clone).collect();
-    let Some(predicate) = predicate else { return Ok(in_range) };
+    let mut pruned = Pruned { files: files.len(), ..Pruned::default() };
+    pruned.by_time = files.len() - left.len();
+    let Some(predicate) = predicate else { return Ok((left, pruned)) };
+    let columns: HashSet<String> =
+        collect_columns(predicate).iter().map(|column| column.name().to_owned()).collect();
     let built = PruningPredicateBuilder::new()
         .with_file_schema(Arc::clone(stored))
         .build(Arc::clone(predicate));
-    let Some(predicate) = built else { return Ok(in_range) };
-    let keep = predicate.prune(&Known(&in_range))?;
-    let kept = in_range.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file);
-    Ok(kept.collect())
+    let Some(predicate) = built else { return Ok((left, pruned)) };
+    for reason in [Reason::Time, Reason::Service, Reason::Trace] {
+        if !reason.columns().iter().any(|column| columns.contains(*column)) {
+            continue;
+        }
+        let keep = predicate.prune(&Known { files: &left, through: reason })?;
+        let before = left.len();
+        let kept = left.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file);
+        left = kept.collect();
+        *reason.count(&mut pruned) += before - left.len();
+    }
+    Ok((left, pruned))
+}
+
+/// What is looked at, from the cheapest to the dearest; each step knows what those before it know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    Time,
+    Service,
+    Trace,
+}
+
+impl Reason {
+    fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::Time => &[c::START, c::DATE],
+            Self::Service => &[c::SERVICE],
+            Self::Trace => &[c::TRACE_ID],
+        }
+    }
+
+    fn count(self, pruned: &mut Pruned) -> &mut usize {
+        match self {
+            Self::Time => &mut pruned.by_time,
+            Self::Service => &mut pruned.by_service,
+            Self::Trace => &mut pruned.by_trace,
+        }
+    }
 }
 
 /// Days since the epoch, as Arrow counts dates.
@@ -38,11 +102,14 @@ pub(crate) fn date_days(date: NaiveDate) -> i32 {
 }
 
 /// What is known of each file without opening it.
-struct Known<'a>(&'a [Arc<DataFile>]);
+struct Known<'a> {
+    files: &'a [Arc<DataFile>],
+    through: Reason,
+}
 
 impl Known<'_> {
     fn bound(&self, column: &Column, of: Bound) -> Option<ArrayRef> {
-        let files = self.0.iter();
+        let files = self.files.iter();
         Some(match column.name() {
             c::START => Arc::new(Int64Array::from_iter_values(files.map(|file| match of {
                 Bound::Low => file.start.from,
@@ -51,13 +118,15 @@ impl Known<'_> {
             c::DATE => {
                 Arc::new(Date32Array::from_iter_values(files.map(|file| date_days(file.date))))
             }
-            c::SERVICE => Arc::new(StringViewArray::from_iter(files.map(|file| {
-                let services = file.services.as_ref()?;
-                Some(match of {
-                    Bound::Low => services.0.as_str(),
-                    Bound::High => services.1.as_str(),
-                })
-            }))),
+            c::SERVICE if self.through >= Reason::Service => {
+                Arc::new(StringViewArray::from_iter(files.map(|file| {
+                    let services = file.services.as_ref()?;
+                    Some(match of {
+                        Bound::Low => services.0.as_str(),
+                        Bound::High => services.1.as_str(),
+                    })
+                })))
+            }
             _ => return None,
         })
     }
@@ -79,7 +148,7 @@ impl PruningStatistics for Known<'_> {
     }
 
     fn num_containers(&self) -> usize {
-        self.0.len()
+        self.files.len()
     }
 
     fn null_counts(&self, _column: &Column) -> Option<ArrayRef> {
@@ -87,17 +156,17 @@ impl PruningStatistics for Known<'_> {
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(UInt64Array::from_iter_values(self.0.iter().map(|file| file.rows))))
+        Some(Arc::new(UInt64Array::from_iter_values(self.files.iter().map(|file| file.rows))))
     }
 
     fn contained(&self, column: &Column, values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
-        if column.name() != c::TRACE_ID {
+        if column.name() != c::TRACE_ID || self.through < Reason::Trace {
             return None;
         }
         let traces: Vec<TraceId> = values.iter().map(trace_id).collect::<Option<_>>()?;
         // `Some(false)`: holds none of them. That it holds only them is never known.
         let absent = |file: &Arc<DataFile>| !traces.iter().any(|trace| file.may_hold_trace(trace));
-        Some(self.0.iter().map(|file| absent(file).then_some(false)).collect())
+        Some(self.files.iter().map(|file| absent(file).then_some(false)).collect())
     }
 }
 

@@ -20,18 +20,31 @@ pub struct Description {
     pub parameters: Vec<DataType>,
 }
 
-/// Plans `statement` with nulls for its parameters; `hints` are the types that the caller knows.
+/// Plans `statement` with nulls for its parameters; `hints` are the types that the caller knows. A list that nobody knows
+/// the type of is one of texts.
 ///
 /// # Errors
 /// As planning; and where parameters are not numbered `$1`, `$2`, ...
 pub(crate) async fn describe(
     context: &SessionContext,
-    statement: Statement,
+    mut statement: Statement,
     hints: &[Option<DataType>],
 ) -> Result<Description> {
+    let mut hints = hints.to_vec();
+    for index in super::lists::wanted(&statement).into_iter().filter(|i| *i < PARAMETERS_MAX) {
+        hints.resize(hints.len().max(index + 1), None);
+        hints[index].get_or_insert(DataType::new_list(DataType::Utf8, true));
+    }
+    let nulls = hints.iter().map(|hint| match hint {
+        Some(list @ DataType::List(_)) => ScalarValue::try_from(list),
+        _ => Ok(ScalarValue::Null),
+    });
+    let nulls = nulls.collect::<Result<Vec<_>, _>>()?;
+    let written = super::lists::write(&mut statement, &nulls);
     let plan = super::read_only(context, statement).await?;
     let mut parameters = vec![None; 0];
-    for (name, found) in plan.get_parameter_types()? {
+    let written = written.into_iter().map(|name| (name, None));
+    for (name, found) in plan.get_parameter_types()?.into_iter().chain(written) {
         let index = position(&name)?;
         if parameters.len() <= index {
             parameters.resize(index + 1, None);

@@ -110,6 +110,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "PostgreSQL's wire protocol, read-only; off, or e.g. 127.0.0.1:5432.",
         |c| &mut c.listen.postgres,
     ),
+    setting("listen.flight", "Arrow Flight SQL, read-only; off, or e.g. 127.0.0.1:31337.", |c| {
+        &mut c.listen.flight
+    }),
     setting("listen.hosts", "Names that the page is called by, with commas.", |c| &mut c.hosts),
     setting("http.header_time_max", "A request's header must arrive within this.", |c| {
         &mut c.http.header_time_max

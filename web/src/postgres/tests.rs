@@ -187,7 +187,10 @@ async fn a_cancel_request_stops_the_statement_of_that_session_only() {
     cancel(&wrong).await;
     let numbers = "(VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9), (10))";
     let joins: Vec<String> = (0..12).map(|index| format!("{numbers} AS t{index}")).collect();
-    let sql = format!("SELECT count(*) FROM {}\0", joins.join(","));
+    // A condition on all of it, so that no statistics answer it.
+    let sum: Vec<String> = (0..12).map(|index| format!("t{index}.column1")).collect();
+    let (from, sum) = (joins.join(","), sum.join("+"));
+    let sql = format!("SELECT count(*) FROM {from} WHERE {sum} > 1000\0");
     client.message(b'Q', sql.as_bytes()).await;
     // The statement is at work once the engine says so.
     let running = |door: &Postgres| {
