@@ -132,8 +132,6 @@ function statement(text) {
     const cell = (one) => `${Math.floor(Date.parse(one.start_time) / 1000 / seconds) * seconds}\n${Math.floor(Math.log2(Math.max(1, one.duration_nano)) * 4)}`;
     return [...group(traces, cell)].map(([key, list]) => ({ at: Number(key.split("\n")[0]), bin: Number(key.split("\n")[1]), traces: list.length, failed: list.filter((one) => one.errors > 0).length, example: list[0].trace_id }));
   }
-  if (/FROM pattern\(/.test(text)) return TREE;
-  if (/FROM compare\(/.test(text)) return DIFFERENCES;
   const entry = spans.filter((span) => span.kind === "SERVER" || !span.parent_span_id);
   const figures = (list) => ({ requests: list.length, errors: errors(list), estimated: list.length, ...quantiles(list) });
   if (/AS slot/.test(text)) {
@@ -181,6 +179,8 @@ function answer(url, method, body) {
   if (path === "pins") return pins;
   if (path === "delete") return { rows: 340, traces: 12, dry_run: JSON.parse(body).dry_run ?? false, vacuumed: false };
   if (path === "patterns") return patterns();
+  if (path.startsWith("patterns/")) return TREE;
+  if (path === "compare") return DIFFERENCES;
   if (path === "retention/plan") return params.get("ttl") === "never" ? { ...loss, dates: [], rows: 0 } : loss;
   if (path === "retention/receipts") return [{ at: new Date(now - 86400e3).toISOString(), reason: "ttl", version: 37, ...loss, dates: [DAYS[0].date] }];
   return method === "GET" ? null : {};
@@ -202,7 +202,7 @@ createServer((request, response) => {
     }
     const found = answer(url, request.method, body);
     if (found === null) return response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify({ error: { kind: "not_found", message: "there is no such thing", request_id: "mock" } }));
-    if (/FROM compare\(/.test(body)) response.setHeader("spanlake-notes", JSON.stringify({ selection: "100", baseline: "1000" }));
+    if (url.pathname === "/api/v1/compare") response.setHeader("spanlake-notes", JSON.stringify({ selection: "100", baseline: "1000" }));
     if (found.cursor) response.setHeader("spanlake-cursor", found.cursor);
     const rows = Array.isArray(found.rows) ? found.rows : found;
     const lines = Array.isArray(rows) && (request.headers.accept ?? "").includes("ndjson");

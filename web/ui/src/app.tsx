@@ -5,10 +5,12 @@ import { useKeys } from "./keys.ts";
 import { Bar } from "./parts/bar.tsx";
 import { Help } from "./parts/help.tsx";
 import { Rail } from "./parts/rail.tsx";
+import { ComparePage } from "./pages/compare.tsx";
 import { DependenciesPage } from "./pages/dependencies.tsx";
 import { LatencyPage } from "./pages/latency.tsx";
 import { NetworkPage } from "./pages/network.tsx";
 import { OverviewPage } from "./pages/overview.tsx";
+import { PatternsPage } from "./pages/patterns.tsx";
 import { SqlPage } from "./pages/sql/page.tsx";
 import { StoragePage } from "./pages/storage.tsx";
 import { TailPage } from "./pages/tail.tsx";
@@ -22,8 +24,10 @@ const VIEWS: Record<Page, () => preact.JSX.Element> = {
   traces: TracesPage,
   trace: TracePage,
   latency: LatencyPage,
+  compare: ComparePage,
   dependencies: DependenciesPage,
   network: NetworkPage,
+  patterns: PatternsPage,
   sql: SqlPage,
   tail: TailPage,
   storage: StoragePage,
@@ -34,8 +38,10 @@ const TITLES: Record<Page, string> = {
   traces: "Traces",
   trace: "Trace",
   latency: "Latency",
+  compare: "Compare",
   dependencies: "Dependencies",
   network: "Network",
+  patterns: "Patterns",
   sql: "SQL",
   tail: "Tail",
   storage: "Storage",

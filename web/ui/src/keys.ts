@@ -10,6 +10,7 @@ export const PAGE_KEYS: readonly [string, Page, string][] = [
   ["l", "latency", "Latency"],
   ["d", "dependencies", "Dependencies"],
   ["n", "network", "Network"],
+  ["p", "patterns", "Patterns"],
   ["q", "sql", "SQL"],
   ["f", "tail", "Tail"],
   ["s", "storage", "Storage"],

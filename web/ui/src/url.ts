@@ -1,10 +1,10 @@
 // The state of the page is its URL: page, range, filters, selection. Back always undoes.
 
-export const PAGES = ["overview", "traces", "trace", "latency", "dependencies", "network", "sql", "tail", "storage"] as const;
+export const PAGES = ["overview", "traces", "trace", "latency", "compare", "dependencies", "network", "patterns", "sql", "tail", "storage"] as const;
 export type Page = (typeof PAGES)[number];
 
 /** Pages that ask about the one time range; the others keep it for them. */
-const RANGED: ReadonlySet<Page> = new Set(["overview", "traces", "latency", "dependencies", "network"]);
+const RANGED: ReadonlySet<Page> = new Set(["overview", "traces", "latency", "compare", "dependencies", "network", "patterns"]);
 
 export function isRanged(page: Page): boolean {
   return RANGED.has(page);

@@ -10,6 +10,7 @@ import { Table, type Column } from "../parts/table.tsx";
 import { askHeat, boxParams, type Box } from "../heat.ts";
 import { BrushMenu } from "../parts/brush.tsx";
 import { rangeBefore, type Range } from "../range.ts";
+import { slowParams } from "./compare.tsx";
 import { conditionsOf } from "./traces.tsx";
 import { quantile, type Bucket } from "../quantile.ts";
 import { rangeArguments, rangeKey, rangeQuery } from "../rangequery.ts";
@@ -103,7 +104,8 @@ function SlowLink(props: { row: Operation }): preact.JSX.Element {
   const { service, name } = props.row;
   return (
     <>
-      <Link to={href("traces", { root_service: service, root_name: name, order: "slowest" })}>Slowest</Link>
+      <Link to={href("traces", { root_service: service, root_name: name, order: "slowest" })}>Slowest</Link>{" "}
+      <Link to={href("compare", slowParams(service, name))} title="What do the slow ones have in common?">Why?</Link>
     </>
   );
 }
@@ -175,8 +177,8 @@ function OverTime(props: { filters: Filters }): preact.JSX.Element {
   if (!data) return loading ? <Waiting height={266} /> : <p class="quiet">No traces.</p>;
   return (
     <div class="picture">
-      <Heatmap heat={data} box={box} height={240} label="Drag a box to choose traces" onSelect={setBox} onExample={(id) => open("trace", {}, id)} />
-      {box && <BrushMenu box={box} onOnly={() => open("traces", { ...props.filters, ...boxParams(box), order: "slowest" })} onClose={() => setBox(null)} />}
+      <Heatmap heat={data} box={box} height={240} label="Drag a box: what do its traces have in common?" onSelect={setBox} onExample={(id) => open("trace", {}, id)} />
+      {box && <BrushMenu box={box} filters={props.filters} onOnly={() => open("traces", { ...props.filters, ...boxParams(box), order: "slowest" })} onClose={() => setBox(null)} />}
     </div>
   );
 }

@@ -180,6 +180,7 @@ export function TracesPage(): preact.JSX.Element {
   };
   const [box, setBox] = useState<Box | null>(null);
   useEffect(() => setBox(null), [key]);
+  const shared = Object.fromEntries(["root_service", "root_name"].flatMap((name) => (params[name] ? [[name, params[name]]] : [])));
   return (
     <>
       <SearchForm key={filters.join("|")} />
@@ -193,8 +194,8 @@ export function TracesPage(): preact.JSX.Element {
             {!isPart && <Scatter rows={rows} box={box} onOpen={(id) => open("trace", {}, id)} onSelect={setBox} />}
             {isPart && heat.error && <ErrorBox error={heat.error} what="The picture" />}
             {isPart && !heat.data && !heat.error && <Waiting height={216} />}
-            {isPart && heat.data && <Heatmap heat={heat.data} box={box} label="Drag a box to choose traces" onSelect={setBox} onExample={(id) => open("trace", {}, id)} />}
-            {box && <BrushMenu box={box} onOnly={() => set({ ...boxParams(box), cursor: null })} onClose={() => setBox(null)} />}
+            {isPart && heat.data && <Heatmap heat={heat.data} box={box} label="Drag a box: what do its traces have in common?" onSelect={setBox} onExample={(id) => open("trace", {}, id)} />}
+            {box && <BrushMenu box={box} filters={shared} onOnly={() => set({ ...boxParams(box), cursor: null })} onClose={() => setBox(null)} />}
           </div>
           <Facets conditions={conditions} name={JSON.stringify(filters)} />
           <Table name="traces" rows={rows} columns={columns(range.from)} sort={SORT_SHOWN[order] ?? `-${order}`} onSort={sortBy} rowKey={(row) => row.id} onOpen={(row) => open("trace", {}, row.id)} />

@@ -102,7 +102,7 @@ export function Notes(props: { notes: Record<string, unknown> }): preact.JSX.Ele
     <span class="notes">
       {shown.map(([name, value]) => (
         <Badge key={name} title={words[name] ?? name.replaceAll("_", " ")}>
-          {name.replaceAll("_", " ")} {noteText(name, value)}
+          {name === "source" ? "from" : name.replaceAll("_", " ")} {noteText(name, value)}
         </Badge>
       ))}
     </span>

@@ -1,20 +1,25 @@
 // What to do with a box that was drawn in a picture: ask what its traces have in common, or show only those.
 import { boxParams, type Box } from "../heat.ts";
 import { localClock } from "../instant.ts";
+import { useApp } from "../state.tsx";
 import { tickDuration } from "../units.ts";
 import { Icon } from "./icons.tsx";
 
 interface BrushMenuProps {
   box: Box;
+  /** Filters that hold for the box and for the rest alike. */
+  filters: Record<string, string>;
   onOnly: () => void;
   onClose: () => void;
 }
 
 export function BrushMenu(props: BrushMenuProps): preact.JSX.Element {
   const { box } = props;
+  const { open } = useApp();
   return (
     <div class="brush-menu" role="group" aria-label="The selected box" data-part="brush">
       <span class="quiet">{localClock(box.from, 0)} – {localClock(box.to, 0)}, {tickDuration(roundedDown(box.low))} – {tickDuration(roundedDown(box.high))}</span>
+      <button type="button" class="button primary" data-action="compare" onClick={() => open("compare", { ...props.filters, ...selectionParams(box) })}>What do these have in common?</button>
       <button type="button" class="button" data-action="only" onClick={props.onOnly}>Only these traces</button>
       <button type="button" class="icon-button" onClick={props.onClose} title="Forget the box (Esc)" aria-label="Forget the box"><Icon name="close" /></button>
     </div>

@@ -8,7 +8,7 @@ import { Icon } from "./icons.tsx";
 
 export function Rail(props: { onHelp: () => void }): preact.JSX.Element {
   const { place, href, theme, setTheme } = useApp();
-  const active = place.page === "trace" ? "traces" : place.page;
+  const active = place.page === "trace" || place.page === "compare" ? "traces" : place.page;
   const next = theme === "system" ? "light" : theme === "light" ? "dark" : "system";
   return (
     <nav class="rail" aria-label="Pages">

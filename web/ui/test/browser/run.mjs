@@ -11,6 +11,7 @@ import { chromium } from "playwright-core";
 import { lowContrast, unnamed } from "./accessible.mjs";
 import { rows, startServer } from "./server.mjs";
 import { HOSTILE, LARGE, LARGE_SPANS, largeBody, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
+import { questionTests } from "./questions.mjs";
 import { storedTests } from "./stored.mjs";
 import { tailTests } from "./tail.mjs";
 
@@ -280,7 +281,7 @@ test("hostile texts stay texts on every page", { timeout: TIMEOUT * 6 }, async (
   await visit(`/sql?run=1&as=chart&q=${encodeURIComponent("SELECT name, count(*) AS n FROM spans GROUP BY name")}`, async (page) => {
     assert.ok((await page.locator(".bars").innerText()).includes(PAYLOADS.name));
   });
-  for (const [path, name] of [["/", "services"], ["/traces", "traces"], ["/latency", "latency"], ["/dependencies", "dependencies"], ["/network", "network"]]) {
+  for (const [path, name] of [["/", "services"], ["/traces", "traces"], ["/latency", "latency"], ["/dependencies", "dependencies"], ["/network", "network"], ["/patterns", "patterns"]]) {
     await visit(`${path}?${RANGE}`, async (page) => {
       const shown = await table(page, name);
       if (path !== "/traces") assert.ok(JSON.stringify(shown).includes(JSON.stringify(PAYLOADS.service).slice(1, -1)), path);
@@ -452,7 +453,7 @@ test("an empty range says where the spans are", { timeout: TIMEOUT * 3 }, () =>
   }));
 
 test("at 390 px no page scrolls sideways, in either theme", { timeout: TIMEOUT * 6 }, async () => {
-  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/dependencies", "/network", "/sql", "/storage"]) {
+  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/compare?by=errors", "/dependencies", "/network", "/patterns", "/sql", "/storage"]) {
     await visit(`${path}${path.includes("?") ? "&" : "?"}${RANGE}`, async (page) => {
       await page.locator("main table, main .wf-row, main .box, main .graph").first().waitFor();
       const over = await page.evaluate(() => {
@@ -465,7 +466,7 @@ test("at 390 px no page scrolls sideways, in either theme", { timeout: TIMEOUT *
 });
 
 /** All pages, as a person leaves them after looking around. */
-const PLACES = ["/", "/traces", `/trace/${TRACE}?span=0000000000000002`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/dependencies", "/network", "/network?by=caused", "/sql", "/tail", "/storage", "/nowhere?from=2001-01-01&to=2001-01-02", "/traces?min_duration=soon"];
+const PLACES = ["/", "/traces", `/trace/${TRACE}?span=0000000000000002`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/compare?by=errors", "/dependencies", "/network", "/network?by=caused", "/patterns", "/sql", "/tail", "/storage", "/nowhere?from=2001-01-01&to=2001-01-02", "/traces?min_duration=soon"];
 
 test("texts have the contrast of AA and controls have names, on every page in both themes", { timeout: TIMEOUT * 8 }, async () => {
   for (const path of PLACES) {
@@ -533,6 +534,7 @@ test("pages without a range show none, and keep it for the others", { timeout: T
     assert.equal(await page.locator(".range .button").textContent(), "Last 6 h");
   }));
 
+questionTests({ server: () => server, visit, table, figure, digits });
 tailTests({ binary: values["server-binary"], open, shots: values.shots });
 
 /** Milliseconds of CPU that the page's main thread takes for one frame, over `count` frames. */
@@ -545,19 +547,50 @@ async function frameCost(page, count, act) {
   return ((await task()) - from) / count;
 }
 
-test("the two-minute walk: from the overview to the cause of the demo's incident", { timeout: TIMEOUT * 5 }, async () => {
+/** Opens the traces that have `value`: it is among the first findings, or among the other words for one of them. */
+async function openCause(page, value) {
+  const findings = page.locator('table[data-name="differences"] tbody tr');
+  const first = Math.min(8, await findings.count());
+  for (let place = 0; place < first; place += 1) {
+    const finding = findings.nth(place);
+    if ((await finding.locator('[data-column="value"] code').textContent()) === value) return finding.click();
+    const others = finding.locator("button.badge");
+    if ((await others.count()) === 0) continue;
+    await others.click();
+    await page.locator('[data-part="same"]').waitFor();
+    const same = page.locator('[data-part="same"] button').getByText(value, { exact: true });
+    if ((await same.count()) > 0) return same.first().click();
+    await page.keyboard.press("Escape");
+    await page.locator('[data-part="same"]').waitFor({ state: "detached" });
+  }
+  assert.fail(`${value} is in none of: ${(await findings.allTextContents()).slice(0, first).join(" | ")}`);
+}
+
+test("the two-minute walk: from the overview to the cause of the demo's incident", { timeout: TIMEOUT * 12 }, async () => {
   const shop = await startServer(values["server-binary"], { demo: true });
   try {
     // The last incident before the shop opened: the tax provider was slow and failed, from 240 to 150 s before.
     const { started } = await rows(shop, "/api/v1/status");
     const ago = (seconds) => new Date(Date.parse(started) - seconds * 1000).toISOString();
     const history = async () => (await rows(shop, "/api/v1/sql", `SELECT count(*) AS n FROM spans WHERE start_time < '${ago(345)}'`))[0].n;
-    for (let tries = 0; tries < 300 && (await history()) === 0; tries += 1) await new Promise((resolve) => setTimeout(resolve, 500));
+    for (let tries = 0; tries < 800 && (await history()) === 0; tries += 1) await new Promise((resolve) => setTimeout(resolve, 500));
     await open(shop, `/?from=${ago(242)}&to=${ago(152)}`, async (page) => {
       const slower = page.locator('[data-part="changes"] li', { hasText: /^tax/ }).first();
       assert.match(await slower.textContent(), /p95|fail/);
-      await slower.locator("a").click();
-      await page.waitForURL(/\/traces\?.*service=tax/);
+      // What do the slow requests of this time have in common? A box around them in the latency picture asks.
+      await page.keyboard.press("g");
+      await page.keyboard.press("l");
+      const picture = page.locator(".heat svg");
+      await picture.waitFor();
+      const area = await picture.boundingBox();
+      await page.mouse.move(area.x + 62, area.y + 4);
+      await page.mouse.down();
+      await page.mouse.move(area.x + area.width - 42, area.y + area.height * 0.3, { steps: 6 });
+      await page.mouse.up();
+      await page.locator('[data-action="compare"]').click();
+      await page.locator('table[data-name="differences"] tbody tr').first().waitFor();
+      await openCause(page, "api.taxrates.example.org");
+      await page.waitForURL(/\/traces\?.*taxrates/);
       await page.locator('table[data-name="traces"] tbody tr').first().click();
       await page.locator(".wf-row").first().waitFor();
       // The errors of the trace, one by one, until the one that has no other below it.
@@ -581,7 +614,7 @@ test("the two-minute walk: from the overview to the cause of the demo's incident
 
 test("each page is kept as a picture in both themes", { timeout: TIMEOUT * 6, skip: !values.shots && "no --shots FOLDER" }, async () => {
   mkdirSync(values.shots, { recursive: true });
-  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/dependencies", "/network", "/sql", "/storage"]) {
+  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/compare?by=errors", "/dependencies", "/network", "/patterns", "/sql", "/storage"]) {
     for (const colorScheme of ["light", "dark"]) {
       await visit(`${path}${path.includes("?") ? "&" : "?"}${RANGE}`, async (page) => {
         await page.waitForFunction(() => !document.querySelector(".skeleton") && document.querySelector("main table, main .wf-row, main .graph, main .editor, main .box"));

@@ -35,7 +35,7 @@ async function askChanges(range: Range, before: Range, signal: AbortSignal): Pro
 }
 
 export function Changes(): preact.JSX.Element | null {
-  const { range, place } = useApp();
+  const { range, place, href } = useApp();
   const before = rangeBefore(range);
   const { data, error } = useAsk(before ? JSON.stringify(["changes", place.params["from"], place.params["to"]]) : null, (signal) => askChanges(range, before ?? range, signal));
   if (!before) return null;
@@ -44,6 +44,7 @@ export function Changes(): preact.JSX.Element | null {
       <div class="section-head">
         <h2>Changed against the window before</h2>
         <span class="quiet">beyond what chance explains; the clearest first</span>
+        {data && data.changes.length > 0 && <Link to={href("compare", { by: "before" })} title="What do the traces of this window have that those before had not?">What is different?</Link>}
       </div>
       {error && <ErrorBox error={error} what="The comparison" />}
       {!data && !error && <Waiting height={56} />}

@@ -1,14 +1,15 @@
 // Another trace beside this one: what was called on either side, how often, for how long.
 import { useMemo, useState } from "preact/hooks";
-import { literal, sql } from "../../api.ts";
+import { apiPath, getRows, literal, sql } from "../../api.ts";
 import { numberOf, numberOrZero } from "../../exact.ts";
 import { localTime, parseInstant, toMillis } from "../../instant.ts";
 import { Duration, Figure, Link, Service } from "../../parts/bits.tsx";
 import { Empty, ErrorBox, Waiting } from "../../parts/states.tsx";
 import { Table, type Column } from "../../parts/table.tsx";
-import { rangeArguments } from "../../rangequery.ts";
+import { rangeArguments, rangeQuery } from "../../rangequery.ts";
 import { useApp, useAsk } from "../../state.tsx";
 import { count, duration, grouped } from "../../units.ts";
+import { readPattern, type Pattern } from "../patterns/model.ts";
 import { diffTraces, verdict, type DiffRow, type Side } from "./diff.ts";
 import { askTrace, type Trace } from "./model.ts";
 
@@ -64,7 +65,37 @@ function Choose(props: { trace: Trace }): preact.JSX.Element {
       {trace.root && !data && loading && <Waiting rows={8} />}
       {data && data.length === 0 && <Empty title="No other trace of this operation"><p>None started within an hour of this one; name the other trace above.</p></Empty>}
       {data && data.length > 0 && <Candidates candidates={data} />}
+      {trace.root && <Kinds trace={trace} />}
     </>
+  );
+}
+
+async function askKinds(trace: Trace, signal: AbortSignal): Promise<Pattern[]> {
+  const at = toMillis(trace.origin);
+  const { service = "", name = "" } = trace.root ?? {};
+  const answer = await getRows(apiPath("patterns", { ...rangeQuery({ from: at - HOUR, to: at + HOUR }), root_service: service, root_name: name }), signal);
+  return answer.rows.map(readPattern);
+}
+
+/** The kinds of this request around its time: its own pattern is one of them. */
+function Kinds(props: { trace: Trace }): preact.JSX.Element | null {
+  const { trace } = props;
+  const { set } = useApp();
+  const { data, error } = useAsk(`kinds ${trace.id}`, (signal) => askKinds(trace, signal));
+  if (error) return <ErrorBox error={error} what="The search for patterns" />;
+  if (!data || data.length === 0) return null;
+  const columns: Column<Pattern>[] = [
+    { key: "shape", label: "Shape", cell: (row) => row.shape, title: (row) => row.shape },
+    { key: "traces", label: "Traces", number: true, value: (row) => row.traces, cell: (row) => count(row.traces), title: (row) => grouped(row.traces) },
+    { key: "spans", label: "Spans", help: "Of a trace of this shape: the median.", number: true, value: (row) => row.spans, cell: (row) => count(row.spans) },
+    { key: "p50", label: "p50", number: true, value: (row) => row.p50, cell: (row) => <Duration nanos={row.p50} /> },
+    { key: "p99", label: "p99", number: true, value: (row) => row.p99, cell: (row) => <Duration nanos={row.p99} /> },
+  ];
+  return (
+    <section class="section" data-part="kinds">
+      <div class="section-head"><h2>Kinds of this request</h2><span class="quiet">a click compares with a typical trace of that shape</span></div>
+      <Table name="kinds" param="ksort" rows={data} columns={columns} sort="-traces" rowKey={(row) => row.id} onOpen={(row) => set({ with: row.typical })} most={10} />
+    </section>
   );
 }
 
