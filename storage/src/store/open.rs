@@ -50,7 +50,8 @@ pub(super) async fn open(
     clock: Arc<dyn Clock>,
     folders: Folders,
 ) -> Result<Store> {
-    let folder: Arc<dyn Folder> = Arc::new(Disk::new(&folders.wal));
+    let folder: Arc<dyn Folder> =
+        Arc::new(Disk::new(&folders.wal, config.durability == Durability::Fsync));
     let place = Place::open(&config)?;
     open_with(config, decode, clock, (folder, folders.locks), place).await
 }
