@@ -192,7 +192,7 @@ fn refusals(server: &Server) -> Result<Vec<(String, u64)>> {
         };
         let (labels, value) = rest.rsplit_once(' ').context("a metric")?;
         let reason = labels.split("reason=\"").nth(1).and_then(|rest| rest.split('"').next());
-        let requests = value.parse::<f64>()? as u64;
+        let requests = value.parse::<u64>()?;
         if requests > 0 {
             refusals.push((reason.context("a reason")?.to_owned(), requests));
         }

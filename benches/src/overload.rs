@@ -128,7 +128,7 @@ impl Sender<'_> {
             if let Some(share) = share {
                 let late = self.started.elapsed().as_secs_f64() - due;
                 if late > 1.0 {
-                    outcome.held_back_spans += (late * share) as u64;
+                    outcome.held_back_spans += whole(late * share);
                     due += late;
                 }
                 tokio::time::sleep_until(self.started + Duration::from_secs_f64(due)).await;
@@ -199,6 +199,11 @@ async fn exchange(stream: &mut TcpStream, body: &[u8]) -> Result<u16> {
             return Ok(status);
         }
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "spans of some seconds")]
+fn whole(spans: f64) -> u64 {
+    spans as u64
 }
 
 /// The status of an answer that has come to its end; `None` before that.

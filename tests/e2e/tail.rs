@@ -57,13 +57,13 @@ fn the_command_prints_spans_as_they_arrive() {
 }
 
 fn send_hello(server: &Server) {
-    ureq::post(format!("http://127.0.0.1:{}/v1/traces", server.ports.http))
+    let sent = ureq::post(format!("http://127.0.0.1:{}/v1/traces", server.ports.http))
         .header("content-type", "application/json")
         .send(
             r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0123456789abcdef0123456789abcdef",
                 "spanId":"0123456789abcdef","name":"hello"}]}]}]}"#,
-        )
-        .unwrap();
+        );
+    assert!(sent.is_ok(), "{sent:?}");
 }
 
 fn read_until(reader: &mut TcpStream, end: &str) -> String {

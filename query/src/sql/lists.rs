@@ -72,7 +72,7 @@ impl VisitorMut for Writer<'_> {
         let value = index.and_then(|index| Some((index, self.values.get(index)?)));
         if let Some((index, ScalarValue::List(list))) = value {
             self.written.insert(format!("${}", index + 1));
-            *expr = written(&list.values(), list.value_type());
+            *expr = written(list.values(), list.value_type());
         }
         ControlFlow::Continue(())
     }

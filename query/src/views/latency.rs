@@ -161,10 +161,13 @@ pub(crate) fn batch(texts: &Texts, groups: &[Group]) -> Result<RecordBatch> {
 /// Operation, bounds, traces.
 pub(crate) type Bucket = ((u32, u32), (i64, i64), (i64, Estimate));
 
+/// Operation and bounds.
+type Place = ((u32, u32), (i64, i64));
+
 /// All buckets.
 struct Buckets {
     ask: Ask,
-    buckets: HashMap<((u32, u32), (i64, i64)), (i64, Weight)>,
+    buckets: HashMap<Place, (i64, Weight)>,
     incomplete: Incomplete,
 }
 

@@ -82,8 +82,11 @@ impl Slice {
 /// A number for a trace id that is well spread, and the same in every process.
 pub(crate) fn hash(trace: &[u8; 16]) -> u64 {
     // The finalizer of MurmurHash3 over both halves: ids are random mostly, but need not be.
-    let number = u128::from_be_bytes(*trace);
-    let [high, low] = [number >> 64, number].map(|half| half as u64);
+    let [high, low] = [0, 8].map(|at| {
+        let mut half = [0; 8];
+        half.copy_from_slice(&trace[at..at + 8]);
+        u64::from_be_bytes(half)
+    });
     let mut mixed = high.rotate_left(32) ^ low.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     for factor in [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53u64] {
         mixed = (mixed ^ (mixed >> 33)).wrapping_mul(factor);

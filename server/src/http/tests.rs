@@ -34,7 +34,10 @@ fn router() -> Router {
 async fn open(limits: HttpLimits) -> (Listeners, SocketAddr) {
     let listeners = Listeners::new(limits);
     let runtime = tokio::runtime::Handle::current();
-    let at = listeners.open("127.0.0.1:0".parse().unwrap(), Speaks::Http(router()), &runtime).await.unwrap();
+    let at = listeners
+        .open("127.0.0.1:0".parse().unwrap(), Speaks::Http(router()), &runtime)
+        .await
+        .unwrap();
     (listeners, at)
 }
 

@@ -19,12 +19,15 @@ use crate::snapshot::DataFile;
 const WANTED: [&str; 5] =
     [column::TRACE_ID, column::PARENT_SPAN_ID, column::START, column::SERVICE, column::NAME];
 
+/// Start and id of traces, the oldest on top.
+type OldestFirst = BinaryHeap<Reverse<(i64, [u8; 16])>>;
+
 /// The latest traces of some root operations.
 #[derive(Debug)]
 pub(super) struct Latest {
     number: usize,
     /// By service and name: start and trace, the oldest on top.
-    operations: HashMap<(String, String), BinaryHeap<Reverse<(i64, [u8; 16])>>, RandomState>,
+    operations: HashMap<(String, String), OldestFirst, RandomState>,
 }
 
 impl Latest {

@@ -396,7 +396,8 @@ async fn the_policy_of_a_table_outranks_the_configuration_and_survives_a_reopen(
         ..PolicyChange::default()
     };
     rig.set(change.clone()).await;
-    let policy = Rig::over(Arc::clone(&store)).await.table.state().policy.clone();
+    let state = Rig::over(Arc::clone(&store)).await.table.state();
+    let policy = &state.policy;
     assert_eq!((policy.rules.to_vec(), policy.by_command), (change.rules.unwrap(), true));
     assert_eq!((policy.max_bytes, policy.keep_latest), (Some(1 << 40), 7));
     assert_eq!(policy.ttl, Ttl { duration: None, by_command: false }, "left to the configuration");

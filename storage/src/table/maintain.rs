@@ -108,10 +108,9 @@ impl Table {
         while let Some(object) = objects.next().await {
             let failed = |source| Error::ObjectStore { step: "list", path: String::new(), source };
             let object = object.map_err(failed)?;
-            if is_ours(&object) && !named.contains(object.location.as_ref()) {
-                if object.last_modified.timestamp_millis() <= until_milli {
-                    orphans.push(object.location.to_string());
-                }
+            let old = object.last_modified.timestamp_millis() <= until_milli;
+            if old && is_ours(&object) && !named.contains(object.location.as_ref()) {
+                orphans.push(object.location.to_string());
             }
         }
         for path in &orphans {

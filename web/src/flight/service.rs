@@ -151,6 +151,9 @@ pub(super) async fn put(shared: &Shared, messages: Vec<FlightData>) -> Result<Pu
     Ok(PutResult { app_metadata: Handle { handle }.encode_to_vec().into() })
 }
 
+/// Nothing was kept, so there is nothing to say of it.
+const NO_RESULTS: [ActionResult; 0] = [];
+
 /// DoAction: prepares a statement, or forgets one (of which nothing was kept).
 pub(super) async fn act(shared: &Shared, action: Action) -> Result<Response, Status> {
     match action.kind.as_str() {
@@ -160,7 +163,7 @@ pub(super) async fn act(shared: &Shared, action: Action) -> Result<Response, Sta
             let any = Any::of("ActionCreatePreparedStatementResult", &created);
             Ok(grpc::one(&ActionResult { body: any.encode_to_vec().into() }))
         }
-        CLOSE => Ok(grpc::many(&[ActionResult::default(); 0])),
+        CLOSE => Ok(grpc::many(&NO_RESULTS)),
         other => Err(Status::unimplemented(format!("the action {other} is not there"))),
     }
 }

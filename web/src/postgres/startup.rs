@@ -139,7 +139,7 @@ fn negotiate<W: AsyncWrite + Unpin>(
         .filter(|(name, _)| name.starts_with("_pq_."))
         .map(|(name, _)| name.as_str())
         .collect();
-    if minor <= MINOR && unknown.is_empty() {
+    if minor == MINOR && unknown.is_empty() {
         return;
     }
     output.message(b'v', |out| {
