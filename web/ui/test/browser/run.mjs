@@ -414,7 +414,7 @@ test("SQL runs from the URL, downloads, and says what is wrong", { timeout: TIME
     await page.locator(".choices li", { hasText: "http.route" }).waitFor();
     await page.keyboard.press("Enter");
     await page.keyboard.type(" AS route, count(*) FROM spa");
-    await page.locator(".choices li", { hasText: "spans" }).waitFor();
+    await page.locator(".choices li", { hasText: "spans" }).first().waitFor();
     await page.keyboard.press("Escape");
     await page.keyboard.type("ns GROUP BY 1");
     await page.keyboard.press("Control+Enter");
