@@ -223,3 +223,6 @@ fn status_of_whole(answer: &[u8]) -> Result<Option<u16>> {
     let status = answer.get(9..12).context("a status line")?;
     Ok(Some(std::str::from_utf8(status)?.parse()?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,14 +7,21 @@ import time
 import pytest
 import requests
 from conftest import Server
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from test_sdk import exporters
 
 DOORS = ["grpc", "http"]
+
+
+def exporter_of(server, door: str):
+    # Patient, so that a slow machine does not decide what is told here.
+    if door == "grpc":
+        return GrpcExporter(endpoint=f"127.0.0.1:{server.ports['grpc']}", insecure=True, timeout=60)
+    return HttpExporter(endpoint=server.url("/v1/traces", "http"), timeout=60)
 
 
 def spans(count: int, name: str = "n") -> list:
@@ -47,7 +54,7 @@ def metric(server, name: str, **labels) -> float:
 @pytest.mark.parametrize("door", DOORS)
 def test_over_its_rate_the_sdk_waits_as_told_and_loses_nothing(tmp_path, door, caplog):
     server = start(tmp_path, "ingest.spans_per_second_max=20", "ingest.rate_burst=1s")
-    exporter = exporters(server)[door]()
+    exporter = exporter_of(server, door)
     # Let in whole, and then three seconds in debt.
     assert exporter.export(spans(80)) == SpanExportResult.SUCCESS
     begun = time.monotonic()
@@ -57,7 +64,7 @@ def test_over_its_rate_the_sdk_waits_as_told_and_loses_nothing(tmp_path, door, c
     # Without a word from the server an SDK tries again after a second (0.8 to 1.2).
     [first, *_] = waits(caplog)
     assert 2.0 < first <= 3.0, caplog.text
-    assert first <= took < 9.0
+    assert first <= took < 30.0
     names = "SELECT name, count(*) AS n FROM spans GROUP BY 1 ORDER BY 1"
     assert server.sql(names) == [{"name": "late", "n": 1}, {"name": "n", "n": 80}]
     label = {"grpc": "otlp_grpc", "http": "otlp_http"}[door]
@@ -71,13 +78,13 @@ def test_over_its_rate_the_sdk_waits_as_told_and_loses_nothing(tmp_path, door, c
 @pytest.mark.parametrize("door", DOORS)
 def test_a_full_table_is_waited_for_until_there_is_room(tmp_path, door, caplog):
     server = start(tmp_path, "ingest.table_bytes_max=1")
-    exporter = exporters(server)[door]()
+    exporter = exporter_of(server, door)
     assert exporter.export(spans(10)) == SpanExportResult.SUCCESS
     server.flush()
     answers = []
     sender = threading.Thread(target=lambda: answers.append(exporter.export(spans(1, "late"))))
     sender.start()
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + 30
     while not waits(caplog) and time.monotonic() < deadline:
         time.sleep(0.05)
     # One to five whole seconds, at random, so that senders do not come back together.
@@ -88,7 +95,7 @@ def test_a_full_table_is_waited_for_until_there_is_room(tmp_path, door, caplog):
         server.url("/api/v1/partitions/drop"), json={"dates": dates}, headers=bearer, timeout=30
     )
     assert dropped.status_code == 200, dropped.text
-    sender.join(timeout=30)
+    sender.join(timeout=60)
     exporter.shutdown()
     assert answers == [SpanExportResult.SUCCESS], caplog.text
     assert server.sql("SELECT name, count(*) AS n FROM spans GROUP BY 1") == [{"name": "late", "n": 1}]
@@ -97,7 +104,7 @@ def test_a_full_table_is_waited_for_until_there_is_room(tmp_path, door, caplog):
 
 def test_what_will_never_be_taken_is_not_sent_again(tmp_path, caplog):
     server = start(tmp_path, "ingest.otlp_body_bytes_max=64KiB")
-    exporter = exporters(server)["http"]()
+    exporter = exporter_of(server, "http")
     begun = time.monotonic()
     assert exporter.export(spans(2_000)) == SpanExportResult.FAILURE
     assert time.monotonic() - begun < 5 and not waits(caplog)

@@ -24,7 +24,8 @@ const STEP_BYTES: usize = 256 << 10;
 pub(super) const AHEAD_BYTES: usize = 2 << 20;
 /// Of a refused body so much is read; then the connection is closed: reading this costs less than a new connection.
 const DRAINED_BYTES_MAX: usize = 1 << 20;
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+/// Long, because it is slow where the server has too much to do, and a connection closed before its end loses the answer.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How a body is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

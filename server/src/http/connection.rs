@@ -54,12 +54,17 @@ pub(super) async fn serve(
     }
 }
 
+/// What a connection reads ahead: hyper would take 400 KiB, and many connections that wait for their turn would hold as much
+/// each, uncounted. Bodies are read in steps of this; larger ones gain nothing.
+const READ_AHEAD_BYTES: usize = 64 << 10;
+
 fn http1_builder(limits: &HttpLimits) -> hyper::server::conn::http1::Builder {
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         // Header and idle times are `Activity`'s: hyper's one timer would close idle connections as early as slow ones.
         .header_read_timeout(None)
+        .max_buf_size(READ_AHEAD_BYTES.max(limits.header_bytes_max))
         .max_header_size(limits.header_bytes_max);
     builder
 }
