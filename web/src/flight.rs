@@ -5,7 +5,7 @@
 //! FlightData <- ipc (Arrow IPC messages)                                                     <- Answer
 //! ```
 //! <https://arrow.apache.org/docs/format/FlightSql.html>. The frames and the few messages are written out here: the
-//! ready-made server changes the features of half the dependencies (docs/decisions/0011-sql-doors-by-hand.md). Nothing
+//! ready-made server changes the features of half the dependencies (docs/decisions/0013-sql-doors-by-hand.md). Nothing
 //! is kept between two calls: a ticket carries its statement, and a prepared statement's handle its values as well.
 mod grpc;
 mod ipc;

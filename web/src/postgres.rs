@@ -6,7 +6,7 @@
 //! ```
 //! The protocol: <https://www.postgresql.org/docs/16/protocol.html>. Spoken by hand, because a message must be bounded
 //! before it is kept, and because the socket is watched while a query runs: a client that leaves takes its query with
-//! it (docs/decisions/0011-sql-doors-by-hand.md). Statements run in the engine with the limits of every other door.
+//! it (docs/decisions/0013-sql-doors-by-hand.md). Statements run in the engine with the limits of every other door.
 mod cancel;
 mod cells;
 mod command;
