@@ -15,9 +15,10 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use storage::metrics::{Counter, Metric, Shape};
-use storage::{Clock, Kind, Snapshot, Store, SystemClock, TraceId};
+use storage::{Clock, Kind, Snapshot, Store, SystemClock, TimeRange, TraceId};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::check::Check;
 pub use crate::engine::answer::Answer;
 use crate::engine::answer::{Limits, Running};
 use crate::engine::permit::Permits;
@@ -215,6 +216,20 @@ impl Engine {
     /// As [`Engine::sql`].
     pub async fn call(&self, call: Call) -> Result<Answer> {
         self.ask(call.sql()).await
+    }
+
+    /// Tests `checks` on the spans that start within `range`; one row a check, in their order: `name, passed, tested,
+    /// failed, expected, examples`.
+    ///
+    /// # Errors
+    /// As [`Engine::sql`].
+    pub async fn check(&self, checks: Vec<Check>, range: TimeRange) -> Result<Answer> {
+        let plan = move |context: SessionContext, tables: Tables| async move {
+            let rows = views::check(context.clone(), tables, (&checks, range)).await?;
+            let rows = context.read_batch(rows)?.execute_stream().await?;
+            Ok(Started { rows, notes: Vec::new() })
+        };
+        self.run(plan, None).await
     }
 
     async fn ask(&self, sql: String) -> Result<Answer> {

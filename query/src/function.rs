@@ -16,6 +16,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 pub(crate) use crate::function::attribute::{As, Attribute};
 pub(crate) use crate::function::links::links_type;
+pub(crate) use crate::function::text::duration_text;
 
 /// Field metadata key: `true` where a text column holds JSON.
 pub const META_JSON: &str = "spanlake.json";

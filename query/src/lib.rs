@@ -6,6 +6,7 @@
 //! ```
 //! This crate never writes. Its answers are Arrow; only `web` turns them into JSON.
 pub mod catalogue;
+pub mod check;
 pub mod config;
 pub mod engine;
 pub mod error;
@@ -22,6 +23,7 @@ mod sql;
 pub mod view;
 mod views;
 
+pub use check::{Check, Expect, Place};
 pub use config::Config;
 pub use datafusion::common::ScalarValue;
 pub use engine::{Answer, Engine};

@@ -8,9 +8,12 @@
 //! ```
 //! Definitions: docs/sql.md. The same question asked of `spans` by plain SQL gives the same answer.
 mod attribute;
+mod checks;
 mod compare;
 mod condition;
+mod critical_path;
 mod dependencies;
+mod descendants;
 mod edge;
 mod forest;
 mod function;
@@ -24,10 +27,12 @@ mod range;
 mod read;
 mod router;
 mod rows;
+mod structure;
 mod sweep;
 mod totals;
 mod traces;
 mod tree;
+mod unowned;
 
 pub(crate) use question::NAMES;
 pub use range::{duration, moment};
@@ -39,10 +44,12 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result as PlanResult};
 use datafusion::dataframe::DataFrame;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::prelude::SessionContext;
 use storage::TimeRange;
 
 use crate::Result;
+use crate::check::Check;
 use crate::spans::Tables;
 use crate::view::View;
 use forest::{Forest, Texts, Trace};
@@ -82,8 +89,8 @@ fn register_with(context: &SessionContext, tables: &Tables, notes: &NoteBoard) {
     context.register_udaf(crate::quantile::quantile());
 }
 
-/// Answers `sql`, a SELECT over one view; `context` has `spans` registered. Runs on the query runtime, and reads all that the view needs
-/// before it returns, because only then the notes are known.
+/// Answers `sql`, a SELECT over one view; `context` has `spans` registered. Runs on the query runtime, and reads all that
+/// the view needs before it returns, because only then the notes are known.
 pub(crate) async fn plan(context: &SessionContext, tables: &Tables, sql: &str) -> Result<Planned> {
     let notes = NoteBoard::default();
     register_with(context, tables, &notes);
@@ -94,6 +101,20 @@ pub(crate) async fn plan(context: &SessionContext, tables: &Tables, sql: &str) -
 
 async fn rows(context: &SessionContext, sql: &str) -> PlanResult<DataFrame> {
     context.sql(sql).await?.cache().await
+}
+
+/// Tests `checks` on the spans that start within the range.
+///
+/// # Errors
+/// A time or condition is wrong, or the spans cannot be read.
+pub(crate) async fn check(
+    context: SessionContext,
+    tables: Tables,
+    (checks, range): (&[Check], TimeRange),
+) -> Result<RecordBatch> {
+    let consumer = MemoryConsumer::new("checks");
+    let reservation = consumer.register(&context.runtime_env().memory_pool);
+    Ok(checks::answer(Source::new(context, tables, reservation), checks, range).await?)
 }
 
 /// The columns of a view.

@@ -1,4 +1,5 @@
 //! The command line: one file a command.
+mod check;
 mod delete;
 mod demo;
 mod doctor;
@@ -38,6 +39,8 @@ enum Command {
     Query(query::Query),
     /// Print spans as they arrive
     Tail(tail::Tail),
+    /// Test what has to be true of every trace
+    Check(check::Check),
     /// Write a view: dependencies, traces, latency, network
     Export(export::Export),
     /// List or drop dates of the table
@@ -64,6 +67,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Import(import) => import.run(),
         Command::Query(query) => query.run(),
         Command::Tail(tail) => tail.run(),
+        Command::Check(check) => check.run(),
         Command::Export(export) => export.run(),
         Command::Partitions(partitions) => partitions.run(),
         Command::Retention(retention) => retention.run(),

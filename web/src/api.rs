@@ -1,5 +1,6 @@
 //! The routes under `/api/v1`: parameters -> query or storage -> answer.
 pub(crate) mod answer;
+pub(crate) mod checks;
 pub(crate) mod deletion;
 pub(crate) mod health;
 pub(crate) mod literal;

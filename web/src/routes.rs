@@ -9,8 +9,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use query::View;
 
 use crate::api::{
-    deletion, health, partitions, patches, pins, questions, retention, sql, status, tail, trace,
-    traces, views,
+    checks, deletion, health, partitions, patches, pins, questions, retention, sql, status, tail,
+    trace, traces, views,
 };
 use crate::state::Shared;
 use crate::{Error, Role, Web, openapi, page, safety};
@@ -91,6 +91,8 @@ const EXACT: Parameter = Parameter {
 };
 const RANGE: &[Parameter] = &[FROM, TO, EXACT, LIMIT];
 
+const RANGE_ONLY: &[Parameter] = &[FROM, TO, LIMIT];
+
 impl Route {
     /// Everything its query string may hold.
     pub fn parameters(&self) -> impl Iterator<Item = Parameter> {
@@ -146,6 +148,10 @@ impl Route {
         handler: fn() -> MethodRouter<Arc<Shared>>,
     ) -> Self {
         Self { answers: Answers::Text, ..Self::rows(path, summary, handler) }
+    }
+
+    const fn body_of(self, method: &'static str, body: &'static str) -> Self {
+        Self { method, body: Some(body), ..self }
     }
 
     const fn admin(self, method: &'static str, body: Option<&'static str>) -> Self {
@@ -210,7 +216,7 @@ pub const ROUTES: &[Route] = &[
         || get(views::caused),
     ),
     Route {
-        own: RANGE,
+        own: RANGE_ONLY,
         filters: questions::PATTERN_FILTERS,
         ..Route::rows("/api/v1/patterns", "Traces by the shape of their tree.", || {
             get(questions::patterns)
@@ -223,6 +229,42 @@ pub const ROUTES: &[Route] = &[
             "The tree of one pattern, a row a place.",
             || get(questions::pattern),
         )
+    },
+    Route {
+        own: questions::PATHS,
+        ..Route::rows(
+            "/api/v1/critical-path",
+            "Where the time goes that callers waited for, by operation, in the traces of a range.",
+            || get(questions::critical_path),
+        )
+    },
+    Route::rows(
+        "/api/v1/traces/{trace_id}/critical-path",
+        "The pieces of one trace's critical path, in the order of time.",
+        || get(questions::trace_path),
+    ),
+    Route {
+        own: RANGE_ONLY,
+        filters: questions::SELF_TIME_FILTERS,
+        ..Route::rows("/api/v1/self-time", "Time in which no child ran, by operation.", || {
+            get(questions::self_time)
+        })
+    },
+    Route {
+        own: RANGE_ONLY,
+        filters: questions::UNOWNED_FILTERS,
+        ..Route::rows(
+            "/api/v1/unowned",
+            "HTTP requests that no handler answered (404 or without route), by method and shape of the path.",
+            || get(questions::unowned),
+        )
+    },
+    Route {
+        own: checks::PARAMETERS,
+        ..Route::rows("/api/v1/checks", "Tests what has to be true of every trace.", || {
+            post(checks::check)
+        })
+        .body_of("post", checks::EXAMPLE)
     },
     Route {
         own: questions::COMPARE,

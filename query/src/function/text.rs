@@ -128,7 +128,7 @@ impl ScalarUDFImpl for DurationText {
 }
 
 /// Three significant digits and a unit.
-fn duration_text(nanos: i64) -> String {
+pub(crate) fn duration_text(nanos: i64) -> String {
     const UNITS: [(u64, &str); 4] =
         [(60_000_000_000, "min"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs")];
     let sign = if nanos < 0 { "-" } else { "" };

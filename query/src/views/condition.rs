@@ -21,6 +21,11 @@ impl Condition {
         }
     }
 
+    /// `service = ...`.
+    pub(crate) fn service(name: &str) -> Self {
+        Self(format!("service = '{}'", name.replace('\'', "''")))
+    }
+
     /// True or false for each row of `frame`, never NULL.
     ///
     /// # Errors

@@ -116,6 +116,19 @@ impl Source {
         Ok(forest)
     }
 
+    /// All spans of a few traces, wherever they lie.
+    ///
+    /// # Errors
+    /// They cannot be read, or do not fit into the memory of one query.
+    pub(crate) async fn few(&self, traces: impl IntoIterator<Item = [u8; 16]>) -> Result<Forest> {
+        let mut forest = Forest::default();
+        let only: HashSet<u32> = traces.into_iter().map(|id| forest.trace_index(id)).collect();
+        let read = (TimeRange::ALL, Extent::default(), Admit::Only(&only));
+        self.read(&mut forest, &self.tables, read, 0).await?;
+        forest.group();
+        Ok(forest)
+    }
+
     /// Reads the spans of the traces in `open` that lie outside of `window`.
     pub(crate) async fn complete(
         &self,

@@ -10,12 +10,26 @@ pub(crate) use arguments::Arguments;
 
 use super::compare::{self, Compare, Unit};
 use super::condition::Condition;
+use super::critical_path::{self, Roots};
+use super::descendants::{self, Descendants};
 use super::forest::Texts;
 use super::load::Source;
-use super::{Notes, patterns};
+use super::{Notes, patterns, structure, unowned};
 
 /// Their names.
-pub(crate) const NAMES: [&str; 4] = ["patterns", "pattern", "compare", "compare_spans"];
+pub(crate) const NAMES: [&str; 11] = [
+    "patterns",
+    "pattern",
+    "compare",
+    "compare_spans",
+    "critical_path",
+    "structure",
+    "descendants",
+    "calls",
+    "self_time",
+    "trace_tree",
+    "unowned",
+];
 
 /// One question with its arguments.
 #[derive(Debug)]
@@ -26,6 +40,20 @@ pub(crate) enum Question {
     Pattern { pattern: u64, range: TimeRange },
     /// What a selection has that a baseline has not.
     Compare(Compare),
+    /// The critical path of one trace.
+    TracePath([u8; 16]),
+    /// The critical paths of many traces together.
+    Paths(Roots),
+    /// Each span's place in its tree.
+    Structure(TimeRange),
+    /// Spans below others.
+    Descendants(Descendants),
+    /// Self times by operation.
+    SelfTime(TimeRange),
+    /// One trace as text.
+    TraceTree([u8; 16]),
+    /// Requests that no handler answered.
+    Unowned(TimeRange),
 }
 
 impl Question {
@@ -47,16 +75,44 @@ impl Question {
             }
             "compare" => Ok(Self::Compare(compare_of(Unit::Traces, arguments)?)),
             "compare_spans" => Ok(Self::Compare(compare_of(Unit::Spans, arguments)?)),
+            "critical_path" => path_of(arguments),
+            "structure" => {
+                arguments.at_most(2, "structure(from, to)")?;
+                Ok(Self::Structure(arguments.range(0)?))
+            }
+            "self_time" => {
+                arguments.at_most(2, "self_time(from, to)")?;
+                Ok(Self::SelfTime(arguments.range(0)?))
+            }
+            "unowned" => {
+                arguments.at_most(2, "unowned(from, to)")?;
+                Ok(Self::Unowned(arguments.range(0)?))
+            }
+            "descendants" | "calls" => Ok(Self::Descendants(descendants_of(name, arguments)?)),
+            "trace_tree" => {
+                arguments.at_most(1, "trace_tree(trace_id)")?;
+                let id = arguments.needed(0, "a trace id of 32 hex digits")?;
+                let trace = trace_id(&id).ok_or("argument 1 is a trace id of 32 hex digits")?;
+                Ok(Self::TraceTree(trace))
+            }
             other => Err(format!("there is no function {other}")),
         }
     }
 
     /// The columns of its answer.
     pub(crate) fn schema(&self) -> PlanResult<SchemaRef> {
+        let texts = Texts::default();
         let empty = match self {
-            Self::Patterns(_) => patterns::batch(&Texts::default(), &[])?,
+            Self::Patterns(_) => patterns::batch(&texts, &[])?,
             Self::Pattern { .. } => patterns::tree_batch(&[])?,
             Self::Compare(_) => compare::batch(&[])?,
+            Self::TracePath(_) => critical_path::piece_batch(&texts, &[])?,
+            Self::Paths(_) => critical_path::part_batch(&texts, &[])?,
+            Self::Structure(_) => structure::batch(&texts, &[])?,
+            Self::Descendants(_) => descendants::batch(&texts, &[])?,
+            Self::SelfTime(_) => structure::self_batch(&texts, &[])?,
+            Self::TraceTree(_) => structure::tree_batch(&texts, &[])?,
+            Self::Unowned(_) => unowned::batch(&[])?,
         };
         Ok(empty.schema())
     }
@@ -74,6 +130,13 @@ impl Question {
                 patterns::tree_answer(source, *range, *pattern).await
             }
             Self::Compare(compare) => compare.answer(source, notes).await,
+            Self::TracePath(trace) => critical_path::of_trace(source, *trace).await,
+            Self::Paths(roots) => critical_path::of_roots(source, roots, notes).await,
+            Self::Structure(range) => structure::answer(source, *range).await,
+            Self::Descendants(descendants) => descendants.answer(source).await,
+            Self::SelfTime(range) => structure::self_time(source, *range).await,
+            Self::TraceTree(trace) => structure::tree_answer(source, *trace).await,
+            Self::Unowned(range) => unowned::answer(&source, *range).await,
         }
     }
 }
@@ -84,4 +147,40 @@ fn compare_of(unit: Unit, arguments: &Arguments<'_>) -> Result<Compare, String> 
     let baseline = arguments.text(1)?.map(Condition::parse).transpose()?;
     let range = arguments.range(2)?;
     Ok(Compare { unit, selection: Condition::parse(selection)?, baseline, range })
+}
+
+/// `critical_path(trace_id)` or `critical_path(from, to, root_service, root_name)`.
+fn path_of(arguments: &Arguments<'_>) -> Result<Question, String> {
+    let first = arguments.text(0).ok().flatten();
+    if let Some(trace) = first.as_deref().and_then(trace_id) {
+        arguments.at_most(1, "critical_path(trace_id)")?;
+        return Ok(Question::TracePath(trace));
+    }
+    arguments.at_most(4, "critical_path(from, to, root_service, root_name)")?;
+    let (service, name) = (arguments.text(2)?, arguments.text(3)?);
+    Ok(Question::Paths(Roots { range: arguments.range(0)?, service, name }))
+}
+
+/// `descendants(above, below, from, to)` with conditions, `calls(caller, callee, from, to)` with services.
+fn descendants_of(name: &str, arguments: &Arguments<'_>) -> Result<Descendants, String> {
+    arguments.at_most(4, "(above, below, from, to)")?;
+    let (above, below) = match name {
+        "calls" => {
+            let caller = arguments.needed(0, "the calling service")?;
+            let callee = arguments.needed(1, "the called service")?;
+            (Condition::service(&caller), Condition::service(&callee))
+        }
+        _ => {
+            let above = arguments.needed(0, "a condition for spans, such as kind = 'CLIENT'")?;
+            let below = arguments.needed(1, "a condition for spans below them")?;
+            (Condition::parse(above)?, Condition::parse(below)?)
+        }
+    };
+    Ok(Descendants { above, below, range: arguments.range(2)? })
+}
+
+/// 32 hex digits.
+fn trace_id(text: &str) -> Option<[u8; 16]> {
+    let mut id = [0; 16];
+    hex::decode_to_slice(text.trim(), &mut id).ok().map(|()| id)
 }

@@ -30,6 +30,19 @@ impl<'a, Row> Columns<'a, Row> {
         self.add(name, DataType::Utf8View, false, Arc::new(texts.finish()))
     }
 
+    /// A text column with NULLs.
+    pub(crate) fn text_or_null<T: AsRef<str>>(
+        self,
+        name: &str,
+        value: impl Fn(&'a Row) -> Option<T>,
+    ) -> Self {
+        let mut texts = StringViewBuilder::with_capacity(self.rows.len());
+        for row in self.rows {
+            texts.append_option(value(row));
+        }
+        self.add(name, DataType::Utf8View, true, Arc::new(texts.finish()))
+    }
+
     /// A BIGINT column.
     pub(crate) fn big(self, name: &str, value: impl Fn(&Row) -> i64) -> Self {
         let array = Int64Array::from_iter_values(self.rows.iter().map(value));

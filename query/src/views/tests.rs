@@ -13,6 +13,7 @@ use storage::{Entry, Store, TimeRange};
 use crate::{Config, Engine, View, ViewRequest};
 
 mod estimates;
+mod incident;
 mod questions;
 mod rollups;
 

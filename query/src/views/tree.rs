@@ -48,6 +48,21 @@ impl Tree {
         &self.order
     }
 
+    /// Of each span, how far down it stands (tops: 0) and how many stand below it.
+    pub(crate) fn extents(&self) -> Vec<Extent> {
+        let mut extents = vec![Extent { place: 0, depth: 0, below: 0 }; self.order.len()];
+        for (place, own) in (0u32..).zip(&self.order) {
+            let depth = self.above(*own).map_or(0, |above| extents[above as usize].depth + 1);
+            extents[*own as usize] = Extent { place, depth, below: 0 };
+        }
+        for own in self.order.iter().rev() {
+            if let Some(above) = self.above(*own) {
+                extents[above as usize].below += extents[*own as usize].below + 1;
+            }
+        }
+        extents
+    }
+
     /// Time within the span at `own` in which no child of it ran, in nanoseconds.
     pub(crate) fn self_nano(&self, trace: &Trace<'_>, own: u32) -> i64 {
         let span = trace.span(own);
@@ -60,6 +75,26 @@ impl Tree {
             }
         }
         span.duration - covered
+    }
+}
+
+/// Where a span stands in its tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Position in [`Tree::order`].
+    pub(crate) place: u32,
+    /// Spans above.
+    pub(crate) depth: u32,
+    /// Spans below.
+    pub(crate) below: u32,
+}
+
+impl Extent {
+    /// Its nested-set numbers: what stands below has both of its own between these two.
+    pub(crate) fn nested(self) -> (i64, i64) {
+        // Every span passed on the way was entered, all but those above were left again.
+        let left = 2 * i64::from(self.place) - i64::from(self.depth) + 1;
+        (left, left + 2 * i64::from(self.below) + 1)
     }
 }
 
@@ -121,3 +156,6 @@ fn children(above: &[u32], by_age: &[u32]) -> (Vec<u32>, Vec<u32>) {
     }
     (starts, below)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

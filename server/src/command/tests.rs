@@ -52,6 +52,8 @@ fn commands_of_the_documents_parse() {
         "spanlake delete --where-attribute user.id=4711 --now --yes --server http://127.0.0.1:8080",
         "spanlake token create collector --role ingest --expires 365d --data ./old",
         "spanlake doctor --scrub --format json",
+        "spanlake check checks.toml --from -1h --server http://127.0.0.1:8080",
+        "spanlake check checks.toml --data ./old --format json",
     ] {
         parses(line);
     }

@@ -2,6 +2,7 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use query::{Answer, Call};
+use storage::TraceId;
 
 use super::answer::respond;
 use super::parameters::Parameters;
@@ -16,6 +17,21 @@ const ROWS_MAX: usize = 100_000;
 
 /// Columns that patterns can be filtered by.
 pub(crate) const PATTERN_FILTERS: &[&str] = &["root_service", "root_name"];
+
+/// Columns that unowned requests can be filtered by.
+pub(crate) const UNOWNED_FILTERS: &[&str] = &["service", "method"];
+
+/// Columns that self times can be filtered by.
+pub(crate) const SELF_TIME_FILTERS: &[&str] = &["service", "name"];
+
+/// What `critical-path` takes.
+pub(crate) const PATHS: &[Parameter] = &[
+    crate::routes::FROM,
+    crate::routes::TO,
+    crate::routes::LIMIT,
+    Parameter { name: "root_service", help: "only traces of this root service" },
+    Parameter { name: "root_name", help: "only traces of this root operation" },
+];
 
 /// What `compare` takes besides its range.
 pub(crate) const COMPARE: &[Parameter] = &[
@@ -68,6 +84,37 @@ pub(crate) async fn compare(State(shared): Web, parameters: Parameters) -> Resul
     let (selection, baseline) = sides(of, &parameters, now)?;
     let mut call = call(&shared, of.function(), &parameters)?;
     call.arguments.splice(0..0, [Some(selection), baseline]);
+    rows(&shared, call, &parameters).await
+}
+
+pub(crate) async fn critical_path(State(shared): Web, parameters: Parameters) -> Result<Response> {
+    let mut call = call(&shared, "critical_path", &parameters)?;
+    for name in ["root_service", "root_name"] {
+        call.arguments.push(parameters.one(name)?.map(str::to_owned));
+    }
+    rows(&shared, call, &parameters).await
+}
+
+pub(crate) async fn trace_path(
+    State(shared): Web,
+    Path(trace): Path<String>,
+    parameters: Parameters,
+) -> Result<Response> {
+    let trace: TraceId = trace.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
+    let arguments = vec![Some(trace.to_string())];
+    let call = Call { function: "critical_path", arguments, filter: None, limit: None };
+    rows(&shared, call, &parameters).await
+}
+
+pub(crate) async fn unowned(State(shared): Web, parameters: Parameters) -> Result<Response> {
+    let mut call = call(&shared, "unowned", &parameters)?;
+    call.filter = filter(UNOWNED_FILTERS, &parameters)?;
+    rows(&shared, call, &parameters).await
+}
+
+pub(crate) async fn self_time(State(shared): Web, parameters: Parameters) -> Result<Response> {
+    let mut call = call(&shared, "self_time", &parameters)?;
+    call.filter = filter(SELF_TIME_FILTERS, &parameters)?;
     rows(&shared, call, &parameters).await
 }
 

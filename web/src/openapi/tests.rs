@@ -37,6 +37,11 @@ fn the_routes_are_those_that_were_promised() {
         GET /api/v1/network/caused query
         GET /api/v1/patterns query
         GET /api/v1/patterns/{pattern} query
+        GET /api/v1/critical-path query
+        GET /api/v1/traces/{trace_id}/critical-path query
+        GET /api/v1/self-time query
+        GET /api/v1/unowned query
+        POST /api/v1/checks query
         GET /api/v1/compare query
         GET /api/v1/tail query
         GET /api/v1/partitions query

@@ -163,12 +163,14 @@ pub(crate) struct Attribute {
     values: HashMap<Box<str>, u32>,
     holders: Vec<Holders>,
     forgot: bool,
+    /// How often in a row forgetting left nothing: no value occurs twice.
+    unique: u8,
 }
 
 impl Attribute {
     fn new(scope: Scope, key: &str) -> Self {
         let key = key.to_owned();
-        Self { scope, key, values: HashMap::new(), holders: Vec::new(), forgot: false }
+        Self { scope, key, values: HashMap::new(), holders: Vec::new(), forgot: false, unique: 0 }
     }
 
     /// The position of `value`. Good until [`Tally::trim`].
@@ -208,6 +210,7 @@ impl Attribute {
                 holders.push(taken);
                 true
             });
+            self.unique = if self.values.is_empty() { self.unique.saturating_add(1) } else { 0 };
         }
     }
 
@@ -276,6 +279,11 @@ impl Tally {
             attributes.push(Attribute::new(scope, key));
             attributes.len() - 1
         })
+    }
+
+    /// True where values of this attribute are not worth counting: thousands were seen, none of them twice.
+    pub(crate) fn is_given_up(&self, attribute: usize) -> bool {
+        self.attributes[attribute].unique >= 3
     }
 
     /// The position of a value of the attribute at `attribute`.

@@ -52,7 +52,9 @@ impl Layout {
             let values = named(batch, column)?;
             if values.null_count() < values.len() {
                 let attribute = tally.attribute(*scope, key);
-                add_column(values, ones, (tally, attribute))?;
+                if !tally.is_given_up(attribute) {
+                    add_column(values, ones, (tally, attribute))?;
+                }
             }
         }
         add_rest(&texts(batch, self.rest)?, ones, tally);
@@ -187,6 +189,9 @@ fn add_rest(rest: &StringViewArray, ones: &[(usize, One)], tally: &mut Tally) {
         json::each_member(rest.value(*row), |key, value| {
             if let Some(value) = plain(value) {
                 let attribute = tally.attribute(Scope::Attribute, &key);
+                if tally.is_given_up(attribute) {
+                    return;
+                }
                 let value = tally.value(attribute, &value);
                 tally.add(attribute, value, *one);
             }

@@ -6,6 +6,11 @@ const QUESTIONS: &[&str] = &[
     "SELECT * FROM patterns() ORDER BY pattern",
     "SELECT * FROM compare('duration_nano > 20000000') ORDER BY position",
     "SELECT * FROM compare_spans('status = ''ERROR''', 'kind = ''SERVER''') ORDER BY position",
+    "SELECT * FROM critical_path()",
+    "SELECT * FROM structure() ORDER BY trace_id, nested_left",
+    "SELECT * FROM self_time()",
+    "SELECT * FROM unowned()",
+    "SELECT * FROM descendants('kind = ''SERVER''', 'duration_nano > 1000')",
 ];
 
 async fn every_question(lake: &Lake) -> Vec<Vec<Value>> {
@@ -28,8 +33,77 @@ async fn questions_have_the_same_answer_before_and_after_the_flush() {
             assert_eq!(hot, stored, "{set}: {question}");
         }
         patterns_hold_every_trace(&lake).await;
+        paths_are_as_long_as_roots(&lake).await;
+        structure_says_who_stands_below(&lake).await;
+        checks_count_as_structure_does(&lake).await;
         lake.store.close().await.unwrap();
     }
+}
+
+/// Of all traces together, and of the longest one.
+async fn paths_are_as_long_as_roots(lake: &Lake) {
+    let paths = lake.sql("SELECT sum(path_nano) AS n FROM critical_path()").await;
+    assert_eq!(paths, lake.sql("SELECT sum(duration_nano) AS n FROM traces()").await);
+    let longest = "SELECT trace_id, duration_nano AS n FROM traces() ORDER BY 2 DESC, 1 LIMIT 1";
+    let longest = lake.sql(longest).await.remove(0);
+    let id = longest["trace_id"].as_str().unwrap();
+    let sql = format!("SELECT coalesce(sum(path_nano), 0) AS n FROM critical_path('{id}')");
+    assert_eq!(lake.sql(&sql).await[0]["n"], longest["n"]);
+}
+
+/// Two services that stand above one another somewhere.
+const ABOVE_AND_BELOW: &str = "SELECT a.service AS above, b.service AS below, \
+     count(DISTINCT b.span_id || b.trace_id || b.service || b.name) AS spans FROM structure() a JOIN structure() b \
+     ON a.trace_id = b.trace_id AND a.nested_left < b.nested_left AND b.nested_right < a.nested_right \
+     WHERE a.service <> b.service GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 3";
+
+async fn structure_says_who_stands_below(lake: &Lake) {
+    let spans = lake.sql("SELECT count(*) AS n FROM structure()").await;
+    assert_eq!(spans, lake.sql("SELECT count(*) AS n FROM spans").await);
+    for pair in lake.sql(ABOVE_AND_BELOW).await {
+        let name = |key: &str| pair[key].as_str().unwrap().replace('\'', "''");
+        let (above, below) = (name("above"), name("below"));
+        let calls = format!(
+            "SELECT count(DISTINCT span_id || trace_id || service || name) AS n FROM calls('{above}', '{below}')"
+        );
+        assert_eq!(lake.sql(&calls).await[0]["n"], pair["spans"], "{pair}");
+    }
+}
+
+async fn checks_count_as_structure_does(lake: &Lake) {
+    let Some(pair) = lake.sql(ABOVE_AND_BELOW).await.into_iter().next() else { return };
+    let name = |key: &str| pair[key].as_str().unwrap().replace('\'', "''");
+    let (above, below) = (name("above"), name("below"));
+    let check = |place, at_least, at_most| crate::Check {
+        name: "check".into(),
+        when: format!("service = '{above}'"),
+        expect: crate::Expect::Count {
+            place,
+            condition: format!("service = '{below}'"),
+            at_least,
+            at_most,
+        },
+    };
+    let checks = vec![
+        check(crate::Place::Below, 1, None),
+        check(crate::Place::Below, 0, Some(0)),
+        check(crate::Place::Trace, 0, None),
+    ];
+    let rows = json(lake.engine.check(checks, TimeRange::ALL).await.unwrap()).await;
+    let sql = format!(
+        "SELECT count(DISTINCT a.trace_id || CAST(a.nested_left AS TEXT)) AS has FROM structure() a \
+         JOIN structure() b ON a.trace_id = b.trace_id AND a.nested_left < b.nested_left \
+         AND b.nested_right < a.nested_right WHERE a.service = '{above}' AND b.service = '{below}'"
+    );
+    let has = number(&lake.sql(&sql).await[0]["has"]);
+    let sql = format!("SELECT count(*) AS n FROM spans WHERE service = '{above}'");
+    let tested = number(&lake.sql(&sql).await[0]["n"]);
+    let counts: Vec<_> =
+        rows.iter().map(|row| (number(&row["tested"]), number(&row["failed"]))).collect();
+    assert_eq!(counts, [(tested, tested - has), (tested, has), (tested, 0)], "{pair}");
+    assert_eq!(rows[1]["passed"], has == 0);
+    let examples = rows[1]["examples"].as_str().unwrap().split(", ").count();
+    assert_eq!(examples, usize::try_from(has.min(10)).unwrap());
 }
 
 /// Patterns by root are the rows of `latency`, and each pattern's own tree has its traces.
