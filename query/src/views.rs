@@ -196,9 +196,9 @@ async fn read_spans(
     let extent = match view {
         View::Operations => return operations::answer(&source, ask).await,
         View::Network => return network::answer(&source, ask.range, notes).await,
+        View::Traces => return traces::answer(source, ask, notes).await,
         View::Dependencies => dependencies::EXTENT,
         View::NetworkCaused => network::CAUSED_EXTENT,
-        View::Traces => traces::extent(ask.bytes),
         View::Latency | View::LatencyHistogram => traces::extent(false),
     };
     let mut sweep = Sweep::new(source, ask.range, extent);
@@ -206,15 +206,7 @@ async fn read_spans(
         View::Latency => latency::answer(&mut sweep, ask, notes).await,
         View::LatencyHistogram => latency::histogram(&mut sweep, ask, notes).await,
         View::NetworkCaused => network::caused(&mut sweep, ask, notes).await,
-        View::Dependencies => dependencies::answer(&mut sweep, ask, notes).await,
-        View::Traces | View::Operations | View::Network => {
-            let mut reading = traces::Reading::new(sweep, ask);
-            let mut rows = Vec::new();
-            while let Some(slice) = reading.next(notes).await? {
-                rows.extend(slice);
-            }
-            Ok(rows)
-        }
+        _ => dependencies::answer(&mut sweep, ask, notes).await,
     }
 }
 

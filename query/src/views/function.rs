@@ -24,10 +24,12 @@ use datafusion::physical_plan::{
 };
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
+use futures::stream::{self, BoxStream};
 use storage::TimeRange;
 
 use super::load::Source;
 use super::question::{Arguments, NAMES, Question};
+use super::traces::Reading;
 use super::{Ask, NoteBoard, Notes, range};
 use crate::spans::Tables;
 use crate::view::View;
@@ -227,7 +229,7 @@ impl Answer {
         context: SessionContext,
         task: Arc<TaskContext>,
         projection: Vec<usize>,
-    ) -> Result<Vec<RecordBatch>> {
+    ) -> Result<Batches> {
         let consumer = MemoryConsumer::new(self.name());
         let reservation = consumer.register(task.memory_pool());
         let source = Source::new(context, self.tables.clone(), reservation);
@@ -236,8 +238,10 @@ impl Answer {
         let mut notes = Notes::new();
         let rows = match &self.asked {
             Asked::View { view, range, exact } => {
-                let bytes = *view == View::Traces && reads_bytes;
-                let ask = Ask { range: *range, exact: *exact, bytes };
+                let ask = Ask { range: *range, exact: *exact, bytes: reads_bytes };
+                if *view == View::Traces {
+                    return Ok(self.traces(Reading::of(source, ask), projection));
+                }
                 super::answer(*view, source, ask, &mut notes).await?
             }
             Asked::Question(_, question) => {
@@ -245,9 +249,39 @@ impl Answer {
             }
         };
         *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
-        rows.into_iter().map(|batch| Ok(batch.project(&projection)?)).collect()
+        let rows = rows.into_iter().map(move |batch| Ok(batch.project(&projection)?));
+        Ok(Box::pin(stream::iter(rows)))
+    }
+
+    /// Traces, slice by slice: there may be more than fit into memory. Their notes are known after the last.
+    fn traces(&self, reading: Reading, projection: Vec<usize>) -> Batches {
+        let slices = Slices { reading, notes: Arc::clone(&self.notes), projection };
+        Box::pin(stream::try_unfold(slices, Slices::next).try_flatten())
     }
 }
+
+/// Traces that are still to be read.
+struct Slices {
+    reading: Reading,
+    notes: NoteBoard,
+    projection: Vec<usize>,
+}
+
+impl Slices {
+    async fn next(mut self) -> Result<Option<(Batches, Self)>> {
+        let mut notes = Notes::new();
+        let Some(slice) = self.reading.next(&mut notes).await? else {
+            *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
+            return Ok(None);
+        };
+        let rows = slice.into_iter().map(|batch| Ok(batch.project(&self.projection)?));
+        let rows: Vec<Result<RecordBatch>> = rows.collect();
+        Ok(Some((Box::pin(stream::iter(rows)), self)))
+    }
+}
+
+/// The rows of an answer.
+type Batches = BoxStream<'static, Result<RecordBatch>>;
 
 /// A view with its range, as a table.
 #[derive(Debug)]
@@ -351,9 +385,7 @@ impl ExecutionPlan for ViewExec {
         }
         let context = SessionContext::new_with_state(self.state.clone());
         let rows = self.answer.clone().rows(context, task, self.projection.clone());
-        let stream = futures::stream::once(Box::pin(rows))
-            .map_ok(|batches| futures::stream::iter(batches.into_iter().map(Ok)))
-            .try_flatten();
+        let stream = stream::once(Box::pin(rows)).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
     }
 }

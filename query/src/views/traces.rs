@@ -148,6 +148,12 @@ impl Reading {
         Self { sweep, ask, incomplete: Incomplete::default() }
     }
 
+    /// The same of everything that `source` has in the range.
+    pub(crate) fn of(source: Source, ask: Ask) -> Self {
+        let extent = extent(ask.bytes);
+        Self::new(Sweep::new(source, ask.range, extent), ask)
+    }
+
     /// Accounts for what is held beside it.
     ///
     /// # Errors
@@ -177,6 +183,20 @@ impl Reading {
         let texts = &self.sweep.forest.texts;
         slice.rows.chunks(8_192).map(|rows| batch(texts, rows)).collect::<Result<_>>().map(Some)
     }
+}
+
+/// The whole answer at once.
+pub(crate) async fn answer(
+    source: Source,
+    ask: Ask,
+    notes: &mut Notes,
+) -> Result<Vec<RecordBatch>> {
+    let mut reading = Reading::of(source, ask);
+    let mut rows = Vec::new();
+    while let Some(slice) = reading.next(notes).await? {
+        rows.extend(slice);
+    }
+    Ok(rows)
 }
 
 /// The columns.
