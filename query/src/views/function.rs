@@ -242,10 +242,10 @@ impl Answer {
                 if *view == View::Traces {
                     return Ok(self.traces(Reading::of(source, ask), projection));
                 }
-                super::answer(*view, source, ask, &mut notes).await?
+                Box::pin(super::answer(*view, source, ask, &mut notes)).await?
             }
             Asked::Question(_, question) => {
-                question.answer(source, reads_bytes, &mut notes).await?
+                Box::pin(question.answer(source, reads_bytes, &mut notes)).await?
             }
         };
         *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
