@@ -177,6 +177,7 @@ function answer(url, method, body) {
   if (path === "partitions") return DAYS;
   if (path === "retention") return { ttl: "30d", ttl_seconds: 30 * 86400, by_command: false, rules: RULES, max_bytes: 200e9, keep_latest: 10, rules_by_command: true };
   if (path === "pins") return pins;
+  if (path === "patches") return [{ number: 3, at: new Date(now - 60e3).toISOString(), kind: "note", trace_id: params.get("trace_id"), text: "the disk was full" }];
   if (path === "delete") return { rows: 340, traces: 12, dry_run: JSON.parse(body).dry_run ?? false, vacuumed: false };
   if (path === "patterns") return patterns();
   if (path.startsWith("patterns/")) return TREE;

@@ -71,6 +71,20 @@ export function storedTests({ server, visit, send, table, figure, digits }) {
     });
   });
 
+  test("a note on a span is written, shown as text and taken back", { timeout: TIMEOUT * 3 }, () =>
+    visit(`/trace/${TRACE}?span=0000000000000002`, async (page) => {
+      await page.locator('[data-action="note"]').click();
+      await page.locator('dialog input[name="note"]').fill("<i>the disk</i> was full");
+      await confirm(page, "Add 1 note");
+      await page.locator('[data-part="notes"] li', { hasText: "<i>the disk</i> was full" }).waitFor();
+      const [patch] = await get(`/api/v1/patches?trace_id=${TRACE}`);
+      assert.deepEqual([patch.kind, patch.span_id, patch.text], ["note", "0000000000000002", "<i>the disk</i> was full"]);
+      await page.getByRole("button", { name: "Take back" }).click();
+      await confirm(page, /^Take back patch/);
+      await page.locator('[data-part="notes"]').waitFor({ state: "detached" });
+      assert.deepEqual(await get(`/api/v1/patches?trace_id=${TRACE}`), []);
+    }));
+
   test("a deletion is counted first, and then gone, with a receipt", { timeout: TIMEOUT * 3 }, async () => {
     const start = BigInt(Date.now() - 60_000) * 1_000_000n;
     const spans = [1, 2, 3].map((number) => ({ traceId: DELETED, spanId: number.toString(16).padStart(16, "0"), name: "secret", kind: 1, startTimeUnixNano: String(start), endTimeUnixNano: String(start + 5n), attributes: [{ key: "user.id", value: { stringValue: "4711" } }] }));

@@ -10,6 +10,7 @@ import { CompareView } from "./compare.tsx";
 import { Detail } from "./detail.tsx";
 import { GraphView } from "./graph.tsx";
 import { HtmlExport } from "./save.tsx";
+import { NoteButton, Notes } from "./notes.tsx";
 import { PinButton } from "./pin.tsx";
 import { askMatches, askTrace, matches, type Trace } from "./model.ts";
 import { Waterfall } from "./waterfall.tsx";
@@ -113,6 +114,7 @@ function useFound(trace: Trace, wanted: string): ReadonlySet<number> | null {
 
 function Head(props: { trace: Trace; wanted: string; onFind: (text: string) => void }): preact.JSX.Element {
   const { trace } = props;
+  const { place } = useApp();
   const path = `traces/${trace.id}`;
   return (
     <div class="trace-head">
@@ -123,6 +125,7 @@ function Head(props: { trace: Trace; wanted: string; onFind: (text: string) => v
         {trace.total > trace.spans && <Badge tone="warn" title="The downloads have all of them.">the first {count(trace.spans)} of {count(trace.total)} spans</Badge>}
         {trace.missing > 0 && <Badge tone="warn" title="Spans that are named as parents but have not been received; drawn hatched.">{plural(trace.missing, "missing parent")}</Badge>}
         <PinButton trace={trace.id} />
+        <NoteButton trace={trace.id} span={place.params["span"] ?? ""} />
         <span class="exports push">
           <span class="quiet">Download</span>
           <a href={apiPath(path, { format: "otlp" })} download={`${trace.id}.otlp.json`}>OTLP JSON</a>
@@ -130,6 +133,7 @@ function Head(props: { trace: Trace; wanted: string; onFind: (text: string) => v
           <HtmlExport trace={trace} />
         </span>
       </div>
+      <Notes trace={trace.id} />
       <div class="figures">
         <Figure label="Duration" name="duration" help="End minus start of the root span: what the caller waited."><Duration nanos={trace.duration} /></Figure>
         {trace.length !== trace.duration && <Figure label="Extent" name="extent" help="From the first start to the last end of any span."><Duration nanos={trace.length} /></Figure>}
