@@ -17,7 +17,8 @@
 //! | [`Operation`]: variance of its weights | plain fragments | yes, where anything is sampled |
 //! | [`Calls`] (edges), [`Traces`] (roots), calls without a name | plain fragments | yes |
 //!
-//! Knows neither files nor Arrow: `gather` makes the rows of a flush, `format` the bytes.
+//! Knows no Arrow: `flush::fragments` makes the spans of a file's traces, `format` and `stored` the bytes, `cache` reads them.
+//! Decision: docs/decisions/0011-rollups.md; bytes: docs/format.md#rollup.
 pub mod attribute;
 mod builder;
 mod cache;

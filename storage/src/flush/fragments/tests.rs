@@ -339,6 +339,18 @@ fn files_of(rows: &[Row]) -> Vec<(usize, Rollup)> {
     files
 }
 
+/// Without links to an id that spans in different files share: a rollup takes the one in its own file, where of all spans
+/// it may be another.
+fn with_clear_links(mut rows: Vec<Row>) -> Vec<Row> {
+    let places: BTreeSet<(u8, u64, usize)> =
+        rows.iter().map(|row| (row.trace, row.id, row.file)).collect();
+    let is_clear = |link: &(u8, u64)| {
+        places.iter().filter(|(trace, id, _)| (*trace, *id) == *link).count() < 2
+    };
+    rows.iter_mut().for_each(|row| row.links.retain(is_clear));
+    rows
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
@@ -346,6 +358,7 @@ proptest! {
     fn rollups_and_open_traces_are_all_spans(
         rows in (1usize..5).prop_flat_map(|files| prop::collection::vec(any_row(files), 1..40)),
     ) {
+        let rows = with_clear_links(rows);
         let files = files_of(&rows);
         let (found, truth) =
             (by_rollups(&rows, &files, TimeRange::ALL), raw(&rows, TimeRange::ALL));
@@ -362,6 +375,7 @@ proptest! {
     ) {
         let from = DAY + from * 60 * NANOS_PER_SECOND;
         let range = TimeRange { from, until: from + minutes * 60 * NANOS_PER_SECOND };
+        let rows = with_clear_links(rows);
         let files = files_of(&rows);
         let (found, truth) = (by_rollups(&rows, &files, range), raw(&rows, range));
         prop_assert_eq!(shown(&found, false), shown(&truth, false));
