@@ -66,7 +66,7 @@ enum Action {
 
 #[derive(Debug, Args)]
 struct Further {
-    /// A file with [[rule]] tables; all rules before are replaced
+    /// A file with `[[rule]]` tables; all rules before are replaced
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
     /// Size beyond which the oldest partitions go, e.g. 200GiB, or off
