@@ -1,5 +1,6 @@
 //! `Engine`: sessions, memory pool, time limit, permits.
 mod answer;
+mod cooperate;
 pub(crate) mod permit;
 mod runtime;
 mod session;

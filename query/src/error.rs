@@ -172,6 +172,14 @@ fn external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> (Kind, S
     if let Some(error) = error.downcast_ref::<DataFusionError>() {
         return classify(error.find_root());
     }
+    // Of the library of regular expressions, whose type is not ours to know.
+    let text = error.to_string();
+    let is_pattern =
+        ["regex parse error", "Compiled regex"].iter().any(|start| text.starts_with(start));
+    if is_pattern {
+        let words = format!("the regular expression cannot be used: {}", short(&text));
+        return (Kind::Invalid, words);
+    }
     (Kind::Internal, MISTAKE.into())
 }
 

@@ -18,6 +18,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use storage::TimeRange;
 
 use crate::Config;
+use crate::engine::cooperate::Cooperate;
 use crate::function::allowed;
 use crate::retention_log::RetentionLog;
 use crate::spans::Tables;
@@ -59,6 +60,7 @@ pub(crate) fn base(config: &Config, environment: Arc<RuntimeEnv>) -> SessionStat
         .with_scalar_functions(allowed::scalar())
         .with_aggregate_functions(allowed::aggregate())
         .with_window_functions(allowed::window())
+        .with_physical_optimizer_rule(Arc::new(Cooperate))
         .build()
 }
 
