@@ -77,6 +77,9 @@ const OVERFLOW: &str = "a number became too large; cast to DOUBLE first";
 const MISTAKE: &str =
     "this is a mistake in Spanlake, not in the query; please report it with the request id";
 
+/// How arrow begins to say that a regular expression is none.
+const PATTERN: &str = "Regular expression did not compile: ";
+
 /// The kind and the words for the innermost cause.
 fn classify(root: &DataFusionError) -> (Kind, String) {
     use DataFusionError as E;
@@ -89,6 +92,11 @@ fn classify(root: &DataFusionError) -> (Kind, String) {
         }
         E::Plan(text) | E::Configuration(text) | E::Execution(text) => (Kind::Invalid, short(text)),
         E::NotImplemented(text) => (Kind::Invalid, format!("not supported: {}", short(text))),
+        // DataFusion calls it a mistake of its own.
+        E::Internal(text) if text.contains(PATTERN) => {
+            let reason = text.split(PATTERN).nth(1).unwrap_or_default();
+            (Kind::Invalid, pattern_message(reason))
+        }
         E::ResourcesExhausted(_) => (Kind::Busy, MEMORY.into()),
         E::ParquetError(error) => parquet_error(error),
         E::ArrowError(error, _) => arrow_error(error),
@@ -174,13 +182,14 @@ fn external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> (Kind, S
     }
     // Of the library of regular expressions, whose type is not ours to know.
     let text = error.to_string();
-    let is_pattern =
-        ["regex parse error", "Compiled regex"].iter().any(|start| text.starts_with(start));
-    if is_pattern {
-        let words = format!("the regular expression cannot be used: {}", short(&text));
-        return (Kind::Invalid, words);
+    if text.starts_with("regex parse error") || text.starts_with("Compiled regex") {
+        return (Kind::Invalid, pattern_message(&text));
     }
     (Kind::Internal, MISTAKE.into())
+}
+
+fn pattern_message(reason: &str) -> String {
+    format!("the regular expression cannot be used: {}", short(reason))
 }
 
 fn schema_message(error: &SchemaError) -> String {

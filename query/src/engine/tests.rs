@@ -246,6 +246,43 @@ async fn beyond_the_queue_queries_are_refused() {
 }
 
 #[tokio::test]
+async fn a_join_that_never_ends_by_itself_stops_when_its_time_is_over() {
+    let numbers = "(VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9), (10))";
+    let tables: Vec<String> = (0..12).map(|index| format!("{numbers} AS t{index}")).collect();
+    let sum: Vec<String> = (0..12).map(|index| format!("t{index}.column1")).collect();
+    let (tables, sum) = (tables.join(", "), sum.join(" + "));
+    let config = Config { time_max: std::time::Duration::from_millis(300), ..Config::default() };
+    let engine = engine(config).await;
+    for sql in [
+        format!("SELECT count(*) FROM {tables} WHERE {sum} > 1000"),
+        format!("SELECT {sum} FROM {tables} WHERE {sum} > 1000 ORDER BY 1"),
+        "SELECT count(*) FROM (SELECT unnest([1,2,3,4,5,6,7,8,9,10]) AS a FROM spans) x, \
+         (SELECT 1 WHERE random() > 2) y"
+            .to_owned(),
+    ] {
+        // Refused for its time or its memory, or over at once; in any case nothing runs on.
+        let answer = rows(engine.sql(&sql, Vec::new()).await).await;
+        if let Err(error) = answer {
+            assert!(matches!(error.kind, Kind::TimedOut | Kind::Busy), "{sql}: {error}");
+        }
+        while engine.shared.permits.running() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pattern_that_is_too_large_is_the_statements_mistake() {
+    for pattern in ["(a{1000}){1000}", "(", "a{2,1}"] {
+        let shown =
+            text(&format!("SELECT name FROM spans WHERE regexp_like(name, '{pattern}')")).await;
+        assert!(shown.starts_with("Invalid: "), "{pattern}: {shown}");
+        let shown = text(&format!("SELECT name ~ '{pattern}' FROM spans")).await;
+        assert!(shown.starts_with("Invalid: "), "{pattern}: {shown}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_ends_at_the_row_limit_and_says_so() {
     let engine = engine(Config { rows_max: 3, ..Config::default() }).await;
     let answer = engine.sql("SELECT name FROM spans", Vec::new()).await.unwrap();
