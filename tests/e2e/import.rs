@@ -79,25 +79,30 @@ fn operations(data: &str, truth: &Value) {
 }
 
 fn roots(data: &str, truth: &Value) {
-    let rows = query(data, "SELECT * FROM latency()");
+    let exact = query(data, "SELECT * FROM latency(NULL, NULL, 'exact')");
+    let close = query(data, "SELECT * FROM latency()");
     for expected in array(&truth["root_duration_ns"]) {
-        let found = rows
-            .iter()
-            .find(|row| row["root_service"] == expected[0] && row["root_name"] == expected[1])
-            .unwrap_or_else(|| panic!("no row for {expected}"));
+        let (exact, close) = (root(&exact, expected), root(&close, expected));
         let figures = &expected[2];
-        let pairs = [
-            ("traces", "count"),
-            ("p50_nano", "p50"),
-            ("p90_nano", "p90"),
-            ("p95_nano", "p95"),
-            ("p99_nano", "p99"),
-            ("max_nano", "max"),
-        ];
-        for (ours, theirs) in pairs {
-            assert_eq!(found[ours], figures[theirs], "{ours} of {expected}");
+        for (ours, theirs) in [("traces", "count"), ("max_nano", "max")] {
+            assert_eq!(close[ours], figures[theirs], "{ours} of {expected}");
+            assert_eq!(exact[ours], figures[theirs], "{ours} of {expected}");
+        }
+        for theirs in ["p50", "p90", "p95", "p99"] {
+            let ours = format!("{theirs}_nano");
+            assert_eq!(exact[&ours], figures[theirs], "{ours} of {expected}");
+            let number = |value: &Value| value.as_f64().expect("a number");
+            let error = (number(&close[&ours]) / number(&figures[theirs]) - 1.0).abs();
+            assert!(error <= 0.01, "{ours} of {expected} is {error} off");
         }
     }
+}
+
+fn root<'a>(rows: &'a [Value], expected: &Value) -> &'a Value {
+    let found = rows
+        .iter()
+        .find(|row| row["root_service"] == expected[0] && row["root_name"] == expected[1]);
+    found.unwrap_or_else(|| panic!("no row for {expected}"))
 }
 
 /// *Guarantees*: a second import of the same file adds nothing.
