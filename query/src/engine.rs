@@ -14,7 +14,6 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::parser::Statement;
 use storage::metrics::{Counter, Metric, Shape};
 use storage::{Clock, Kind, Snapshot, Store, SystemClock, TimeRange, TraceId};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -26,7 +25,7 @@ use crate::engine::permit::Permits;
 use crate::engine::runtime::Memory;
 use crate::spans::{Tables, by_id};
 use crate::sql::describe::Description;
-use crate::sql::guard;
+use crate::sql::{Read, guard};
 use crate::view::{Call, ViewRequest};
 use crate::{Config, Error, Result, catalogue, sql, views};
 
@@ -327,11 +326,13 @@ fn read(
     config: &Config,
     (context, tables): (SessionContext, &Tables),
     has_catalogue: bool,
-) -> Result<(SessionContext, Statement)> {
+) -> Result<(SessionContext, Read)> {
     if has_catalogue && let Some(statement) = catalogue::question(sql, config)? {
-        return Ok((catalogue::context(context.state(), tables)?, statement));
+        let context = catalogue::context(context.state(), tables)?;
+        return Ok((context, Read { statement, is_of_catalogue: true }));
     }
-    Ok((context, guard::check(sql, config)?.into_statement()))
+    let statement = guard::check(sql, config)?.into_statement();
+    Ok((context, Read { statement, is_of_catalogue: false }))
 }
 
 #[cfg(test)]

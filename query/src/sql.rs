@@ -15,20 +15,30 @@ use crate::{Error, Result};
 /// Nesting that the parser follows: parentheses, subqueries, function calls.
 pub(crate) const RECURSION_MAX: usize = 100;
 
-/// Plans a checked statement; `params` fill `$1`, `$2`, ...
+/// A statement that passed the guard.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) statement: Statement,
+    /// It asks for PostgreSQL's catalogue, and is written anew.
+    pub(crate) is_of_catalogue: bool,
+}
+
+/// Plans a checked statement; `params` fill `$1`, `$2`, ... Of a question about the catalogue, parts may have been left out
+/// together with their parameters.
 ///
 /// # Errors
 /// Unknown names, types that do not fit, missing parameters.
 pub(crate) async fn plan(
     context: &SessionContext,
-    mut statement: Statement,
+    Read { mut statement, is_of_catalogue }: Read,
     params: Vec<ScalarValue>,
 ) -> Result<DataFrame> {
     let written = lists::write(&mut statement, &params);
     let plan = read_only(context, statement).await?;
     let mut needed = plan.get_parameter_names()?;
     needed.extend(written);
-    if needed.len() != params.len() {
+    let left_out = is_of_catalogue && needed.len() < params.len();
+    if needed.len() != params.len() && !left_out {
         let (needed, given) = (needed.len(), params.len());
         return Err(Error::invalid(format!(
             "the statement has {needed} parameters ($1, ...), {given} were given"

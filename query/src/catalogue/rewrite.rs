@@ -55,6 +55,10 @@ impl VisitorMut for Rewriter {
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         let simpler = match expr {
             Expr::Subquery(query) if is_empty(&query.body) => Some(Expr::value(Value::Null)),
+            Expr::Subquery(query) => {
+                single(query);
+                None
+            }
             Expr::Exists { subquery, negated } if is_empty(&subquery.body) => {
                 Some(Expr::value(Value::Boolean(*negated)))
             }
@@ -100,6 +104,22 @@ impl VisitorMut for Rewriter {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// A subquery that stands for one value gives one row; the planner wants to see that.
+fn single(query: &mut Query) {
+    if query.limit_clause.is_some() {
+        return;
+    }
+    if let SetExpr::Select(select) = query.body.as_mut()
+        && !aggregates(select)
+        && !select.from.is_empty()
+        && let [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] =
+            &mut select.projection[..]
+    {
+        *expr = call("max", vec![expr.clone()]);
+        query.order_by = None;
     }
 }
 

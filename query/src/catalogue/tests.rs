@@ -102,6 +102,11 @@ async fn drivers_ask_for_versions_schemas_and_types() {
         ("SELECT quote_ident(table_name) FROM information_schema.tables", "spans"),
         ("SELECT count(*) FROM pg_index", "0"),
         (
+            "SELECT (SELECT t.typname FROM pg_type t WHERE t.oid = a.atttypid) AS kind FROM pg_attribute a \
+             WHERE a.attname = 'duration_nano'",
+            "int8",
+        ),
+        (
             "SELECT has_table_privilege('spans', 'INSERT'), has_table_privilege('spans', 'SELECT')",
             "false",
         ),
@@ -139,6 +144,19 @@ async fn the_catalogue_and_the_spans_do_not_meet_and_nothing_else_is_let_in() {
     }
     // Without the catalogue's door none of it is there.
     plain().await.sql("SELECT version()", Vec::new()).await.expect_err("version");
+}
+
+#[tokio::test]
+async fn parameters_of_parts_that_are_left_out_are_no_mistake() {
+    let engine = engine().await;
+    let sql = "SELECT (SELECT adbin FROM pg_attrdef WHERE adbin = $2), relname FROM pg_class WHERE relname = $1";
+    let hints = vec![Some(DataType::Utf8), Some(DataType::Utf8)];
+    let described = engine.describe(sql, hints).await.unwrap();
+    assert_eq!(described.parameters.len(), 2);
+    let values = vec!["spans".into(), "x".into()];
+    let rows: Vec<RecordBatch> =
+        engine.sql(sql, values).await.unwrap().batches.try_collect().await.unwrap();
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
 }
 
 #[tokio::test]

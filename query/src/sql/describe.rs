@@ -4,8 +4,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::prelude::SessionContext;
-use datafusion::sql::parser::Statement;
 
+use crate::sql::Read;
 use crate::{Error, Result};
 
 /// Parameters of one statement.
@@ -27,7 +27,7 @@ pub struct Description {
 /// As planning; and where parameters are not numbered `$1`, `$2`, ...
 pub(crate) async fn describe(
     context: &SessionContext,
-    mut statement: Statement,
+    Read { mut statement, is_of_catalogue }: Read,
     hints: &[Option<DataType>],
 ) -> Result<Description> {
     let mut hints = hints.to_vec();
@@ -50,6 +50,9 @@ pub(crate) async fn describe(
             parameters.resize(index + 1, None);
         }
         parameters[index] = found;
+    }
+    if is_of_catalogue && parameters.len() < hints.len().min(PARAMETERS_MAX) {
+        parameters.resize(hints.len().min(PARAMETERS_MAX), None);
     }
     let hint = |index: usize| hints.get(index).cloned().flatten();
     let parameters: Vec<DataType> = parameters
