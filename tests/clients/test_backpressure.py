@@ -1,5 +1,6 @@
 """A refusal that passes is waited for as the server says, by the OpenTelemetry SDK's own exporters; nothing is lost."""
 
+import logging
 import re
 import threading
 import time
@@ -37,6 +38,15 @@ def waits(caplog) -> list[float]:
     """Seconds that the exporter says it waits before it sends again."""
     messages = (record.getMessage() for record in caplog.records)
     return [float(found[1]) for found in (re.search(r"retrying in ([\d.]+)s", m) for m in messages) if found]
+
+
+@pytest.fixture(autouse=True)
+def every_word():
+    """The exporter leaves out what it said last, for up to 20 seconds: also what it said in the test before."""
+    logger = logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter")
+    filters, logger.filters = logger.filters, []
+    yield
+    logger.filters = filters
 
 
 @pytest.fixture
