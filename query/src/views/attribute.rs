@@ -10,6 +10,8 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use storage::Snapshot;
 use storage::batch::RestCount;
+pub(crate) use storage::rollup::Peer;
+use storage::rollup::attribute::{self, bytes, host, joined};
 use storage::schema::{AttributeColumns, AttributeScope, column};
 
 use super::forest::Texts;
@@ -32,47 +34,17 @@ enum Names {
     Url,
 }
 
+/// By [`Names`].
 const NAMES: [&[&str]; 9] = [
-    &[
-        "http.request.body.size",
-        "rpc.request.size",
-        "http.request_content_length",
-        "http.request_content_length_uncompressed",
-        "http.request.size",
-    ],
-    &[
-        "http.response.body.size",
-        "rpc.response.size",
-        "http.response_content_length",
-        "http.response_content_length_uncompressed",
-        "http.response.size",
-    ],
-    &[
-        "messaging.message.body.size",
-        "messaging.message.payload_size_bytes",
-        "messaging.message_payload_size_bytes",
-        "messaging.message.envelope.size",
-    ],
-    &["db.system.name", "db.system", "db.type"],
-    &["db.namespace", "db.name", "db.instance"],
-    &["messaging.system"],
-    &["messaging.destination.name", "messaging.destination", "message_bus.destination"],
-    &[
-        "server.address",
-        "peer.service",
-        "service.peer.name",
-        "net.peer.name",
-        "peer.hostname",
-        "http.host",
-        "rpc.service",
-        "network.peer.address",
-        "net.peer.ip",
-        "net.sock.peer.addr",
-        "peer.ipv4",
-        "peer.ipv6",
-        "peer.address",
-    ],
-    &["url.full", "http.url"],
+    attribute::REQUEST_SIZE,
+    attribute::RESPONSE_SIZE,
+    attribute::MESSAGE_SIZE,
+    attribute::DB_SYSTEM,
+    attribute::DB_NAMESPACE,
+    attribute::MESSAGING_SYSTEM,
+    attribute::DESTINATION,
+    attribute::ADDRESS,
+    attribute::URL,
 ];
 
 /// How many of [`NAMES`] are sizes; the others name a peer.
@@ -122,15 +94,6 @@ pub(crate) struct Sizes {
     pub(crate) response: Option<i64>,
     /// Of the message.
     pub(crate) message: Option<i64>,
-}
-
-/// What a span called that is no span itself, as an id of [`Texts`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Peer {
-    /// The name of the external node.
-    pub(crate) name: u32,
-    /// Whether it is a database.
-    pub(crate) database: bool,
 }
 
 /// The wanted attributes of one batch.
@@ -246,28 +209,6 @@ impl Attributes {
         }
         wanted_entries(json, &self.keys)
     }
-}
-
-fn joined(system: &str, rest: Option<&str>) -> String {
-    rest.map_or_else(|| system.to_owned(), |rest| format!("{system}/{rest}"))
-}
-
-/// The host (and port) of a URL.
-fn host(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit('@').next()?;
-    Some(host).filter(|host| !host.is_empty())
-}
-
-fn bytes(value: &str) -> Option<i64> {
-    let bytes = value.parse::<i64>().ok().or_else(|| whole(value.parse().ok()?))?;
-    (bytes >= 0).then_some(bytes)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "checked to be a whole number in range")]
-fn whole(value: f64) -> Option<i64> {
-    (value.fract() == 0.0 && value.abs() < 9e15).then_some(value as i64)
 }
 
 /// Attribute columns as [`value`] reads them.
