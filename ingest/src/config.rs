@@ -16,7 +16,8 @@ pub struct Config {
     pub in_flight_bytes_max: usize,
     /// Of these, what one tenant may have; a tenant's only request is not bound by it. Default 64 MiB.
     pub tenant_in_flight_bytes_max: usize,
-    /// A request waits this long, unread, for room among the bytes being handled; then it is refused. Default 1 second.
+    /// A request waits this long, unread, for room among the bytes being handled; then it is refused. Default 3
+    /// seconds: what senders allow for a request is 5 and more.
     pub wait_max: Duration,
     /// Spans that the tenant may store in a second, over time (`None`: as many as the machine takes). Default `None`.
     pub spans_per_second_max: Option<u64>,
@@ -57,7 +58,7 @@ impl Default for Config {
             expansion_max: 200,
             in_flight_bytes_max: 256 << 20,
             tenant_in_flight_bytes_max: 64 << 20,
-            wait_max: Duration::from_secs(1),
+            wait_max: Duration::from_secs(3),
             spans_per_second_max: None,
             bytes_per_second_max: None,
             rate_burst: Duration::from_secs(2),

@@ -166,18 +166,18 @@ impl Ingest {
         }
     }
 
-    /// What the body holds, and what of it is to be stored.
+    /// What the body holds, and what is to be stored instead of it.
     async fn check(
         &self,
         format: Format,
         body: Bytes,
         (accept, threshold): (TimeRange, Option<Threshold>),
-    ) -> Result<(Census, Bytes)> {
+    ) -> Result<(Census, Option<Bytes>)> {
         let config = Arc::clone(&self.config);
         let small = body.len() <= CHECKED_AT_ONCE_BYTES;
         let check = move || match threshold {
-            Some(threshold) => sample::body((format, body), &config, accept, threshold),
-            None => Census::take(format, &body, &config, accept).map(|census| (census, body)),
+            Some(threshold) => sample::body((format, &body), &config, accept, threshold),
+            None => Census::take(format, &body, &config, accept).map(|census| (census, None)),
         };
         let checked = if small { check() } else { off_thread(&self.cpu, check).await? };
         checked.map_err(|malformed| Error::Malformed(malformed.to_string()))

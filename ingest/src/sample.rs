@@ -21,7 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use storage::time::TimeRange;
 
-use self::decide::Verdicts;
+use self::decide::{Verdict, Verdicts};
 pub use self::rule::{Goal, Rule};
 pub use self::sampler::{Sampler, Watched};
 pub(crate) use self::threshold::Threshold;
@@ -68,23 +68,27 @@ pub(crate) fn threshold(rate: f64) -> Option<Threshold> {
 }
 
 /// What a request holds, and the body that is to be stored: without the spans of the traces that `threshold` leaves
-/// out. The decision is in the body, so replay finds the same spans and weights as the door did.
+/// out; `None` where everything stays as it is. The decision is in the body, so replay finds the same spans and weights
+/// as the door did.
 pub(crate) fn body(
-    (format, body): (Format, Bytes),
+    (format, body): (Format, &[u8]),
     config: &crate::Config,
     accept: TimeRange,
     threshold: Threshold,
-) -> Result<(Census, Bytes), Malformed> {
+) -> Result<(Census, Option<Bytes>), Malformed> {
     let Verdicts { census, verdicts, .. } =
-        Verdicts::on((format, &body), config, accept, threshold)?;
+        Verdicts::on((format, body), config, accept, threshold)?;
+    if verdicts.iter().all(|verdict| *verdict == Verdict::Keep) {
+        return Ok((census, None));
+    }
     let mut verdicts = verdicts.into_iter();
     let spliced = match format {
-        Format::OtlpProtobuf => protobuf::Splice::of(&body, verdicts)?,
-        Format::OtlpJson => json::otlp(&body, &mut verdicts)?,
-        Format::ZipkinJson => json::zipkin(&body, &mut verdicts)?,
-        Format::ZipkinProtobuf => protobuf::Splice::of_zipkin(&body, verdicts)?,
+        Format::OtlpProtobuf => protobuf::Splice::of(body, verdicts)?,
+        Format::OtlpJson => json::otlp(body, &mut verdicts)?,
+        Format::ZipkinJson => json::zipkin(body, &mut verdicts)?,
+        Format::ZipkinProtobuf => protobuf::Splice::of_zipkin(body, verdicts)?,
     };
-    Ok((census, spliced.into()))
+    Ok((census, Some(spliced.into())))
 }
 
 #[cfg(test)]

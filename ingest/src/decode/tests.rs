@@ -548,7 +548,7 @@ fn check_against_prost(request: &ExportTraceServiceRequest, batch: &SpanBatch) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases * 3 / 8, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn our_walk_agrees_with_prost(request in arbitrary_request()) {

@@ -12,11 +12,19 @@ use crate::{Config, Error, Result};
 /// After the disk refused a request, no other is read for so long.
 const DISK_PAUSE: Duration = Duration::from_millis(250);
 
+/// Bytes a second of refused bodies that are read, for each core: reading them costs some half a microsecond a KiB, so that
+/// refusals never take more than a hundredth of the machine from what gets in, however many senders come back at once.
+const DRAINED_BYTES_PER_SECOND: u64 = 16 << 20;
+/// Refused bodies wait so long for being read; then they are left.
+const DRAIN_WAIT_MAX: Duration = Duration::from_secs(5);
+
 /// What a tenant may send and store, and how much of it is used.
 #[derive(Debug)]
 pub(crate) struct Admission {
     spans: Option<Bucket>,
     bytes: Option<Bucket>,
+    /// Bytes of refused bodies that may be read.
+    drained: Bucket,
     table_bytes_max: Option<u64>,
     /// Size of the files of a version of the table: summed up once a version.
     table: Mutex<Option<(TableVersion, u64)>>,
@@ -26,10 +34,12 @@ pub(crate) struct Admission {
 
 impl Admission {
     pub(crate) fn new(config: &Config, now: i64) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
         let bucket = |rate: Option<u64>| rate.map(|rate| Bucket::new(rate, config.rate_burst, now));
         Self {
             spans: bucket(config.spans_per_second_max),
             bytes: bucket(config.bytes_per_second_max),
+            drained: Bucket::new(DRAINED_BYTES_PER_SECOND * cores, Duration::from_secs(1), now),
             table_bytes_max: config.table_bytes_max,
             table: Mutex::default(),
             disk_full_until: AtomicI64::new(i64::MIN),
@@ -80,6 +90,16 @@ impl Admission {
             return Ok(());
         }
         Err(Error::TableFull { used_bytes, limit_bytes })
+    }
+
+    /// When `bytes` of a refused body may be read; `None` where that is too far away.
+    pub(crate) fn drains_after(&self, bytes: usize, now: i64) -> Option<Duration> {
+        self.drained.book(now, bytes as u64, DRAIN_WAIT_MAX)
+    }
+
+    /// So many bytes more were read than had been expected.
+    pub(crate) fn drained(&self, bytes: usize, now: i64) {
+        self.drained.take(now, bytes as u64);
     }
 
     /// Learns from a refusal of the store.

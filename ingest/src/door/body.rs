@@ -24,6 +24,8 @@ const STEP_BYTES: usize = 256 << 10;
 pub(super) const AHEAD_BYTES: usize = 2 << 20;
 /// Of a refused body so much is read; then the connection is closed: reading this costs less than a new connection.
 const DRAINED_BYTES_MAX: usize = 1 << 20;
+/// What is expected of a body whose length was not announced.
+const UNANNOUNCED_BYTES: usize = 64 << 10;
 /// Long, because it is slow where the server has too much to do, and a connection closed before its end loses the answer.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -204,17 +206,16 @@ fn not_one_message() -> Error {
     Error::Malformed("gRPC: the call must carry exactly one message".to_owned())
 }
 
-/// Reads what is left of a refused body where that is little, so that the next request can follow on the same
-/// connection; true at its end.
-pub(super) async fn drain(body: &mut Body, announced: Option<usize>) -> bool {
-    if body.is_end_stream() {
-        return true;
-    }
-    if announced.is_some_and(|bytes| bytes > DRAINED_BYTES_MAX) {
-        return false;
-    }
+/// Bytes of a refused body that may have to be read, so that the next request can follow on the same connection; `None`
+/// where a new connection costs less.
+pub(super) fn to_drain(announced: Option<usize>) -> Option<usize> {
+    announced.or(Some(UNANNOUNCED_BYTES)).filter(|bytes| *bytes <= DRAINED_BYTES_MAX)
+}
+
+/// Reads what is left of a refused body: how many bytes that were, and whether they were all.
+pub(super) async fn drain(body: &mut Body) -> (usize, bool) {
+    let mut bytes = 0;
     let read = async {
-        let mut bytes = 0;
         while let Some(Ok(frame)) = body.frame().await {
             bytes += frame.data_ref().map_or(0, Bytes::len);
             if bytes > DRAINED_BYTES_MAX {
@@ -223,7 +224,8 @@ pub(super) async fn drain(body: &mut Body, announced: Option<usize>) -> bool {
         }
         body.is_end_stream()
     };
-    tokio::time::timeout(DRAIN_TIME_MAX, read).await.unwrap_or(false)
+    let is_whole = tokio::time::timeout(DRAIN_TIME_MAX, read).await.unwrap_or(false);
+    (bytes, is_whole)
 }
 
 /// Undoes the compression; what was sent is kept beside it, for the log.

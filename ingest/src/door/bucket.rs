@@ -53,6 +53,18 @@ impl Bucket {
         self.change(now, -i128::from(tokens) * NANOS);
     }
 
+    /// Takes `tokens`, and says after what time they will have flowed in; takes nothing where that is longer than
+    /// `wait_max`. Who waits for that time gets exactly the rate, in the order of asking.
+    pub(crate) fn book(&self, now: i64, tokens: u64, wait_max: Duration) -> Option<Duration> {
+        self.take(now, tokens);
+        let wait = self.admits(now).err().unwrap_or_default();
+        if wait > wait_max {
+            self.give_back(now, tokens);
+            return None;
+        }
+        Some(wait)
+    }
+
     /// Gives back what a request took that then failed.
     pub(crate) fn give_back(&self, now: i64, tokens: u64) {
         self.change(now, i128::from(tokens) * NANOS);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use crate::{Error, Result};
 
@@ -17,11 +17,20 @@ pub(crate) struct Flight {
     queue: Arc<Queue>,
 }
 
-/// Requests that wait for their turn, in the order in which they came.
-#[derive(Debug, Default)]
+/// Requests that wait for their turn, in the order in which they came. Only the first one is woken when room is made, so that
+/// it keeps its place where that is not yet enough, and the others cost nothing.
+#[derive(Debug)]
 struct Queue {
-    turn: Notify,
+    /// One permit: who has it is the first. Given in the order of asking.
+    first: Semaphore,
+    room: Notify,
     length: AtomicUsize,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { first: Semaphore::new(1), room: Notify::new(), length: AtomicUsize::new(0) }
+    }
 }
 
 /// A place in the queue.
@@ -29,16 +38,14 @@ struct Waiting<'a>(&'a Queue);
 
 impl<'a> Waiting<'a> {
     fn new(queue: &'a Queue) -> Self {
-        queue.length.fetch_add(1, Ordering::Relaxed);
+        queue.length.fetch_add(1, Ordering::SeqCst);
         Self(queue)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.length.fetch_sub(1, Ordering::Relaxed);
-        // There may be room for the next one too.
-        self.0.turn.notify_one();
+        self.0.length.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -68,27 +75,33 @@ impl Flight {
         ahead: usize,
         wait_max: Duration,
     ) -> Result<Held> {
-        let mut is_its_turn = self.waiting() == 0;
-        if is_its_turn && let Ok(held) = self.hold_first(bytes, ahead) {
+        if self.waiting() == 0
+            && let Ok(held) = self.hold_first(bytes, ahead)
+        {
             return Ok(held);
         }
         let _waiting = Waiting::new(&self.queue);
-        let deadline = Instant::now() + wait_max;
+        match timeout(wait_max, self.hold_in_turn(bytes, ahead)).await {
+            Ok(held) => held,
+            Err(_) => self.hold_first(bytes, ahead),
+        }
+    }
+
+    /// Holds them once those who came before have theirs, and there is room.
+    async fn hold_in_turn(&self, bytes: usize, ahead: usize) -> Result<Held> {
+        let _first = self.queue.first.acquire().await.map_err(|_| busy())?;
         loop {
-            let turn = self.queue.turn.notified();
-            if is_its_turn && let Ok(held) = self.hold_first(bytes, ahead) {
+            let room = self.queue.room.notified();
+            if let Ok(held) = self.hold_first(bytes, ahead) {
                 return Ok(held);
             }
-            is_its_turn = true;
-            if timeout_at(deadline, turn).await.is_err() {
-                return self.hold_first(bytes, ahead);
-            }
+            room.await;
         }
     }
 
     /// Requests that wait now.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.length.load(Ordering::Relaxed)
+        self.queue.length.load(Ordering::SeqCst)
     }
 
     fn hold_first(&self, bytes: usize, ahead: usize) -> Result<Held> {
@@ -101,7 +114,7 @@ impl Flight {
 
     /// Whether a body of `bytes` has room now. Holds nothing.
     fn fits(&self, bytes: usize) -> Result<()> {
-        let used = self.share.used.load(Ordering::Relaxed);
+        let used = self.share.used.load(Ordering::SeqCst);
         if used > 0 && used.saturating_add(bytes) > self.share.bytes_max {
             return Err(tenant_busy());
         }
@@ -143,7 +156,7 @@ impl Held {
     /// A limit is reached; what was held stays held.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<()> {
         let share = &self.flight.share;
-        let before = share.used.fetch_add(bytes, Ordering::Relaxed);
+        let before = share.used.fetch_add(bytes, Ordering::SeqCst);
         // A tenant's only request is never in its own way: it could come back for ever.
         let others = before > self.permit.num_permits();
         let taken = match others && before.saturating_add(bytes) > share.bytes_max {
@@ -156,7 +169,7 @@ impl Held {
                 Ok(())
             }
             Err(error) => {
-                share.used.fetch_sub(bytes, Ordering::Relaxed);
+                share.used.fetch_sub(bytes, Ordering::SeqCst);
                 Err(error)
             }
         }
@@ -166,9 +179,9 @@ impl Held {
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         let excess = self.permit.num_permits().saturating_sub(bytes);
         drop(self.permit.split(excess));
-        self.flight.share.used.fetch_sub(excess, Ordering::Relaxed);
+        self.flight.share.used.fetch_sub(excess, Ordering::SeqCst);
         if excess > 0 && self.flight.waiting() > 0 {
-            self.flight.queue.turn.notify_one();
+            self.flight.queue.room.notify_one();
         }
     }
 }

@@ -78,10 +78,26 @@ impl<'a> Intake<'a> {
             Ok((format, taken)) => self.store(format, taken, None).await,
             Err(error) => {
                 let left = matches!(error, Error::Stalled { .. } | Error::Interrupted);
-                self.unread = left || self.expects || !body::drain(&mut body, self.announced).await;
+                self.unread = left || self.expects || !self.drain(&mut body).await;
                 Err(error)
             }
         }
+    }
+
+    /// Reads a refused body to its end where that is cheap: a small one, when its turn has come. False where it was left.
+    async fn drain(&self, body: &mut Body) -> bool {
+        if http_body::Body::is_end_stream(body) {
+            return true;
+        }
+        let Some(bytes) = body::to_drain(self.announced) else { return false };
+        let Ingest { admission, clock, .. } = self.ingest;
+        let Some(wait) = admission.drains_after(bytes, clock.now_unix_nano()) else { return false };
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        let (read, is_whole) = body::drain(body).await;
+        admission.drained(read.saturating_sub(bytes), clock.now_unix_nano());
+        is_whole
     }
 
     async fn read(&mut self, parcel: Parcel, body: &mut Body) -> Result<(Format, Taken)> {
@@ -147,9 +163,10 @@ impl<'a> Intake<'a> {
         // Imports bring what someone chose to bring: only what is sent live is sampled, and bound by rates.
         let live = self.door != Door::Direct;
         let threshold = ingest.threshold.filter(|_| live);
-        let (census, body) = ingest.check(format, body, (accept, threshold)).await?;
-        // What was sent holds more than what is to be stored.
-        let sent = sent.filter(|_| threshold.is_none());
+        let (census, rest) = ingest.check(format, body.clone(), (accept, threshold)).await?;
+        // What was sent holds more than the rest. That is logged as it is: compressing it would cost more CPU than writing it
+        // does, see docs/decisions/0010-sampling.md.
+        let (body, sent) = rest.map_or((body, sent), |rest| (rest, None));
         self.spans = census.accepted;
         if live {
             self.charge.spans(census.stored());

@@ -32,6 +32,16 @@ fn what_is_given_back_can_be_taken_again_but_never_exceeds_the_burst() {
 }
 
 #[test]
+fn who_books_waits_behind_those_before_and_not_too_long() {
+    let bucket = bucket(10, 1);
+    let long = Duration::from_secs(2);
+    let booked: Vec<_> = (0..5).map(|_| bucket.book(0, 10, long)).collect();
+    let after = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(booked, [after(0), after(1), after(2), None, None]);
+    assert_eq!(bucket.book(SECOND, 10, long), after(2), "what was too far away took nothing");
+}
+
+#[test]
 fn a_clock_set_back_neither_fills_nor_locks() {
     let bucket = Bucket::new(10, Duration::from_secs(1), 3_600 * SECOND);
     bucket.take(3_600 * SECOND, 20);

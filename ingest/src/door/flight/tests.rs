@@ -36,6 +36,37 @@ async fn whoever_came_first_gets_in_first() {
 }
 
 #[tokio::test]
+async fn who_is_woken_in_vain_keeps_its_place() {
+    let flight = Flight::new(100, 10);
+    let mut all = flight.enter(10, 10, Duration::ZERO).await.unwrap();
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let waits = |bytes| {
+        let (flight, order) = (flight.clone(), Arc::clone(&order));
+        tokio::spawn(async move {
+            let held = flight.enter(bytes, bytes, LONG).await.unwrap();
+            order.lock().unwrap().push(bytes);
+            drop(held);
+        })
+    };
+    let large = waits(8);
+    until_waiting(&flight, 1).await;
+    let small = waits(2);
+    until_waiting(&flight, 2).await;
+    for bytes in [8, 6, 4, 3] {
+        // Room for the small one, which came later.
+        all.shrink_to(bytes);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!((order.lock().unwrap().len(), flight.waiting()), (0, 2));
+    drop(all);
+    large.await.unwrap();
+    small.await.unwrap();
+    assert_eq!(*order.lock().unwrap(), [8, 2]);
+}
+
+#[tokio::test]
 async fn room_for_several_lets_several_in() {
     let flight = Flight::new(1_000, 100);
     let all = flight.enter(100, 100, Duration::ZERO).await.unwrap();

@@ -70,3 +70,34 @@ async fn a_request_is_kept_as_it_was_compressed_and_recognised_however_it_comes_
     post_twice(&doors, &sent, 9).await;
     doors.end().await;
 }
+
+/// A gzip body with one span of each trace id and trace state.
+fn zipped(spans_sent: &[(u8, &str)]) -> Vec<u8> {
+    let ids: Vec<u8> = spans_sent.iter().map(|(id, _)| *id).collect();
+    let mut request = ExportTraceServiceRequest::decode(spans(&ids).as_slice()).unwrap();
+    let sent = &mut request.resource_spans[0].scope_spans[0].spans;
+    for (span, (_, state)) in sent.iter_mut().zip(spans_sent) {
+        span.trace_state = (*state).to_owned();
+    }
+    gzip(&request.encode_to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sampling_logs_a_request_as_it_was_sent_where_all_of_it_stays() {
+    let mut config = Config::default();
+    config.sampling.rate = 0.5;
+    let doors = doors(config).await;
+    // Sampled more strictly before, so that nothing changes; then a request that loses a span, and one that gets a threshold.
+    let whole = zipped(&[(1, "ot=th:c"), (2, "ot=th:d")]);
+    let less = zipped(&[(3, "ot=th:c"), (4, "")]);
+    let changed = zipped(&[(0xf0, "")]);
+    let sent = [("gzip", whole.clone()), ("gzip", less.clone()), ("gzip", changed.clone())];
+    for (rows, request) in [2, 3, 4].into_iter().zip(&sent) {
+        post_twice(&doors, std::slice::from_ref(request), rows).await;
+    }
+    let log = segments(doors._folder.path());
+    assert!(holds(&log, &whole));
+    assert!(!holds(&log, &less) && !holds(&log, &changed));
+    assert!(holds(&log, b"ot=th:8"), "what is written anew is not compressed again");
+    doors.end().await;
+}
