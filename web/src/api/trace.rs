@@ -84,7 +84,7 @@ pub(crate) async fn show(
         match format.as_str() {
             "otlp" => otlp::document(&spans),
             "jaeger" => jaeger::document(&spans),
-            "columns" => columns_document(id, &spans, limit, total),
+            "columns" => Ok(columns_document(id, &spans, limit, total)),
             _ => document(id, &spans, limit),
         }
     });
@@ -139,27 +139,22 @@ impl Whole {
 
 /// `{trace_id, complete, root_service, ..., missing_parents, columns}`; `total` where more spans are stored than are
 /// in `spans`.
-fn columns_document(
-    id: TraceId,
-    spans: &Spans,
-    limit: usize,
-    total: Option<usize>,
-) -> Result<Vec<u8>> {
+fn columns_document(id: TraceId, spans: &Spans, limit: usize, total: Option<usize>) -> Vec<u8> {
     let Whole { tree, start, mut facts } = Whole::of(spans, limit);
     let order = &tree.order[..tree.order.len().min(limit)];
     if let Some(total) = total {
         facts["spans_total"] = total.into();
         facts["truncated"] = (total > order.len()).into();
     }
-    facts["trace_id"] = id.to_string().into();
-    facts["columns"] = columns::members(spans, order, start).into();
-    serde_json::to_vec(&facts)
-        .map_err(|error| Error::Internal(format!("columns of a trace as JSON: {error}")))
+    let mut text = head(id, &facts);
+    text.extend_from_slice(b",\"columns\":");
+    columns::write(spans, &tree, order, start, &mut text);
+    text.extend_from_slice(b"}\n");
+    text
 }
 
-/// `{trace_id, complete, root_service, ..., missing_parents, spans}`.
-fn document(id: TraceId, spans: &Spans, limit: usize) -> Result<Vec<u8>> {
-    let Whole { tree, facts, .. } = Whole::of(spans, limit);
+/// `{"trace_id":"...",` and the facts, still open.
+fn head(id: TraceId, facts: &serde_json::Value) -> Vec<u8> {
     let mut text = Vec::with_capacity(1 << 10);
     text.extend_from_slice(b"{\"trace_id\":");
     write_string(&id.to_string(), &mut text);
@@ -167,6 +162,13 @@ fn document(id: TraceId, spans: &Spans, limit: usize) -> Result<Vec<u8>> {
         text.push(b',');
         text.extend_from_slice(members.as_bytes());
     }
+    text
+}
+
+/// `{trace_id, complete, root_service, ..., missing_parents, spans}`.
+fn document(id: TraceId, spans: &Spans, limit: usize) -> Result<Vec<u8>> {
+    let Whole { tree, facts, .. } = Whole::of(spans, limit);
+    let mut text = head(id, &facts);
     text.extend_from_slice(b",\"spans\":[");
     let presented = presented(&spans.batch)?;
     let objects = Objects::new(&presented)

@@ -30,14 +30,14 @@ pub(crate) struct Tree {
 
 impl Tree {
     pub(crate) fn of(nodes: &[Node<'_>]) -> Self {
-        let parents = parents(nodes);
-        let mut children: HashMap<usize, Vec<usize>> = HashMap::new();
+        let (parents, missing) = parents(nodes);
+        let mut children = vec![Vec::new(); nodes.len()];
         let mut tops = Vec::new();
         let mut by_start: Vec<usize> = (0..nodes.len()).collect();
         by_start.sort_by_key(|row| (nodes[*row].start, *row));
         for row in &by_start {
             match parents[*row] {
-                Some(parent) => children.entry(parent).or_default().push(*row),
+                Some(parent) => children[parent].push(*row),
                 None => tops.push(*row),
             }
         }
@@ -48,7 +48,7 @@ impl Tree {
         }
         let root = by_start.into_iter().find(|row| nodes[*row].parent.is_none());
         let Walk { order, depths, .. } = walk;
-        Self { order, depths, missing: missing(nodes), root }
+        Self { order, depths, missing, root }
     }
 
     /// The root, or the earliest span in its place.
@@ -59,7 +59,7 @@ impl Tree {
 }
 
 struct Walk {
-    children: HashMap<usize, Vec<usize>>,
+    children: Vec<Vec<usize>>,
     order: Vec<usize>,
     depths: Vec<i32>,
 }
@@ -74,33 +74,32 @@ impl Walk {
             }
             self.depths[row] = depth;
             self.order.push(row);
-            let children = self.children.get(&row).map_or(&[][..], Vec::as_slice);
-            waiting.extend(children.iter().rev().map(|child| (*child, depth + 1)));
+            let children = self.children[row].iter().rev();
+            waiting.extend(children.map(|child| (*child, depth + 1)));
         }
     }
 }
 
-/// The row that each row stands below. Zipkin's shared ids: the callee stands below the caller of the same id, and
-/// what names that id as its parent stands below the callee.
-fn parents(nodes: &[Node<'_>]) -> Vec<Option<usize>> {
-    let mut callers: HashMap<&str, usize> = HashMap::new();
+/// The row that each row stands below, and the ids that no row has. Zipkin's shared ids: the callee stands below the
+/// caller of the same id, and what names that id as its parent stands below the callee.
+fn parents(nodes: &[Node<'_>]) -> (Vec<Option<usize>>, Vec<String>) {
+    let mut callers: HashMap<&str, usize> = HashMap::with_capacity(nodes.len());
     let mut callees: HashMap<&str, usize> = HashMap::new();
     for (row, node) in nodes.iter().enumerate() {
         let side = if node.is_callee { &mut callees } else { &mut callers };
         side.entry(node.id).or_insert(row);
     }
+    let mut missing = BTreeSet::new();
     let above = |(row, node): (usize, &Node<'_>)| {
-        let shared = callers.get(node.id).filter(|_| node.is_callee);
         let named = node.parent.and_then(|id| callees.get(id).or_else(|| callers.get(id)));
+        if named.is_none() {
+            missing.extend(node.parent.map(str::to_owned));
+        }
+        let shared = callers.get(node.id).filter(|_| node.is_callee);
         shared.or(named).copied().filter(|parent| *parent != row)
     };
-    nodes.iter().enumerate().map(above).collect()
-}
-
-fn missing(nodes: &[Node<'_>]) -> Vec<String> {
-    let known: BTreeSet<&str> = nodes.iter().map(|node| node.id).collect();
-    let asked: BTreeSet<&str> = nodes.iter().filter_map(|node| node.parent).collect();
-    asked.difference(&known).map(|id| (*id).to_owned()).collect()
+    let parents = nodes.iter().enumerate().map(above).collect();
+    (parents, missing.into_iter().collect())
 }
 
 #[cfg(test)]

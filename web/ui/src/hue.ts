@@ -15,9 +15,13 @@ export function hash(text: string): number {
   return value >>> 0;
 }
 
+const known = new Map<string, number>();
+
 /** Degrees of the service's hue. */
 export function hueOf(service: string): number {
-  return (hash(service) % HUES) * (360 / HUES);
+  let hue = known.get(service);
+  if (hue === undefined) known.set(service, (hue = (hash(service) % HUES) * (360 / HUES)));
+  return hue;
 }
 
 /** `deep` for bars, `tint` for areas with text on them, `edge` for outlines. */

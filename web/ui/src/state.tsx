@@ -108,9 +108,8 @@ function useTheme(): { theme: Theme; dark: boolean; setTheme: (theme: Theme) => 
     return () => query.removeEventListener("change", changed);
   }, []);
   const dark = theme === "system" ? system : theme === "dark";
-  useEffect(() => {
-    document.documentElement.dataset["theme"] = dark ? "dark" : "light";
-  }, [dark]);
+  // Before anything is drawn with it: canvases read their colours from the style.
+  useMemo(() => (document.documentElement.dataset["theme"] = dark ? "dark" : "light"), [dark]);
   const setTheme = (next: Theme): void => {
     choose(next);
     try {

@@ -1,5 +1,6 @@
-// The spans of one trace as rows in the order of a waterfall. Bad traces are the normal case: parents that
-// never came, circles, two spans with one id, children that start before their parents.
+// The spans of one trace as rows in the order of a waterfall. Who stands below whom is the server's answer: it knows
+// what to do with circles, shared ids and children that start before their parents. Here parents that never came get a
+// row of their own.
 
 /** What the tree needs of a span; times are nanoseconds from the start of the trace. */
 export interface Node {
@@ -27,105 +28,86 @@ export interface Row<T extends Node> {
   cut: boolean;
 }
 
-interface Vertex<T extends Node> {
-  span: T | null;
-  id: string;
-  start: number;
-  end: number;
-  children: Vertex<T>[];
-  parent: Vertex<T> | null;
-  seen: boolean;
-  cut: boolean;
-}
-
-/** Rows by depth first, siblings by start; every span is there once. */
-export function layoutTree<T extends Node>(spans: readonly T[]): Row<T>[] {
-  const vertices = spans.map(vertex);
-  const roots = link(vertices);
+/** Spans as rows: each stands right after what is above it, `depths` says how deep; `missing` are parents that are not here. */
+export function layoutTree<T extends Node>(spans: readonly T[], depths: readonly number[], missing: ReadonlySet<string>): Row<T>[] {
   const rows: Row<T>[] = [];
-  for (const root of roots.sort(byStart)) walk(root, rows);
-  // What is left hangs in circles: cut each at its earliest span.
-  for (const left of vertices.filter((one) => !one.seen).sort(byStart)) {
-    if (left.seen) continue;
-    left.cut = true;
-    walk(left, rows);
+  const orphans = missing.size === 0 ? null : orphansOf(spans, depths, missing);
+  for (let from = 0; from < spans.length; ) {
+    const to = endOf(depths, from, spans.length);
+    const top = spans[from] as T;
+    const together = top.parent !== null && missing.has(top.parent) ? orphans?.get(top.parent) : undefined;
+    if (!together) place(rows, { spans, depths, from, to }, top.parent !== null);
+    else if (together[0]?.[0] === from) placeOrphans(rows, { spans, depths, from, to }, together);
+    from = to;
+  }
+  for (let index = rows.length - 1; index > 0; index -= 1) {
+    const row = rows[index] as Row<T>;
+    if (row.parent >= 0) (rows[row.parent] as Row<T>).size += row.size + 1;
   }
   return rows;
 }
 
-function vertex<T extends Node>(span: T): Vertex<T> {
-  const end = span.start + Math.max(0, span.duration);
-  return { span, id: span.id, start: span.start, end, children: [], parent: null, seen: false, cut: false };
+/** Where the subtree that starts at `from` ends. */
+function endOf(depths: readonly number[], from: number, length: number): number {
+  let to = from + 1;
+  while (to < length && (depths[to] ?? 0) > 0) to += 1;
+  return to;
 }
 
-/** Hangs children under their parents; returns the tops, with one made up for each missing parent. */
-function link<T extends Node>(vertices: Vertex<T>[]): Vertex<T>[] {
-  const first = new Map<string, Vertex<T>>();
-  const host = new Map<string, Vertex<T>>();
-  for (const one of vertices) {
-    const before = first.get(one.id);
-    if (!before) first.set(one.id, one);
-    // Zipkin lets a client and its server share one id: the server's children are the ones below.
-    if (!before || one.span?.kind === "SERVER") host.set(one.id, one);
-  }
-  const tops: Vertex<T>[] = [];
-  const missing = new Map<string, Vertex<T>>();
-  for (const one of vertices) {
-    const shared = one.span?.kind === "SERVER" ? vertices.length > 1 && first.get(one.id) : undefined;
-    const above = shared && shared !== one ? shared : one.span?.parent ? host.get(one.span.parent) : undefined;
-    if (above && above !== one) hang(one, above);
-    else if (!one.span?.parent) tops.push(one);
-    else if (one.span.parent === one.id) {
-      one.cut = true;
-      tops.push(one);
-    } else hang(one, absent(one.span.parent, missing, tops));
-  }
-  return tops;
-}
-
-function absent<T extends Node>(id: string, missing: Map<string, Vertex<T>>, tops: Vertex<T>[]): Vertex<T> {
-  let one = missing.get(id);
-  if (!one) {
-    one = { span: null, id, start: Infinity, end: -Infinity, children: [], parent: null, seen: false, cut: false };
-    missing.set(id, one);
-    tops.push(one);
-  }
-  return one;
-}
-
-function hang<T extends Node>(child: Vertex<T>, above: Vertex<T>): void {
-  child.parent = above;
-  above.children.push(child);
-  if (above.span === null) {
-    above.start = Math.min(above.start, child.start);
-    above.end = Math.max(above.end, child.end);
-  }
-}
-
-function byStart<T extends Node>(a: Vertex<T>, b: Vertex<T>): number {
-  return a.start - b.start || b.end - a.end;
-}
-
-/** Depth first without recursion: traces can be a hundred thousand deep. */
-function walk<T extends Node>(root: Vertex<T>, rows: Row<T>[]): void {
-  const stack: { vertex: Vertex<T>; depth: number; parent: number }[] = [{ vertex: root, depth: 0, parent: -1 }];
-  const from = rows.length;
-  while (stack.length > 0) {
-    const next = stack.pop();
-    if (!next || next.vertex.seen) continue;
-    const { vertex: one, depth, parent } = next;
-    one.seen = true;
-    const index = rows.length;
-    rows.push({ span: one.span, id: one.id, depth, start: one.start, end: one.end, size: 0, parent, children: 0, cut: one.cut });
-    if (parent >= 0) (rows[parent] as Row<T>).children += 1;
-    const below = one.children.filter((child) => !child.seen).sort(byStart);
-    for (let child = below.length - 1; child >= 0; child -= 1) {
-      stack.push({ vertex: below[child] as Vertex<T>, depth: depth + 1, parent: index });
+/** Subtrees below each missing parent, the earliest first. */
+function orphansOf<T extends Node>(spans: readonly T[], depths: readonly number[], missing: ReadonlySet<string>): Map<string, [number, number][]> {
+  const found = new Map<string, [number, number][]>();
+  for (let from = 0; from < spans.length; ) {
+    const to = endOf(depths, from, spans.length);
+    const parent = spans[from]?.parent ?? null;
+    if (parent !== null && missing.has(parent)) {
+      const list = found.get(parent);
+      if (list) list.push([from, to]);
+      else found.set(parent, [[from, to]]);
     }
+    from = to;
   }
-  for (let index = rows.length - 1; index > from; index -= 1) {
-    const row = rows[index] as Row<T>;
-    if (row.parent >= 0) (rows[row.parent] as Row<T>).size += row.size + 1;
+  return found;
+}
+
+interface Subtree<T extends Node> {
+  spans: readonly T[];
+  depths: readonly number[];
+  from: number;
+  to: number;
+}
+
+function place<T extends Node>(rows: Row<T>[], tree: Subtree<T>, cut: boolean): void {
+  /** The row at each depth that what comes next may stand below. */
+  const above: number[] = [];
+  for (let index = tree.from; index < tree.to; index += 1) {
+    const span = tree.spans[index] as T;
+    const depth = Math.min(tree.depths[index] ?? 0, above.length);
+    above.length = depth;
+    const parent = depth > 0 ? (above[depth - 1] ?? -1) : -1;
+    if (parent >= 0) (rows[parent] as Row<T>).children += 1;
+    above.push(rows.length);
+    rows.push({ span, id: span.id, depth, start: span.start, end: span.start + Math.max(0, span.duration), size: 0, parent, children: 0, cut: cut && index === tree.from });
+  }
+}
+
+/** A row for the parent that is not here, from the first start to the last end of what names it, and those below it. */
+function placeOrphans<T extends Node>(rows: Row<T>[], tree: Subtree<T>, together: readonly [number, number][]): void {
+  const absent: Row<T> = { span: null, id: tree.spans[tree.from]?.parent ?? "", depth: 0, start: Infinity, end: -Infinity, size: 0, parent: -1, children: 0, cut: false };
+  const at = rows.push(absent) - 1;
+  for (const [from, to] of together) {
+    const first = rows.length;
+    const below: Row<T>[] = [];
+    place(below, { ...tree, from, to }, false);
+    for (const row of below) {
+      row.depth += 1;
+      row.parent = row.parent < 0 ? at : row.parent + first;
+      rows.push(row);
+    }
+    const top = rows[first] as Row<T>;
+    absent.children += 1;
+    absent.start = Math.min(absent.start, top.start);
+    absent.end = Math.max(absent.end, top.end);
   }
 }
 

@@ -1,21 +1,25 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { diffTraces, verdict } from "../src/pages/trace/diff.ts";
+import { deviations } from "../src/pages/trace/deviate.ts";
 import { traceHtml } from "../src/pages/trace/html.ts";
 import { layoutLanes } from "../src/pages/trace/lanes.ts";
 import { readTraceAnswer, type Trace } from "../src/pages/trace/model.ts";
+import { readPlace } from "../src/pages/patterns/model.ts";
 import { clampView, moveView, pixels, printView, readView, zoomAt } from "../src/pages/trace/view.ts";
 
 type Line = [id: string, parent: string, start: number, duration: number, name: string, kind?: string, status?: string];
 
 function trace(...lines: Line[]): Trace {
   const words = (texts: string[]): unknown => ({ words: texts, at: texts.map((_, index) => index) });
+  const depthOf = (parent: string): number => (parent === "" ? 0 : 1 + depthOf(lines.find(([id]) => id === parent)?.[1] ?? ""));
   return readTraceAnswer({
     trace_id: "a".repeat(32),
     start_time: "2026-11-22T04:00:00Z",
     columns: {
       span_id: lines.map(([id]) => id),
       parent_span_id: lines.map(([, parent]) => parent),
+      depth: lines.map(([, parent]) => depthOf(parent)),
       start_nano: lines.map(([, , start]) => start),
       duration_nano: lines.map(([, , , duration]) => duration),
       name: words(lines.map(([, , , , name]) => name)),
@@ -85,4 +89,11 @@ test("stretches closer than a pixel are drawn as one", () => {
   const crowd = Array.from({ length: 10_000 }, (_, index): [number, number] => [index * 2, index * 2 + 1]);
   assert.equal(pixels(crowd, { from: 0, to: 20_000 }, 100).length, 1);
   assert.deepEqual(pixels([[0, 10], [50, 60]], { from: 0, to: 100 }, 100), [[0, 10], [50, 60]]);
+});
+
+test("a trace stands beside its pattern place by place, the way to each by service and name", () => {
+  const place = (position: number, depth: number, name: string, p50: number): ReturnType<typeof readPlace> => readPlace({ position, depth, service: "shop", name, low_spans: 1, high_spans: 1, spans: 9, errors: 0, p50_nano: p50, p95_nano: p50 * 2, max_nano: p50 * 3, self_nano: 0, self_share: 0 });
+  const twice = trace(["1", "", 0, 100, "root"], ["2", "1", 10, 20, "query"], ["3", "1", 40, 55, "query", "CLIENT", "ERROR"], ["4", "3", 50, 10, "query"]);
+  const lines = deviations(twice, [place(0, 1, "root", 80), place(1, 2, "query", 30), place(2, 3, "query", 10), place(3, 2, "absent", 5)]);
+  assert.deepEqual(lines.map(({ calls, errors, longest, more }) => [calls, errors, longest, more]), [[1, 0, 100, 20], [2, 1, 55, 25], [1, 0, 10, 0], [0, 0, null, null]]);
 });

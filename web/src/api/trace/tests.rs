@@ -119,20 +119,23 @@ fn jaeger_has_processes_references_and_tags() {
 
 #[test]
 fn columns_hold_each_word_once_and_times_from_the_start() {
-    let answer = parsed(&columns_document(ID.parse().unwrap(), &spans(), 10, None).unwrap());
+    let answer = parsed(&columns_document(ID.parse().unwrap(), &spans(), 10, None));
     assert_eq!(answer["trace_id"], ID);
     assert_eq!(answer["spans_total"], 2);
     let columns = &answer["columns"];
     assert_eq!(columns["span_id"], json!(["00000000000000a1", "00000000000000b2"]));
     assert_eq!(columns["parent_span_id"], json!(["", "00000000000000a1"]));
+    assert_eq!(columns["depth"], json!([0, 1]));
     assert_eq!(columns["start_nano"], json!([0, 1_000]));
     assert_eq!(columns["duration_nano"], json!([3_000, 5_000]));
     assert_eq!(columns["service"], json!({ "words": ["web", "cart"], "at": [0, 1] }));
     assert_eq!(columns["status"], json!({ "words": ["UNSET", "ERROR"], "at": [0, 1] }));
+    assert_eq!(columns["events"], json!({ "row": [], "at_nano": [] }));
+    assert_eq!(columns["links"], json!({ "row": [], "count": [] }));
     assert!(answer.get("spans").is_none());
-    let cut = parsed(&columns_document(ID.parse().unwrap(), &spans(), 1, None).unwrap());
+    let cut = parsed(&columns_document(ID.parse().unwrap(), &spans(), 1, None));
     assert_eq!((&cut["truncated"], &cut["spans_total"]), (&json!(true), &json!(2)));
     assert_eq!(cut["columns"]["span_id"], json!(["00000000000000a1"]));
-    let longer = parsed(&columns_document(ID.parse().unwrap(), &spans(), 10, Some(7)).unwrap());
+    let longer = parsed(&columns_document(ID.parse().unwrap(), &spans(), 10, Some(7)));
     assert_eq!((&longer["truncated"], &longer["spans_total"]), (&json!(true), &json!(7)));
 }

@@ -13,6 +13,8 @@ interface AdminDialogProps {
   method: "POST" | "PUT" | "DELETE";
   path: string;
   body: unknown;
+  /** Nothing would change yet. */
+  disabled?: boolean;
   children: ComponentChildren;
   onClose: () => void;
   /** The answer, where one is of use; the dialog closes itself. */
@@ -59,7 +61,7 @@ export function AdminDialog(props: AdminDialogProps): preact.JSX.Element {
         {error && <p class="error-text box-text" role="alert"><span class="mark-error" aria-hidden="true" />{error.message} {error.requestId && <code>{error.requestId}</code>}</p>}
         <div class="dialog-buttons">
           <button type="button" class="button" onClick={props.onClose}>Cancel</button>
-          <button type="submit" class={props.danger ? "button danger" : "button primary"} disabled={busy || text.trim() === ""}>{props.action}</button>
+          <button type="submit" class={props.danger ? "button danger" : "button primary"} disabled={busy || props.disabled === true || text.trim() === ""}>{props.action}</button>
         </div>
       </form>
     </dialog>

@@ -4,6 +4,7 @@ import { absoluteRange, ALL_TIME, describeRange, isRelative, resolveRange } from
 import { useApp } from "../state.tsx";
 import { formatPlace, isRanged, readSearch, toPage } from "../url.ts";
 import { localTime } from "../instant.ts";
+import { findAlias } from "../pages/trace/notes.tsx";
 import { Link } from "./bits.tsx";
 import { Icon } from "./icons.tsx";
 
@@ -72,7 +73,7 @@ function Search(): preact.JSX.Element {
     if (kind === "nothing") return;
     if (kind === "trace") go(toPage(place, "trace", {}, value));
     else if (kind === "sql") go(toPage(place, "sql", { q: value, run: "1" }));
-    else go(toPage(place, "traces", { service: value }));
+    else void findAlias(value).catch(() => null).then((trace) => go(trace ? toPage(place, "trace", {}, trace) : toPage(place, "traces", { service: value })));
     setText("");
   };
   return (
@@ -81,8 +82,8 @@ function Search(): preact.JSX.Element {
       <input
         type="search"
         value={text}
-        placeholder="Trace id, service or SQL"
-        aria-label="Search: a trace id, a service or SQL"
+        placeholder="Trace id or name, service or SQL"
+        aria-label="Search: a trace id or its name, a service or SQL"
         spellcheck={false}
         autocomplete="off"
         onInput={(event) => setText(event.currentTarget.value)}

@@ -9,6 +9,7 @@ import { Table, type Column } from "../../parts/table.tsx";
 import { rangeArguments, rangeQuery } from "../../rangequery.ts";
 import { useApp, useAsk } from "../../state.tsx";
 import { count, duration, grouped } from "../../units.ts";
+import { BesidePattern } from "./kind.tsx";
 import { readPattern, type Pattern } from "../patterns/model.ts";
 import { diffTraces, verdict, type DiffRow, type Side } from "./diff.ts";
 import { askTrace, type Trace } from "./model.ts";
@@ -41,10 +42,13 @@ async function askCandidates(trace: Trace, signal: AbortSignal): Promise<Candida
   });
 }
 
+/** `with=pattern`: beside all traces of its pattern. */
+const PATTERN = "pattern";
+
 export function CompareView(props: { trace: Trace }): preact.JSX.Element {
   const { place } = useApp();
   const other = (place.params["with"] ?? "").toLowerCase();
-  return <div class="compare">{other === "" ? <Choose trace={props.trace} /> : <Compared trace={props.trace} other={other} />}</div>;
+  return <div class="compare">{other === "" ? <Choose trace={props.trace} /> : other === PATTERN ? <BesidePattern trace={props.trace} /> : <Compared trace={props.trace} other={other} />}</div>;
 }
 
 function Choose(props: { trace: Trace }): preact.JSX.Element {
@@ -59,6 +63,7 @@ function Choose(props: { trace: Trace }): preact.JSX.Element {
       <form class="filters" onSubmit={(event) => { event.preventDefault(); if (isId) set({ with: id }); }}>
         <label class="field wide">Compare with<input value={text} placeholder="trace id" spellcheck={false} autocomplete="off" onInput={(event) => setText(event.currentTarget.value)} /></label>
         <button type="submit" class="button primary" disabled={!isId}>Compare</button>
+        <button type="button" class="button" data-action="beside" onClick={() => set({ with: PATTERN })} title="Each call beside the same calls in all traces of this shape">Its pattern</button>
       </form>
       {!trace.root && <Empty title="This trace has no root"><p>Traces of the same operation cannot be found without one; name the other trace above.</p></Empty>}
       {error && <ErrorBox error={error} what="The search for similar traces" />}

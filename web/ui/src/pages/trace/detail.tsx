@@ -6,6 +6,7 @@ import { ErrorBox, Waiting } from "../../parts/states.tsx";
 import { useApp, useAsk } from "../../state.tsx";
 import { selfTime } from "../../tree.ts";
 import { duration, exactDuration } from "../../units.ts";
+import { CorrectButton, CorrectedList, correctionsOf, withCorrections } from "./correct.tsx";
 import { askSpan, eventTime, type Fields, type Span, type Trace } from "./model.ts";
 
 interface DetailProps {
@@ -20,18 +21,26 @@ export function Detail(props: DetailProps): preact.JSX.Element | null {
   if (!row) return null;
   return (
     <Panel label="Span" title={row.span ? row.span.name : "Missing parent"} onClose={onClose}>
-      {row.span ? <SpanDetail trace={trace} index={index} span={row.span} /> : <MissingDetail id={row.id} children_={row.children} />}
+      {row.span ? <SpanDetail trace={trace} index={index} span={row.span} /> : <MissingDetail trace={trace} id={row.id} children_={row.children} />}
     </Panel>
   );
 }
 
-function MissingDetail(props: { id: string; children_: number }): preact.JSX.Element {
+/** Why a parent is not there, as far as the ledger of refusals knows. */
+export const ABSENT: Record<string, string> = {
+  late: "It may still come, or it was refused because it started before the time that is accepted.",
+  sampled_out: "It was sampled out: its service keeps fewer of its traces than the services below.",
+  dropped: "It was refused by a limit, or because something in it was wrong.",
+  never_sent: "No door of this server has seen it: it was lost on the way, or is sent elsewhere.",
+  unknown: "Nobody knows why: what was refused about that time is not recorded.",
+};
+
+function MissingDetail(props: { trace: Trace; id: string; children_: number }): preact.JSX.Element {
+  const reason = props.trace.reasons[props.id] ?? "unknown";
   return (
     <>
-      <p>
-        {props.children_ === 1 ? "One span names" : `${props.children_} spans name`} <code>{props.id}</code> as parent, but that span has not been received: it may be late, lost, sampled
-        away, or sent elsewhere.
-      </p>
+      <p>{props.children_ === 1 ? "One span names" : `${props.children_} spans name`} <code>{props.id}</code> as parent, but that span has not been received.</p>
+      <p data-part="absent"><b>{reason.replaceAll("_", " ")}</b>: {ABSENT[reason] ?? ABSENT["unknown"]}</p>
       <p class="quiet">The hatched bar covers what is known of it: from the first start to the last end of its children.</p>
     </>
   );
@@ -63,25 +72,29 @@ function SpanDetail(props: { trace: Trace; index: number; span: Span }): preact.
 /** What the stored row says; asked for when a span is looked at. */
 function RowDetail(props: { trace: Trace; span: Span; row: Fields }): preact.JSX.Element {
   const { trace, span, row } = props;
+  const corrected = correctionsOf(trace.patches, span.id);
   const facts: [string, unknown][] = [
     ["Start", `+${duration(span.start)}`],
     ["Start, UTC", row["start_time"]],
     ["Kind", span.kind],
-    ["Status message", row["status_message"]],
+    ["Status message", corrected?.fields["status_message"] ?? row["status_message"]],
     ["Span id", span.id],
     ["Parent id", span.parent],
     ["Scope", scopeText(row["scope"])],
     ["Trace state", row["trace_state"]],
     ["Weight", numberOrZero(row["weight"]) === 1 ? null : row["weight"]],
   ];
+  const attributes = objectOf(row["attributes"]) ?? {};
   return (
     <>
+      <p><CorrectButton trace={trace} span={span} row={row} /></p>
+      <CorrectedList corrected={corrected} row={row} attributes={attributes} />
       <dl class="pairs" data-part="facts">
         {facts.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => (
           <Pair key={name} name={name} value={value} plain />
         ))}
       </dl>
-      <Pairs title="Attributes" part="attributes" value={row["attributes"]} dropped={row["dropped_attributes_count"]} />
+      <Pairs title="Attributes" part="attributes" value={withCorrections(attributes, corrected)} dropped={row["dropped_attributes_count"]} />
       <Events trace={trace} span={span} events={listOf(row["events"])} dropped={row["dropped_events_count"]} />
       <Links links={listOf(row["links"])} dropped={row["dropped_links_count"]} />
       <Pairs title="Resource" part="resource" value={row["resource"]} />

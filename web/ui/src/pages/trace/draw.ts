@@ -4,6 +4,7 @@ import { prepare } from "../../canvas.ts";
 import { niceStep } from "../../parts/chart.tsx";
 import { selfTime, type Row } from "../../tree.ts";
 import { duration, tickDuration } from "../../units.ts";
+import type { Critical } from "./critical.ts";
 import type { Span, Trace } from "./model.ts";
 import { pixels, type View } from "./view.ts";
 
@@ -54,7 +55,7 @@ export interface Scene {
   selected: number;
   dark: boolean;
   palette: Palette;
-  critical: ReadonlyMap<number, [number, number][]>;
+  critical: Critical;
   collapsed: ReadonlySet<number>;
 }
 
@@ -180,12 +181,25 @@ function diamond(context: CanvasRenderingContext2D, x: number, y: number, palett
   context.stroke();
 }
 
+const widths = new Map<string, number>();
+const MOST_WIDTHS = 20_000;
+
+/** Measuring costs as much as drawing, and scrolling shows the same texts again and again. */
+function widthOf(context: CanvasRenderingContext2D, text: string): number {
+  let width = widths.get(text);
+  if (width === undefined) {
+    if (widths.size >= MOST_WIDTHS) widths.clear();
+    widths.set(text, (width = context.measureText(text).width));
+  }
+  return width;
+}
+
 /** The duration where there is room: after the bar, before it, or in it. */
 function label(context: CanvasRenderingContext2D, place: Place, left: number, right: number): void {
   const { scene, row, y } = place;
   const links = row.span && row.span.links > 0 ? `  ↗ ${row.span.links}` : "";
   const text = row.span === null ? "parent not received" : duration(row.end - row.start) + links;
-  const wide = context.measureText(text).width;
+  const wide = widthOf(context, text);
   const middle = y + ROW_HEIGHT / 2;
   if (right < 0 || left > scene.width) {
     context.fillStyle = scene.palette.quiet;
@@ -247,6 +261,11 @@ function lineColour(row: Row<Span>, scene: Scene): string {
   return row.span.status === "ERROR" ? scene.palette.error : serviceColour(row.span.service, "self", scene.dark);
 }
 
+/** What of a row decides its colour: cheaper to compare than the colour. */
+function colourKey(row: Row<Span>): string {
+  return row.span === null ? "" : row.span.status === "ERROR" ? "\n" : row.span.service;
+}
+
 /** More rows than lines of pixels: each pixel takes the colour of the last row that covers it, failed ones before all. */
 function drawCrowd(context: CanvasRenderingContext2D, scene: Scene): void {
   const { trace } = scene;
@@ -255,14 +274,17 @@ function drawCrowd(context: CanvasRenderingContext2D, scene: Scene): void {
   const cells = new Uint16Array(wide * high);
   const colours: string[] = [""];
   const places = new Map<string, number>();
-  const failed = scene.palette.error;
+  let failed = -1;
   trace.rows.forEach((row, index) => {
-    const colour = lineColour(row, scene);
-    let place = places.get(colour);
-    if (place === undefined) places.set(colour, (place = colours.push(colour) - 1));
+    const key = colourKey(row);
+    let place = places.get(key);
+    if (place === undefined) {
+      places.set(key, (place = colours.push(lineColour(row, scene)) - 1));
+      if (row.span?.status === "ERROR") failed = place;
+    }
     const line = Math.floor((index / trace.rows.length) * high) * wide;
     const last = Math.min(wide - 1, Math.floor((row.end / trace.length) * wide));
-    for (let x = Math.max(0, Math.floor((row.start / trace.length) * wide)); x <= last; x += 1) if (colours[cells[line + x] ?? 0] !== failed) cells[line + x] = place;
+    for (let x = Math.max(0, Math.floor((row.start / trace.length) * wide)); x <= last; x += 1) if (cells[line + x] !== failed) cells[line + x] = place;
   });
   for (let line = 0; line < high; line += 1) drawRuns(context, cells.subarray(line * wide, (line + 1) * wide), line + 2, colours);
 }

@@ -9,6 +9,8 @@ interface HoverProps {
   /** What the tip is placed in. */
   frame: preact.RefObject<HTMLDivElement | null>;
   scene: Scene;
+  /** How far the rows are scrolled now, in pixels. */
+  scrolled: () => number;
 }
 
 /** Pixels around an event's tick that count as on it. */
@@ -28,16 +30,19 @@ export function HoverTip(props: HoverProps): preact.JSX.Element | null {
     element.addEventListener("pointermove", moved);
     element.addEventListener("pointerdown", left);
     element.addEventListener("pointerleave", left);
+    // What scrolls away from under the pointer is not described any more; the next move says what came.
+    element.closest(".wf-scroll")?.addEventListener("scroll", left, { passive: true });
     return () => {
       element.removeEventListener("pointermove", moved);
       element.removeEventListener("pointerdown", left);
       element.removeEventListener("pointerleave", left);
+      element.closest(".wf-scroll")?.removeEventListener("scroll", left);
     };
   }, []);
   const box = pointer && canvas.current?.getBoundingClientRect();
   const outer = pointer && frame.current?.getBoundingClientRect();
   if (!pointer || !box || !outer) return null;
-  const index = scene.visible[Math.floor((pointer.y - box.top + scene.scroll) / ROW_HEIGHT)];
+  const index = scene.visible[Math.floor((pointer.y - box.top + props.scrolled()) / ROW_HEIGHT)];
   if (index === undefined) return null;
   const x = pointer.x - outer.left;
   const y = pointer.y - outer.top;

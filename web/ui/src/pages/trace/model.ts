@@ -32,6 +32,10 @@ export interface Trace {
   missing: number;
   complete: boolean;
   root: Span | null;
+  /** What people have said of it since, as `GET /api/v1/patches` has it. */
+  patches: Fields[];
+  /** Why missing parents are not there, by their ids. */
+  reasons: Record<string, string>;
 }
 
 /** The server gives no more spans than this in one answer. */
@@ -47,8 +51,10 @@ export async function askTrace(id: string, signal: AbortSignal): Promise<Trace> 
 }
 
 export function readTraceAnswer(answer: Fields): Trace {
-  const spans = readColumns((objectOf(answer["columns"]) ?? {}) as Columns);
-  const rows = layoutTree(spans);
+  const columns = (objectOf(answer["columns"]) ?? {}) as Columns;
+  const spans = readColumns(columns);
+  const absent = Array.isArray(answer["missing_parents"]) ? answer["missing_parents"].map(String) : [];
+  const rows = layoutTree(spans, columns.depth ?? [], new Set(absent));
   const services = new Map<string, number>();
   let errors = 0;
   let length = 1;
@@ -73,6 +79,8 @@ export function readTraceAnswer(answer: Fields): Trace {
     missing: rows.filter((row) => row.span === null).length,
     complete: answer["complete"] === true,
     root,
+    patches: Array.isArray(answer["patches"]) ? (answer["patches"] as Fields[]) : [],
+    reasons: Object.fromEntries(Object.entries(objectOf(answer["missing_reasons"]) ?? {}).map(([id, reason]) => [id, String(reason)])),
   };
 }
 
@@ -84,6 +92,8 @@ interface Words {
 interface Columns {
   span_id?: string[];
   parent_span_id?: string[];
+  /** In the tree; each span stands right after what is above it. */
+  depth?: number[];
   start_nano?: unknown[];
   duration_nano?: unknown[];
   service?: Words;

@@ -47,6 +47,33 @@ export function NoteButton(props: { trace: string; span: string }): preact.JSX.E
   );
 }
 
+/** The button of another name, under which links and the search find the trace. */
+export function AliasButton(props: { trace: string }): preact.JSX.Element {
+  const [open, setOpen] = useState(false);
+  const [text, setText] = useState("");
+  const alias = text.trim();
+  return (
+    <>
+      <button type="button" class="link" data-action="alias" onClick={() => setOpen(true)}>Name…</button>
+      {open && (
+        <AdminDialog title="Give this trace a name" action="Add 1 name" method="POST" path="patches" body={{ kind: "alias", trace_id: props.trace, alias }} onClose={() => setOpen(false)} onDone={() => setText("")}>
+          <p>The search and <code>{`${location.origin}/trace/${alias === "" ? "NAME" : encodeURIComponent(alias)}`}</code> then find it. If another trace has the name, it is this one's from now on.</p>
+          <label class="field wide">Name<input name="alias" value={text} required maxLength={200} placeholder="order 17" autocomplete="off" onInput={(event) => setText(event.currentTarget.value)} /></label>
+        </AdminDialog>
+      )}
+    </>
+  );
+}
+
+/** The trace of which somebody said that it is called so; null where nobody did. */
+export async function findAlias(name: string): Promise<string | null> {
+  const patches = (await getJson(apiPath("patches"))) as Fields[];
+  const taken = new Set(patches.filter((patch) => patch["kind"] === "retract").map((patch) => numberOrZero(patch["patch"])));
+  const named = patches.filter((patch) => patch["kind"] === "alias" && patch["alias"] === name && !taken.has(numberOrZero(patch["number"])));
+  const last = named[named.length - 1];
+  return last ? String(last["trace_id"]) : null;
+}
+
 const KINDS: Record<string, string> = { note: "Note", alias: "Also called", correction: "Corrected" };
 
 /** One line each, below the name of the trace. */

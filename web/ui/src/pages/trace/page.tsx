@@ -10,16 +10,18 @@ import { CompareView } from "./compare.tsx";
 import { Detail } from "./detail.tsx";
 import { GraphView } from "./graph.tsx";
 import { HtmlExport } from "./save.tsx";
-import { NoteButton, Notes } from "./notes.tsx";
+import { AliasButton, NoteButton, Notes } from "./notes.tsx";
+import { KindLink } from "./kind.tsx";
 import { PinButton } from "./pin.tsx";
 import { askMatches, askTrace, matches, type Trace } from "./model.ts";
 import { Waterfall } from "./waterfall.tsx";
 
 export function TracePage(): preact.JSX.Element {
   const { place } = useApp();
-  const id = place.id.toLowerCase();
+  // An id, or a name that somebody gave to a trace.
+  const id = /^[0-9a-f]{32}$/i.test(place.id) ? place.id.toLowerCase() : place.id;
   const { data, error, loading } = useAsk(`trace ${id}`, (signal) => askTrace(id, signal));
-  if (error?.status === 404) return <Unknown id={id} />;
+  if (error?.status === 404 || (error?.status === 400 && id.length !== 32)) return <Unknown id={id} />;
   if (error) return <div class="content"><ErrorBox error={error} what={`Trace ${id}`} /></div>;
   if (!data) return loading ? <div class="content"><Waiting height={64} /><Waiting rows={16} /></div> : <Unknown id={id} />;
   if (data.spans === 0) return <Unknown id={id} />;
@@ -31,7 +33,11 @@ function Unknown(props: { id: string }): preact.JSX.Element {
   return (
     <div class="content">
       <Empty title="This trace is not here">
-        <p>No span with the trace id <code>{props.id}</code> is stored. It may not have been received, or its partition has expired.</p>
+        {/^[0-9a-f]{32}$/.test(props.id) ? (
+          <p>No span with the trace id <code>{props.id}</code> is stored. It may not have been received, or its partition has expired.</p>
+        ) : (
+          <p><code>{props.id}</code> is no trace id (32 hexadecimal digits), and nobody has called a trace so.</p>
+        )}
         <p><Link to={href("traces")}>Search traces</Link> · <Link to={href("storage")}>See what is stored</Link></p>
       </Empty>
     </div>
@@ -60,12 +66,12 @@ function Loaded(props: { trace: Trace }): preact.JSX.Element {
   const { trace } = props;
   const { place, set } = useApp();
   const [wanted, setWanted] = useState(place.params["find"] ?? "");
-  const byId = useMemo(() => new Map(trace.rows.map((row, index) => [row.id, index])), [trace]);
-  const selected = place.params["row"] ? Number(place.params["row"]) : (byId.get(place.params["span"] ?? "") ?? -1);
+  const span = place.params["span"] ?? "";
+  const selected = useMemo(() => (place.params["row"] ? Number(place.params["row"]) : span === "" ? -1 : trace.rows.findIndex((row) => row.id === span)), [trace, span, place.params["row"]]);
   const select = (index: number): void => {
     const row = trace.rows[index];
     // Two spans may share an id: then the row is named, else the span.
-    if (row) set(byId.get(row.id) === index ? { span: row.id, row: null } : { span: row.id, row: String(index) }, true);
+    if (row) set(trace.rows.findIndex((one) => one.id === row.id) === index ? { span: row.id, row: null } : { span: row.id, row: String(index) }, true);
   };
   const found = useFound(trace, wanted);
   const view = VIEWS.find(([name]) => name === place.params["view"])?.[0] ?? "waterfall";
@@ -126,6 +132,8 @@ function Head(props: { trace: Trace; wanted: string; onFind: (text: string) => v
         {trace.missing > 0 && <Badge tone="warn" title="Spans that are named as parents but have not been received; drawn hatched.">{plural(trace.missing, "missing parent")}</Badge>}
         <PinButton trace={trace.id} />
         <NoteButton trace={trace.id} span={place.params["span"] ?? ""} />
+        <AliasButton trace={trace.id} />
+        <KindLink trace={trace} />
         <span class="exports push">
           <span class="quiet">Download</span>
           <a href={apiPath(path, { format: "otlp" })} download={`${trace.id}.otlp.json`}>OTLP JSON</a>

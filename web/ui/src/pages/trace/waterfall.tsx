@@ -2,13 +2,13 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { prepare } from "../../canvas.ts";
 import { useSize } from "../../parts/chart.tsx";
-import { useApp } from "../../state.tsx";
+import { useApp, useAsk } from "../../state.tsx";
 import { visibleRows, type Row } from "../../tree.ts";
 import { grouped, plural } from "../../units.ts";
 import { drawAxis, drawBars, drawMap, drawShape, HEAD_HEIGHT, MAP_HEIGHT, readPalette, ROW_HEIGHT, type Scene } from "./draw.ts";
 import { handleKey, nextMatch, startDrag, useWheel } from "./gestures.ts";
 import { HoverTip } from "./hover.tsx";
-import { criticalPath } from "./critical.ts";
+import { askCritical, NO_PATH, pathNanos } from "./critical.ts";
 import type { Span, Trace } from "./model.ts";
 import { NameRow } from "./row.tsx";
 import { clampView, printView, readView, type View } from "./view.ts";
@@ -21,11 +21,15 @@ interface WaterfallProps {
   found: ReadonlySet<number> | null;
 }
 
+/** Names are rendered so many rows further than they are in sight: only every so many rows does scrolling render any. */
+const CHUNK = 16;
+/** Rendered above the first row in sight, and below the last. */
+const SPARE = 4;
+
 export function Waterfall(props: WaterfallProps): preact.JSX.Element {
   const { trace, selected, found } = props;
   const { dark } = useApp();
   const [collapsed, setCollapsed] = useState<ReadonlySet<number>>(new Set());
-  const [scroll, setScroll] = useState(0);
   const [split, setSplit] = useState<number | null>(null);
   const frame = useRef<HTMLDivElement>(null);
   const [scroller, size] = useSize();
@@ -33,48 +37,21 @@ export function Waterfall(props: WaterfallProps): preact.JSX.Element {
   const bars = useRef<HTMLCanvasElement>(null);
   const [view, setView] = useView(trace.length);
   const visible = useMemo(() => visibleRows(trace.rows, collapsed), [trace, collapsed]);
-  const critical = useMemo(() => criticalByRow(trace), [trace]);
+  const critical = useAsk(`critical ${trace.id}`, (signal) => askCritical(trace, signal));
 
   const names = Math.round(Math.min(size.width - 80, split ?? Math.min(440, size.width * 0.4)));
   const width = size.width - names;
-  const palette = useMemo(readPalette, [dark, document.documentElement.dataset["theme"]]);
-  const scene: Scene = { trace, visible, view, width, height: size.height, scroll, selected, dark, palette, critical, collapsed };
-  const shape = useMemo(() => (width > 0 ? drawShape({ ...scene, palette: readPalette() }) : null), [trace, width, dark]);
-  useLayoutEffect(() => {
-    const onBars = prepare(bars.current, width, size.height);
-    if (!onBars) return;
-    drawBars(onBars, { ...scene, palette: readPalette() });
-    markDrawn();
-  });
-  useLayoutEffect(() => {
-    const onHead = prepare(head.current, width, HEAD_HEIGHT);
-    if (!onHead || !shape) return;
-    const current = { ...scene, palette: readPalette() };
-    drawMap(onHead, current, shape);
-    drawAxis(onHead, current);
-  }, [shape, width, view.from, view.to]);
+  const palette = useMemo(readPalette, [dark]);
+  const scene: Scene = { trace, visible, view, width, height: size.height, scroll: 0, selected, dark, palette, critical: critical.data ?? NO_PATH, collapsed };
+  const scrolled = useScroll(scroller, bars, scene);
+  useHead(head, scene);
 
   const fold = (index: number): void => {
     const next = new Set(collapsed);
     if (!next.delete(index)) next.add(index);
     setCollapsed(next);
   };
-  // A selected row is unfolded and brought into sight.
-  useEffect(() => {
-    if (selected < 0) return;
-    const above: number[] = [];
-    for (let up = trace.rows[selected]?.parent ?? -1; up >= 0; up = trace.rows[up]?.parent ?? -1) if (collapsed.has(up)) above.push(up);
-    if (above.length > 0) {
-      setCollapsed(new Set([...collapsed].filter((index) => !above.includes(index))));
-      return;
-    }
-    const top = visible.indexOf(selected) * ROW_HEIGHT;
-    const element = scroller.current;
-    if (!element || element.clientHeight === 0) return;
-    if (top < element.scrollTop) element.scrollTop = Math.max(0, top - ROW_HEIGHT * 2);
-    else if (top + ROW_HEIGHT > element.scrollTop + element.clientHeight) element.scrollTop = top - element.clientHeight + ROW_HEIGHT * 3;
-  }, [selected, size.height > 0]);
-
+  useShown({ trace, selected, visible, collapsed, setCollapsed, scroller, ready: size.height > 0 });
   const keys = useRef<(event: KeyboardEvent) => void>(() => undefined);
   keys.current = (event) => handleKey(event, { ...props, visible, collapsed, fold, view, setView, found });
   useEffect(() => {
@@ -91,11 +68,13 @@ export function Waterfall(props: WaterfallProps): preact.JSX.Element {
     if ((event.target as Element).closest("button")) fold(index);
     else props.onSelect(index);
   };
+  // As many keys as rows at most: a row that scrolls in takes the elements of one that went.
+  const pool = CHUNK + Math.ceil(size.height / ROW_HEIGHT) + 2 * SPARE;
   const columns = { gridTemplateColumns: `${Math.max(0, names)}px minmax(0, 1fr)` };
-  const first = Math.max(0, Math.floor(scroll / ROW_HEIGHT) - 2);
-  const last = Math.min(visible.length, Math.ceil((scroll + size.height) / ROW_HEIGHT) + 2);
+  const first = Math.max(0, scrolled.chunk * CHUNK - SPARE);
+  const last = Math.min(visible.length, (scrolled.chunk + 1) * CHUNK + Math.ceil(size.height / ROW_HEIGHT) + SPARE);
   return (
-    <div class="waterfall" ref={frame} data-rows={trace.rows.length}>
+    <div class="waterfall" ref={frame} data-rows={trace.rows.length} data-critical={critical.data ? pathNanos(critical.data) : undefined}>
       <div class="wf-head" style={columns}>
         <div class="wf-corner">
           {found ? <Matches found={found} selected={selected} onSelect={props.onSelect} /> : plural(visible.length, "row")}
@@ -107,16 +86,17 @@ export function Waterfall(props: WaterfallProps): preact.JSX.Element {
           ) : (
             <span title="Ctrl and wheel zoom, drag in the picture above the bars selects">drag above the bars to zoom</span>
           )}
+          {critical.error && <span class="error-text" title={`${critical.error.message} ${critical.error.requestId}`}> · no critical path</span>}
         </div>
         <TimeHead canvas={head} trace={trace} width={width} setView={setView} />
       </div>
-      <div class="wf-scroll" ref={scroller} onScroll={(event) => setScroll(event.currentTarget.scrollTop)} role="tree" aria-label="Spans" tabIndex={0}>
+      <div class="wf-scroll" ref={scroller} role="tree" aria-label="Spans" tabIndex={0}>
         <div class="wf-layer" style={columns}>
           <div class="wf-names" style={{ height: `${size.height}px` }} onClick={clicked}>
-            <div style={{ transform: `translateY(${-scroll}px)` }}>
+            <div ref={scrolled.names}>
               {visible.slice(first, last).map((index, offset) => (
                 <NameRow
-                  key={(first + offset) % 256}
+                  key={(first + offset) % pool}
                   row={trace.rows[index] as Row<Span>}
                   index={index}
                   top={(first + offset) * ROW_HEIGHT}
@@ -129,15 +109,99 @@ export function Waterfall(props: WaterfallProps): preact.JSX.Element {
           </div>
           <canvas
             ref={bars}
-            onPointerDown={(event) => startDrag(event, { view, width, setView, click: (y) => props.onSelect(visible[Math.floor((y + scroll) / ROW_HEIGHT)] ?? -1) })}
+            onPointerDown={(event) => startDrag(event, { view, width, setView, click: (y) => props.onSelect(visible[Math.floor((y + scrolled.top()) / ROW_HEIGHT)] ?? -1) })}
           />
         </div>
         <div style={{ height: `${visible.length * ROW_HEIGHT + 24}px` }} />
       </div>
-      <HoverTip canvas={bars} frame={frame} scene={scene} />
+      <HoverTip canvas={bars} frame={frame} scene={scene} scrolled={scrolled.top} />
       <Split at={names} onMove={(x) => setSplit(Math.max(80, Math.min(size.width - 120, x - (frame.current?.getBoundingClientRect().left ?? 0))))} />
     </div>
   );
+}
+
+interface Scrolled {
+  /** Holds the names: moved at once, rendered anew only from one chunk to the next. */
+  names: preact.RefObject<HTMLDivElement | null>;
+  chunk: number;
+  /** Pixels. */
+  top: () => number;
+}
+
+/** Draws the bars after each render and, without one, whenever somebody scrolls. */
+function useScroll(scroller: preact.RefObject<HTMLDivElement | null>, bars: preact.RefObject<HTMLCanvasElement | null>, scene: Scene): Scrolled {
+  const names = useRef<HTMLDivElement>(null);
+  const [chunk, setChunk] = useState(0);
+  const top = useRef(0);
+  const draw = (): void => {
+    if (names.current) names.current.style.transform = `translateY(${-top.current}px)`;
+    const context = prepare(bars.current, scene.width, scene.height);
+    if (!context) return;
+    drawBars(context, { ...scene, scroll: top.current });
+    markDrawn();
+  };
+  const latest = useRef(draw);
+  latest.current = draw;
+  useLayoutEffect(draw);
+  useEffect(() => {
+    const element = scroller.current;
+    if (!element) return undefined;
+    const moved = (): void => {
+      top.current = element.scrollTop;
+      setChunk(Math.floor(top.current / ROW_HEIGHT / CHUNK));
+      latest.current();
+    };
+    element.addEventListener("scroll", moved, { passive: true });
+    return () => element.removeEventListener("scroll", moved);
+  }, []);
+  return { names, chunk, top: () => top.current };
+}
+
+/** Axis and minimap. The shape of a large trace takes a while: the rows in sight do not wait for it. */
+function useHead(head: preact.RefObject<HTMLCanvasElement | null>, scene: Scene): void {
+  const { trace, width, view, dark } = scene;
+  const [shape, setShape] = useState<HTMLCanvasElement | null>(null);
+  useEffect(() => {
+    if (width <= 0) return undefined;
+    const timer = setTimeout(() => setShape(drawShape(scene)));
+    return () => clearTimeout(timer);
+  }, [trace, width, dark]);
+  useLayoutEffect(() => {
+    const context = prepare(head.current, width, HEAD_HEIGHT);
+    if (!context) return;
+    if (shape) drawMap(context, scene, shape);
+    drawAxis(context, scene);
+  }, [shape, width, view.from, view.to]);
+}
+
+interface Shown {
+  trace: Trace;
+  selected: number;
+  visible: readonly number[];
+  collapsed: ReadonlySet<number>;
+  setCollapsed: (collapsed: ReadonlySet<number>) => void;
+  scroller: preact.RefObject<HTMLDivElement | null>;
+  /** The element has its size. */
+  ready: boolean;
+}
+
+/** A selected row is unfolded and brought into sight. */
+function useShown(shown: Shown): void {
+  const { trace, selected, visible, collapsed, setCollapsed, scroller } = shown;
+  useEffect(() => {
+    if (selected < 0) return;
+    const above: number[] = [];
+    for (let up = trace.rows[selected]?.parent ?? -1; up >= 0; up = trace.rows[up]?.parent ?? -1) if (collapsed.has(up)) above.push(up);
+    if (above.length > 0) {
+      setCollapsed(new Set([...collapsed].filter((index) => !above.includes(index))));
+      return;
+    }
+    const top = visible.indexOf(selected) * ROW_HEIGHT;
+    const element = scroller.current;
+    if (!element || element.clientHeight === 0) return;
+    if (top < element.scrollTop) element.scrollTop = Math.max(0, top - ROW_HEIGHT * 2);
+    else if (top + ROW_HEIGHT > element.scrollTop + element.clientHeight) element.scrollTop = top - element.clientHeight + ROW_HEIGHT * 3;
+  }, [selected, shown.ready]);
 }
 
 /** Which of the matches is selected, and the ones beside it. */
@@ -239,14 +303,3 @@ function Split(props: { at: number; onMove: (x: number) => void }): preact.JSX.E
 function foldedBelow(trace: Trace, depth: number): ReadonlySet<number> {
   return new Set(trace.rows.flatMap((row, index) => (row.size > 0 && row.depth >= depth ? [index] : [])));
 }
-
-function criticalByRow(trace: Trace): Map<number, [number, number][]> {
-  const found = new Map<number, [number, number][]>();
-  for (const [index, from, to] of criticalPath(trace.rows)) {
-    const list = found.get(index);
-    if (list) list.push([from, to]);
-    else found.set(index, [[from, to]]);
-  }
-  return found;
-}
-
