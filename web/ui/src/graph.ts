@@ -1,5 +1,6 @@
 // The map of dependencies: which nodes are in sight, where they stand, how their edges run.
 import dagre from "@dagrejs/dagre";
+import { layers } from "./layers.ts";
 
 export interface Edge {
   caller: string;
@@ -116,14 +117,11 @@ export function withBefore(now: readonly Edge[], before: readonly Edge[]): Edge[
   return [...now.map((edge) => ({ ...edge, before: small(earlier.get(key(edge))) })), ...gone];
 }
 
-/** Layers from left to right, callers first. */
-export function layout(edges: readonly Edge[]): Layout {
-  const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: edges.length > 40 ? 48 : 76, edgesep: 10, marginx: 24, marginy: 24 });
-  graph.setDefaultEdgeLabel(() => ({}));
-  const outside = externals(edges);
-  // Cycles are cut where a walk from the first nodes meets itself: those that nobody calls come first.
-  for (const name of callersFirst(edges)) graph.setNode(name, { width: NODE_WIDTH, height: NODE_HEIGHT });
+/** Pairs up to which the exact layout is done in a fraction of a second. */
+const MOST_EXACT = 100;
+
+/** Layers from left to right, callers first; of a large map around `focus`, where there is one. */
+export function layout(edges: readonly Edge[], focus = ""): Layout {
   const pairs = new Map<string, Edge[]>();
   for (const edge of edges) {
     const key = JSON.stringify([edge.caller, edge.callee]);
@@ -131,6 +129,33 @@ export function layout(edges: readonly Edge[]): Layout {
     if (list) list.push(edge);
     else pairs.set(key, [edge]);
   }
+  return pairs.size > MOST_EXACT ? layoutLarge(edges, pairs, focus) : layoutExact(edges, pairs);
+}
+
+const COLUMN = NODE_WIDTH + 150;
+const ROW = NODE_HEIGHT + 14;
+const MARGIN = 24;
+
+function layoutLarge(edges: readonly Edge[], pairs: ReadonlyMap<string, Edge[]>, focus: string): Layout {
+  const outside = externals(edges);
+  const links = [...pairs.values()].flatMap(([first]) => (first ? [{ from: first.caller, to: first.callee }] : []));
+  const { columns } = layers(callersFirst(edges), links, focus);
+  const most = columns.reduce((all, column) => Math.max(all, column.length), 1);
+  const nodes = columns.flatMap((column, index) =>
+    column.map((name, row): PlacedNode => ({ name, x: MARGIN + NODE_WIDTH / 2 + index * COLUMN, y: MARGIN + ((row + 0.5) * most * ROW) / column.length, external: outside.has(name) })),
+  );
+  const at = new Map(nodes.map((node) => [node.name, node]));
+  const placed = [...pairs.values()].flatMap((list) => placeEdge(list, at, () => []));
+  return { nodes, edges: placed, width: 2 * MARGIN + NODE_WIDTH + (columns.length - 1) * COLUMN, height: 2 * MARGIN + most * ROW };
+}
+
+function layoutExact(edges: readonly Edge[], pairs: ReadonlyMap<string, Edge[]>): Layout {
+  const graph = new dagre.graphlib.Graph();
+  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: edges.length > 40 ? 48 : 76, edgesep: 10, marginx: 24, marginy: 24 });
+  graph.setDefaultEdgeLabel(() => ({}));
+  const outside = externals(edges);
+  // Cycles are cut where a walk from the first nodes meets itself: those that nobody calls come first.
+  for (const name of callersFirst(edges)) graph.setNode(name, { width: NODE_WIDTH, height: NODE_HEIGHT });
   for (const list of pairs.values()) {
     const [first] = list;
     // Whole weights only: the ranking counts with them.

@@ -101,7 +101,7 @@ interface Box {
 export function MapView(props: MapProps): preact.JSX.Element {
   const { measure, focus } = props;
   const { dark } = useApp();
-  const placed = useMemo(() => layout(props.edges), [props.edges]);
+  const placed = useMemo(() => layout(props.edges, focus), [props.edges, focus]);
   const [hover, setHover] = useState<string | null>(null);
   const [tip, setTip] = useState<{ edge: PlacedEdge; x: number; y: number } | null>(null);
   const pan = usePan(placed);
