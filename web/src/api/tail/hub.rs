@@ -67,19 +67,23 @@ struct Worker {
     thread: JoinHandle<()>,
 }
 
+/// The readers of one filter are woken in so many groups, so that a thousand of them do not run at once.
+const GROUPS: usize = 16;
+
 /// One filter and its newest events.
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) filter: Filter,
     ring: Mutex<Ring>,
-    changed: watch::Sender<()>,
+    changed: [watch::Sender<()>; GROUPS],
     pub(super) bucket: Bucket,
 }
 
 impl Channel {
     fn new(filter: Filter, ring: Ring) -> Self {
         let bucket = Bucket::new(filter.rate_max(), Instant::now());
-        Self { filter, ring: Mutex::new(ring), changed: watch::channel(()).0, bucket }
+        let changed = std::array::from_fn(|_| watch::channel(()).0);
+        Self { filter, ring: Mutex::new(ring), changed, bucket }
     }
 
     /// Access to the events.
@@ -93,14 +97,20 @@ impl Channel {
         (ring.end(), ring.through())
     }
 
-    /// A new value whenever events were added.
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    /// A new value whenever it is this reader's turn to look at events that were added.
+    pub(super) fn changes(&self, seat: &Seat) -> watch::Receiver<()> {
+        let group = usize::try_from(seat.number % GROUPS as u64).unwrap_or(0);
+        self.changed[group].subscribe()
+    }
+
+    /// Wakes each group of readers that has any.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &watch::Sender<()>> {
+        self.changed.iter().filter(|group| group.receiver_count() > 0)
     }
 
     /// Readers of it now.
     pub(super) fn readers(&self) -> usize {
-        self.changed.receiver_count()
+        self.changed.iter().map(watch::Sender::receiver_count).sum()
     }
 }
 
@@ -270,7 +280,7 @@ impl Hub {
         is_over
     }
 
-    /// Adds what a round made for `channel`, and wakes its readers where there is something.
+    /// Adds what a round made for `channel`; its readers see it when they are woken.
     pub(super) fn publish(
         &self,
         channel: &Channel,
@@ -279,16 +289,11 @@ impl Hub {
     ) {
         let channels = self.lock().channels.len().max(1);
         let bytes_max = RING_BYTES_MAX.min(self.config.waiting_bytes_max / channels);
-        let is_new = !frames.is_empty();
         let mut ring = channel.ring();
         for frame in frames {
             ring.push(frame, bytes_max);
         }
         ring.seen(end, through);
-        drop(ring);
-        if is_new {
-            channel.changed.send_replace(());
-        }
     }
 
     /// Finds the readers that have taken nothing for too long. Their streams are not asked for anything while their

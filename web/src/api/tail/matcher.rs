@@ -23,6 +23,8 @@ const FRAME_BYTES: usize = 16 << 10;
 const PACE_MIN: Duration = Duration::from_millis(50);
 const PACE_MAX: Duration = Duration::from_secs(1);
 const PACE_PER_READER: Duration = Duration::from_millis(1);
+/// So many are woken at once; more of them over the time until the next round, so that requests do not wait behind all.
+const WOKEN_AT_ONCE: usize = 50;
 /// Rest for each moment of work.
 const REST: u32 = 9;
 /// How often stalled readers are looked for.
@@ -42,21 +44,38 @@ pub(super) async fn run(hub: Arc<Hub>, tail: Arc<Tail>) {
         }
         let begun = Instant::now();
         hub.sweep(begun);
-        let woken = round(&hub, &tail.after(at), &mut at, &mut budget);
+        let news = round(&hub, &tail.after(at), &mut at, &mut budget);
         if hub.retires(begun) {
             return;
         }
-        let woken = u32::try_from(woken).unwrap_or(u32::MAX);
-        let pace = PACE_PER_READER.saturating_mul(woken).clamp(PACE_MIN, PACE_MAX);
         tokio::select! {
             _ = closed.wait_for(|closed| *closed) => return,
-            () = tokio::time::sleep(pace.max(begun.elapsed() * REST)) => {}
+            () = wake(&news, begun.elapsed() * REST) => {}
         }
     }
 }
 
-/// One look at what arrived behind span number `at`, which then lies behind that; returns how many readers have news.
-fn round(hub: &Hub, found: &Arrivals, at: &mut u64, budget: &mut Budget) -> usize {
+/// Wakes the readers of `channels`, group after group; takes `time` or longer, so that many are not woken often.
+async fn wake(channels: &[Arc<Channel>], time: Duration) {
+    let readers: usize = channels.iter().map(|channel| channel.readers()).sum();
+    let pace = PACE_PER_READER.saturating_mul(u32::try_from(readers).unwrap_or(u32::MAX));
+    let time = pace.clamp(PACE_MIN, PACE_MAX).max(time);
+    let groups: Vec<_> = channels.iter().flat_map(|channel| channel.groups()).collect();
+    let step = time / u32::try_from(groups.len().max(1)).unwrap_or(u32::MAX);
+    let begun = Instant::now();
+    let mut at = begun;
+    for group in groups {
+        group.send_replace(());
+        if readers > WOKEN_AT_ONCE {
+            at += step;
+            tokio::time::sleep_until(at).await;
+        }
+    }
+    tokio::time::sleep_until(begun + time).await;
+}
+
+/// One look at what arrived behind span number `at`, which then lies behind that; returns the filters that have news.
+fn round(hub: &Hub, found: &Arrivals, at: &mut u64, budget: &mut Budget) -> Vec<Arc<Channel>> {
     let channels = hub.channels();
     let level = level(channels.iter().map(|channel| wish(channel)).collect(), budget.events());
     let now = Instant::now();
@@ -74,7 +93,7 @@ fn round(hub: &Hub, found: &Arrivals, at: &mut u64, budget: &mut Budget) -> usiz
         }
     }
     let through = found.batches.last().map_or(0, |arrival| arrival.through.0);
-    drafts.into_iter().map(|draft| draft.publish(hub, found.next, through)).sum()
+    drafts.into_iter().filter_map(|draft| draft.publish(hub, found.next, through)).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
@@ -188,8 +207,8 @@ impl Draft {
         });
     }
 
-    /// Hands everything out; returns how many readers have news.
-    fn publish(mut self, hub: &Hub, end: u64, through: u64) -> usize {
+    /// Hands everything out; returns the filter where its readers have news.
+    fn publish(mut self, hub: &Hub, end: u64, through: u64) -> Option<Arc<Channel>> {
         self.through = self.through.max(through);
         if !self.bytes.is_empty() {
             let position = Position { run: hub.run(), through: self.through, next: end };
@@ -199,8 +218,8 @@ impl Draft {
             self.seal(end);
         }
         self.channel.bucket.settle(self.tokens, self.wanted, self.channel.filter.rate_max());
-        let woken = if self.frames.is_empty() { 0 } else { self.channel.readers() };
+        let is_new = !self.frames.is_empty();
         hub.publish(&self.channel, self.frames, (end, self.through));
-        woken
+        is_new.then_some(self.channel)
     }
 }

@@ -56,7 +56,7 @@ impl Reader {
         };
         let mut reader = Self {
             ends: Instant::now() + seated.hub.config().age_max,
-            changes: seated.channel.changes(),
+            changes: seated.channel.changes(&seated.seat),
             closed: seated.hub.closed(),
             seated: Arc::new(seated),
             phase,
