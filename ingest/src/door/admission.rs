@@ -102,8 +102,12 @@ impl Admission {
         self.drained.take(now, bytes as u64);
     }
 
-    /// Learns from a refusal of the store.
+    /// Learns from a refusal of the store. Those of the pause itself come by here too: they must not prolong it, or clients
+    /// that keep trying would keep the door closed for ever.
     pub(crate) fn note(&self, error: &Error, now: i64) {
+        if now < self.disk_full_until.load(Ordering::Relaxed) {
+            return;
+        }
         if let Error::Storage(storage::Error::DiskFull { free_bytes, .. }) = error {
             let pause = i64::try_from(DISK_PAUSE.as_nanos()).unwrap_or(i64::MAX);
             self.disk_free_bytes.store(*free_bytes, Ordering::Relaxed);
@@ -161,3 +165,6 @@ impl Drop for Charge<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
