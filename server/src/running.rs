@@ -127,7 +127,8 @@ impl Running {
                 let (sampler, postgres) = (sampling.sampler.clone(), postgres.clone());
                 Arc::new(move || {
                     let doors = [listeners(), postgres.metrics()].concat();
-                    [ingest.metrics(), decoder.metrics(), sampler.metrics(), doors].concat()
+                    let ours = vec![crate::telemetry::panics()];
+                    [ingest.metrics(), decoder.metrics(), sampler.metrics(), doors, ours].concat()
                 })
             },
         });
@@ -151,6 +152,12 @@ impl Running {
     /// Ends all connections at once when told [`Stop::Now`].
     pub(crate) fn stopper(&self) -> watch::Sender<Stop> {
         self.listeners.stopper()
+    }
+
+    /// Returns the name of a task of the table once it has panicked; else never. Then the server has to end: whoever
+    /// starts it again gets everything acknowledged back.
+    pub(crate) async fn failed(&self) -> &'static str {
+        self.store.failed().await
     }
 
     /// Ends the live tail, stops accepting, lets requests in flight finish, flushes, gives up the table.

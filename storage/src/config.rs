@@ -74,6 +74,10 @@ pub struct Config {
     pub rollup_cache_bytes: usize,
     /// Small files are merged into larger ones in the background. Default true.
     pub compact: bool,
+    /// How often something to merge is looked for. Default 30 s.
+    pub compact_interval: Duration,
+    /// How often checkpoints, files to delete and files that nobody names are looked for. Default 60 s.
+    pub upkeep_interval: Duration,
     /// Files that left the table are deleted this much later. Default 5.5 minutes (query limit 30 s + 5 min).
     pub delete_grace: Duration,
 }
@@ -107,6 +111,8 @@ impl Config {
             hold: false,
             rollup_cache_bytes: 128 << 20,
             compact: true,
+            compact_interval: Duration::from_secs(30),
+            upkeep_interval: Duration::from_secs(60),
             delete_grace: Duration::from_secs(330),
         }
     }

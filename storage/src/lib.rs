@@ -42,4 +42,5 @@ pub use hot::tail::{Arrival, Arrivals, Tail};
 pub use id::{SpanId, TableVersion, TraceId, WalSeq};
 pub use snapshot::{DataFile, Snapshot};
 pub use store::Store;
+pub use table::LogFindings;
 pub use time::{Clock, ManualClock, SystemClock, TimeRange};

@@ -9,6 +9,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::batch::SpanBatch;
 use crate::error::{Error, Result};
+use crate::file::sidecar::Sidecar;
 use crate::id::{TableVersion, TraceId};
 use crate::patch::Patches;
 use crate::retain::{DEFAULT_CLASS, Receipt};
@@ -86,6 +87,22 @@ impl DataFile {
     /// [`Error::Corrupt`] where it is damaged; otherwise it could not be read.
     pub async fn check_rollup(&self, store: &dyn ObjectStore) -> Result<()> {
         crate::rollup::check(store, self).await
+    }
+
+    /// Reads its sidecar to the last byte; `Ok` where it has none.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where it is damaged, or another file's; otherwise it could not be read.
+    pub async fn check_sidecar(&self, store: &dyn ObjectStore) -> Result<()> {
+        let Some(path) = self.sidecar.as_deref() else { return Ok(()) };
+        let failed = |source| Error::ObjectStore { step: "read", path: path.into(), source };
+        let object = store.get(&Path::from(path)).await.map_err(failed)?;
+        let sidecar = Sidecar::from_bytes(path, &object.bytes().await.map_err(failed)?)?;
+        if sidecar.rows == self.rows {
+            return Ok(());
+        }
+        let detail = format!("of {} spans where the file has {}", sidecar.rows, self.rows);
+        Err(Error::Corrupt { path: path.into(), detail })
     }
 
     /// The objects that belong to the file.

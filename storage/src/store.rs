@@ -11,6 +11,7 @@ mod health;
 mod open;
 mod partitions;
 mod retention;
+mod supervisor;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ use crate::retain::{
 };
 use crate::schema::AttributeColumns;
 use crate::snapshot::Snapshot;
-use crate::table::Table;
+use crate::table::{LogFindings, Table};
 use crate::time::Clock;
 use crate::wal::Wal;
 
@@ -47,6 +48,7 @@ use flusher::Command;
 use folders::Folders;
 use health::Health;
 use retention::Retention;
+use supervisor::Supervisor;
 
 /// How long an append waits for a flush to make room before it is refused.
 const ROOM_WAIT: Duration = Duration::from_millis(500);
@@ -67,6 +69,7 @@ struct Shared {
     hot: Arc<Hot>,
     table: Arc<Table>,
     health: Arc<Health>,
+    supervisor: Arc<Supervisor>,
     compaction: Compaction,
     retention: Retention,
     commands: mpsc::Sender<Command>,
@@ -305,6 +308,20 @@ impl Store {
         self.shared.ready()
     }
 
+    /// Returns the name of a task that nothing works without, once it has panicked; else never. Everything acknowledged is
+    /// in the log then: close the store and open it again.
+    pub async fn failed(&self) -> &'static str {
+        self.shared.supervisor.failed().await
+    }
+
+    /// Reads the table's log of commits whole, checkpoints included.
+    ///
+    /// # Errors
+    /// It could not be listed.
+    pub async fn check_log(&self) -> Result<LogFindings> {
+        self.shared.table.check_log().await
+    }
+
     /// Figures for `/metrics`.
     pub fn metrics(&self) -> Vec<Metric> {
         self.shared.metrics()
@@ -383,8 +400,8 @@ impl Shared {
         if self.wal.status().is_read_only() {
             return Err(Error::ReadOnly.to_string());
         }
-        if self.commands.is_closed() {
-            return Err("the flusher ended unexpectedly; restart the server".into());
+        if let Some(task) = self.supervisor.failure() {
+            return Err(format!("the task {task} ended unexpectedly; restart the server"));
         }
         let (lost, quarantined) = self.wal.status().damage();
         if lost > 0 || quarantined > 0 {
@@ -407,6 +424,7 @@ impl Shared {
         };
         let mut metrics = self.wal.status().metrics();
         metrics.extend(self.health.metrics());
+        metrics.extend(self.supervisor.metrics());
         metrics.push(gauge(
             "spanlake_hot_bytes",
             "Memory of spans not yet in a file.",
@@ -438,14 +456,12 @@ impl Shared {
         }
         let drained = self.wal.drain().await;
         let flushed = self.command(|done| Command::End { flush, done }).await;
-        let flusher = flusher.await;
+        // Panics of all of them are the supervisor's matter; a runtime that is shutting down cancels them.
+        let _ = flusher.await;
         self.wal.end();
-        let writer = tokio::task::spawn_blocking(move || writer.join()).await;
-        let publisher = publisher.await;
+        let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        let _ = publisher.await;
         drop(locks);
-        if flusher.is_err() || publisher.is_err() || !matches!(writer, Ok(Ok(()))) {
-            tracing::error!("a task of the store had panicked");
-        }
         drained.and(flushed)
     }
 }

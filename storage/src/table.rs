@@ -13,6 +13,7 @@ mod maintain;
 pub(crate) mod place;
 mod policy;
 mod schema;
+mod scrub;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,6 +37,7 @@ use crate::time::Clock;
 pub(crate) use commit::{Change, NewFile, maintenance_transaction};
 use maintain::Tombstone;
 use place::Place;
+pub use scrub::LogFindings;
 
 /// What one version of the table consists of. Immutable: a commit makes a new one.
 #[derive(Debug, Clone)]

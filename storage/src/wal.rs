@@ -18,6 +18,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
@@ -110,11 +112,17 @@ impl Wal {
         // The channel itself has no bound: every message holds a permit of the semaphore, which has.
         let (sender, receiver) = mpsc::channel();
         let status = Arc::clone(&parts.status);
+        let panicked = Arc::clone(&status);
         let path = parts.folder.path("");
         let writer = Writer::new(parts, recovery, receiver);
         let thread = std::thread::Builder::new()
             .name("wal".into())
-            .spawn(move || writer.run())
+            .spawn(move || {
+                // The writer is gone afterwards, so nothing that it left half done is seen again.
+                if std::panic::catch_unwind(AssertUnwindSafe(|| writer.run())).is_err() {
+                    panicked.panicked.store(true, Ordering::Release);
+                }
+            })
             .map_err(|source| Error::File { step: "start the writer of", path, source })?;
         let room = Arc::new(Semaphore::new(IN_FLIGHT_BYTES));
         Ok((Self { messages: sender, room, status }, thread))

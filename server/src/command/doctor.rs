@@ -22,7 +22,8 @@ use crate::words;
   spanlake doctor
   spanlake doctor --scrub --data s3://bucket/traces --format json")]
 pub(crate) struct Doctor {
-    /// Read every file to its last row, and compare it and its rollup with their checksums
+    /// Read every file to its last row, compare it, its sidecar and its rollup with their checksums, and read the log of
+    /// commits whole
     #[arg(long)]
     scrub: bool,
     /// How to print
@@ -74,6 +75,12 @@ async fn examine(config: &Config, scrub: bool) -> anyhow::Result<Findings> {
             findings.problems.push(format!("{}: {problem:#}", file.path));
         }
     }
+    if scrub {
+        let log = store.check_log().await?;
+        let words = format!("{} commits and {} checkpoints read", log.commits, log.checkpoints);
+        findings.facts.push(("table log", words));
+        findings.problems.extend(log.problems);
+    }
     let files = snapshot.files.len();
     let how = if scrub {
         "every checksum compared, every row read"
@@ -105,11 +112,15 @@ async fn check(store: &Arc<dyn ObjectStore>, file: &DataFile, scrub: bool) -> an
         storage::Error::Corrupt { detail, .. } => anyhow::anyhow!(detail),
         other => anyhow::Error::from(other).context("cannot be read"),
     })?;
-    // Answers do not need it: without one the spans are read, which is slow.
-    file.check_rollup(store).await.map_err(|error| match error {
-        storage::Error::Corrupt { path, detail } => anyhow::anyhow!("rollup {path}: {detail}"),
-        other => anyhow::Error::from(other).context("its rollup cannot be read"),
-    })?;
+    // Answers need neither: without them more is read, which is slow.
+    let beside = |what: &'static str| {
+        move |error| match error {
+            storage::Error::Corrupt { path, detail } => anyhow::anyhow!("{what} {path}: {detail}"),
+            other => anyhow::Error::from(other).context(format!("its {what} cannot be read")),
+        }
+    };
+    file.check_sidecar(store).await.map_err(beside("sidecar"))?;
+    file.check_rollup(store).await.map_err(beside("rollup"))?;
     let expected = file.rows;
     let read = tokio::task::spawn_blocking(move || count_rows(bytes)).await??;
     anyhow::ensure!(read == expected, "{read} spans where the table says {expected}");

@@ -53,8 +53,8 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("start threads")
 }
 
-/// Runs a server until a signal. `beside` runs once the doors are open; the server ends when a signal arrives
-/// or `beside` fails.
+/// Runs a server until a signal. `beside` runs once the doors are open; the server ends when a signal arrives,
+/// `beside` fails, or a task panics that nothing works without.
 pub(super) async fn serve(
     config: &Config,
     format: Format,
@@ -78,6 +78,9 @@ pub(super) async fn serve(
             tracing::info!(signal = name, "stopping");
             None
         }
+        task = running.failed() => {
+            Some(anyhow::anyhow!("the task {task} panicked; everything acknowledged is in the log"))
+        }
         Err(error) = beside(&running) => Some(error),
         else => {
             let name = signals.next().await;
@@ -86,10 +89,12 @@ pub(super) async fn serve(
         }
     };
     signals.insist(running.stopper());
-    running.stop().await?;
-    tracing::info!("stopped");
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(ExitCode::SUCCESS),
+    let stopped = running.stop().await;
+    // What made it stop says more than what could not be finished afterwards.
+    if let Some(error) = failed {
+        return Err(error);
     }
+    stopped?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
 }

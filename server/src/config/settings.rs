@@ -261,6 +261,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("storage.compact", "Merge small files into larger ones in the background.", |c| {
         &mut c.storage.compact
     }),
+    setting("storage.compact_interval", "How often small files to merge are looked for.", |c| {
+        &mut c.storage.compact_interval
+    }),
+    setting("storage.upkeep_interval", "How often checkpoints and files to delete are due.", |c| {
+        &mut c.storage.upkeep_interval
+    }),
     setting("storage.delete_grace", "Files of dropped partitions are deleted after this.", |c| {
         &mut c.storage.delete_grace
     }),

@@ -9,9 +9,6 @@ use crate::compact::Compactor;
 use crate::error::{Error, Result};
 use crate::table::Table;
 
-/// How often it looks for work. After a step it looks again at once.
-const INTERVAL: Duration = Duration::from_secs(30);
-
 /// See the module.
 #[derive(Debug, Clone)]
 pub(super) struct Compaction {
@@ -20,13 +17,15 @@ pub(super) struct Compaction {
     pub(super) commands: mpsc::WeakSender<Command>,
     /// One step at a time, whoever asks for it.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    /// How often it looks for work. After a step it looks again at once.
+    pub(super) interval: Duration,
 }
 
 impl Compaction {
     /// Works until the flusher has ended.
     pub(super) async fn run(self) {
         loop {
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(self.interval).await;
             if self.commands.upgrade().is_none() {
                 return;
             }

@@ -23,9 +23,9 @@ use crate::retain::{PolicyChange, Receipt, Removal, Traces};
 use crate::table::Table;
 use crate::wal::Wal;
 
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(60);
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Short, because ingest that ran out of room goes on with the first flush that succeeds.
+const BACKOFF_MAX: Duration = Duration::from_secs(3);
 
 type Answer<T> = oneshot::Sender<Result<T>>;
 
@@ -61,6 +61,7 @@ pub(super) struct Flusher {
     pub(super) wal: Wal,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) interval: Duration,
+    pub(super) upkeep_interval: Duration,
     pub(super) health: Arc<Health>,
     /// Held until the task ends: nobody else may open the table while a commit is on its way.
     pub(super) _locks: Arc<Vec<Lock>>,
@@ -70,7 +71,7 @@ impl Flusher {
     pub(super) async fn run(mut self) {
         let mut backoff = BACKOFF_FIRST;
         let mut flush_at = Instant::now() + self.interval;
-        let mut upkeep_at = Instant::now() + UPKEEP_INTERVAL;
+        let mut upkeep_at = Instant::now() + self.upkeep_interval;
         loop {
             let hot = Arc::clone(&self.hot);
             // While a failed flush waits for its turn, a full buffer does not call for another one.
@@ -83,7 +84,7 @@ impl Flusher {
                 },
                 () = tokio::time::sleep_until(upkeep_at) => {
                     self.upkeep().await;
-                    upkeep_at = Instant::now() + UPKEEP_INTERVAL;
+                    upkeep_at = Instant::now() + self.upkeep_interval;
                 }
                 () = tokio::time::sleep_until(flush_at) => {
                     (flush_at, backoff) = self.flush_in_turn(backoff).await;

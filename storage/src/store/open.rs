@@ -1,7 +1,7 @@
 //! Opening: table, replay, then the owners. Nobody can append before everything acknowledged earlier is visible again.
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
@@ -12,6 +12,7 @@ use super::flusher::Flusher;
 use super::folders::Folders;
 use super::health::Health;
 use super::retention::Retention;
+use super::supervisor::{Supervisor, Task};
 use super::{Shared, Store, Tasks};
 use crate::config::{Config, Durability};
 use crate::entry::{Decode, Decoded, Sessions};
@@ -168,7 +169,9 @@ impl Opened {
             _locks: Arc::clone(&locks),
         };
         let (wal, writer) = Wal::start(parts, recovery)?;
-        let publisher = Publisher { groups: durable, hot: Arc::clone(&hot), status };
+        let supervisor = Arc::new(Supervisor::default());
+        let publisher =
+            Publisher { groups: durable, hot: Arc::clone(&hot), status: Arc::clone(&status) };
         let (commands, asked) = mpsc::channel(COMMANDS_MAX);
         let health = Arc::new(Health::default());
         let flusher = Flusher {
@@ -178,6 +181,7 @@ impl Opened {
             wal: wal.clone(),
             commands: asked,
             interval: config.flush_interval,
+            upkeep_interval: config.upkeep_interval,
             health: Arc::clone(&health),
             _locks: Arc::clone(&locks),
         };
@@ -186,6 +190,7 @@ impl Opened {
             compactor: Arc::default(),
             commands: commands.downgrade(),
             turn: Arc::default(),
+            interval: config.compact_interval,
         };
         let retention = Retention {
             table: Arc::clone(&table),
@@ -194,11 +199,13 @@ impl Opened {
             unpinned: Arc::default(),
         };
         let tasks = Tasks {
-            retention: tokio::spawn(retention.clone().run()),
-            compaction: config.compact.then(|| tokio::spawn(compaction.clone().run())),
+            retention: spawn_again(&supervisor, Task::Retention, &retention, Retention::run),
+            compaction: config
+                .compact
+                .then(|| spawn_again(&supervisor, Task::Compaction, &compaction, Compaction::run)),
             writer,
-            publisher: tokio::spawn(publisher.run()),
-            flusher: tokio::spawn(flusher.run()),
+            publisher: tokio::spawn(publish(Arc::clone(&supervisor), publisher, status)),
+            flusher: tokio::spawn(Arc::clone(&supervisor).once(Task::Flusher, flusher.run())),
             locks,
         };
         let shared = Shared {
@@ -208,6 +215,7 @@ impl Opened {
             hot,
             table,
             health,
+            supervisor,
             compaction,
             retention,
             commands,
@@ -215,6 +223,29 @@ impl Opened {
             tasks: Mutex::new(Some(tasks)),
         };
         Ok(Store { shared: Arc::new(shared) })
+    }
+}
+
+/// A background task that begins anew after a panic.
+fn spawn_again<T, W>(
+    supervisor: &Arc<Supervisor>,
+    task: Task,
+    worker: &T,
+    run: fn(T) -> W,
+) -> JoinHandle<()>
+where
+    T: Clone + Send + Sync + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
+    let (supervisor, worker) = (Arc::clone(supervisor), worker.clone());
+    tokio::spawn(async move { supervisor.again(task, || run(worker.clone())).await })
+}
+
+/// The publisher ends with the writer, whose panic nobody else would see.
+async fn publish(supervisor: Arc<Supervisor>, publisher: Publisher, status: Arc<Status>) {
+    Arc::clone(&supervisor).once(Task::Publisher, publisher.run()).await;
+    if status.panicked.load(Ordering::Acquire) {
+        supervisor.fail(Task::Wal);
     }
 }
 

@@ -320,3 +320,24 @@ async fn a_kill_at_any_step_of_a_flush_loses_and_doubles_nothing() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flusher_that_panics_is_counted_and_asks_for_a_restart_that_has_everything() {
+    let root = tempfile::tempdir().unwrap();
+    let (config, folder) = (config(root.path()), MemoryFolder::default());
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let failing = FailingStore::over(&objects);
+    let failing_place = place(Arc::clone(&failing) as _);
+    let store = open_at(&config, &folder, failing_place).await.unwrap();
+    store.append(entry("1 5")).await.unwrap();
+    failing.panic_in_list();
+    assert!(store.shared.command(Command::Vacuum).await.is_err());
+    assert_eq!(store.failed().await, "flusher");
+    assert!(store.ready().unwrap_err().contains("flusher"));
+    let counted = |metric: &Metric| metric.name == "spanlake_task_panics_total";
+    let panics: f64 = store.metrics().iter().filter(|m| counted(m)).map(|m| m.value).sum();
+    assert!((panics - 1.0).abs() < f64::EPSILON);
+    assert!(store.close().await.is_err());
+    let store = open_at(&config, &folder, place(objects)).await.unwrap();
+    assert_eq!(hot_ids(&store), [1, 2, 3, 4, 5]);
+}

@@ -21,6 +21,7 @@ pub(crate) struct FailingStore {
     left: AtomicI64,
     after: AtomicBool,
     unreadable: AtomicBool,
+    panics: AtomicBool,
 }
 
 impl FailingStore {
@@ -31,6 +32,7 @@ impl FailingStore {
             left: AtomicI64::new(-1),
             after: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
+            panics: AtomicBool::new(false),
         })
     }
 
@@ -44,6 +46,11 @@ impl FailingStore {
     /// Whether reads fail from now on.
     pub(crate) fn fail_reads(&self, fail: bool) {
         self.unreadable.store(fail, Ordering::Relaxed);
+    }
+
+    /// The next listing panics.
+    pub(crate) fn panic_in_list(&self) {
+        self.panics.store(true, Ordering::Relaxed);
     }
 
     fn is_now(&self) -> bool {
@@ -122,6 +129,7 @@ impl ObjectStore for FailingStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        assert!(!self.panics.swap(false, Ordering::Relaxed), "as asked");
         self.inner.list(prefix)
     }
 

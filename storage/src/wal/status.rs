@@ -26,6 +26,8 @@ pub(crate) struct Status {
     pub(crate) commit_nanos: Counter,
     /// Entries that made the decoder panic.
     pub(crate) unreadable: Counter,
+    /// Whether the writer panicked.
+    pub(crate) panicked: AtomicBool,
 }
 
 impl Status {
