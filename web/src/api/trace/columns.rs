@@ -82,7 +82,7 @@ fn key(name: &str, text: &mut Vec<u8>) {
 }
 
 fn texts<'a>(values: impl Iterator<Item = &'a str>, text: &mut Vec<u8>) {
-    array(values, text, |value, text| write_string(value, text));
+    array(values, text, write_string);
 }
 
 fn numbers(values: impl Iterator<Item = i64>, text: &mut Vec<u8>) {
