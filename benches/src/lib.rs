@@ -6,6 +6,7 @@
 //! ```
 //! Figures of the server come from `/proc`, so this runs on Linux.
 pub mod corpus;
+pub mod growth;
 mod grpc;
 pub mod limit;
 pub mod overload;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use benches::corpus::Corpus;
+use benches::growth::{self, Growth};
 use benches::overload::{self, Load, Outcome};
 use benches::report::{Figures, ask, print};
 use benches::send::{Plan, Protocol, send};
@@ -18,6 +19,7 @@ use clap::Parser;
 /// Examples:
 ///   cargo build --release --workspace && target/release/spanlake-bench --spans 2000000
 ///   target/release/spanlake-bench --spans 1000000 --marks 1,10,100    cost as the table grows to 100 rounds
+///   target/release/spanlake-bench --growth --json growth.json         1, 10 and 100 million spans over four days
 ///   target/release/spanlake-bench --spans 1000000 --rate 300000       answer times below capacity
 ///   target/release/spanlake-bench --grpc --connections 4 --calls 4    over gRPC, as four collectors send
 ///   target/release/spanlake-bench --overload 20 --server-cpus 0.5     five times more than half a core takes
@@ -38,6 +40,13 @@ struct Arguments {
     /// now. A time before the default limit of seven days makes the server refuse spans: give it a longer --ttl.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     marks: Vec<u64>,
+    /// Grows one table to 1, 10 and 100 rounds (or --marks) over several days of event time, with questions and compaction
+    /// all the while and the drop of the oldest day before the last mark. A round is a million spans (or --spans).
+    #[arg(long)]
+    growth: bool,
+    /// Days over which --growth spreads the spans.
+    #[arg(long, default_value_t = 4, requires = "growth")]
+    days: u32,
     /// Spans a second to send; as fast as they are taken without it.
     #[arg(long)]
     rate: Option<f64>,
@@ -88,6 +97,9 @@ fn main() -> Result<()> {
     if let Some(seconds) = arguments.overload {
         return overloaded(&arguments, seconds);
     }
+    if arguments.growth {
+        return grow(&arguments);
+    }
     let mut figures = measure(&arguments, 0)?;
     if arguments.tail_readers > 0 {
         eprintln!("\nthe same with {} readers of the live tail", arguments.tail_readers);
@@ -98,6 +110,49 @@ fn main() -> Result<()> {
         eprintln!("figures in {}", path.display());
     }
     Ok(())
+}
+
+/// One table, mark by mark.
+fn grow(arguments: &Arguments) -> Result<()> {
+    let by_default = arguments.marks == [1];
+    let marks = if by_default { &[1, 10, 100][..] } else { &arguments.marks };
+    let (corpus, server) = begin(arguments)?;
+    let shift_nano = spread(&corpus, arguments.days, marks)?;
+    let mut all: Vec<Growth> = Vec::new();
+    let mut rounds = 0;
+    for mark in marks {
+        let plan = Plan {
+            requests: &corpus.requests,
+            rounds: rounds..*mark,
+            shift_nano,
+            connections: arguments.connections,
+            protocol: Protocol::Http,
+            rate: arguments.rate,
+        };
+        let stored = all.last().map_or(0, |growth| growth.figures.spans_stored);
+        let is_last = mark == marks.last().unwrap_or(mark);
+        let port = server.otlp_port;
+        let sent = (stored, is_last && rounds > 0);
+        let growth = growth::mark(&server, (port, &plan), arguments.repetitions, sent)?;
+        growth::show(&growth, all.first());
+        all.push(growth);
+        if let Some(path) = &arguments.json {
+            std::fs::write(path, serde_json::to_vec_pretty(&all)?)?;
+        }
+        rounds = *mark;
+    }
+    Ok(())
+}
+
+/// The step from round to round so that all of them take `days`, and the shift of the first one so that the last ends now.
+fn spread(corpus: &Corpus, days: u32, marks: &[u64]) -> Result<(i64, i64)> {
+    const DAY_NANO: i64 = 86_400_000_000_000;
+    let (first, last) = corpus.times().context("the corpus is empty")?;
+    let rounds = i64::try_from(marks.last().copied().unwrap_or(1))?;
+    let length = i64::try_from(last - first)?;
+    let step = (i64::from(days) * DAY_NANO).saturating_sub(length).max(0) / (rounds - 1).max(1);
+    let end = i64::try_from(now_unix_nano()?)? - i64::try_from(last)?;
+    Ok((step, end.saturating_sub(step.saturating_mul(rounds - 1))))
 }
 
 /// Capacity with a few senders that wait for each answer, then many times that from many that do not hold back.

@@ -156,6 +156,14 @@ pub fn ask(server: &Server, repetitions: usize) -> Result<Vec<Timing>> {
     Ok(timings)
 }
 
+/// Asks one of the questions once, the next one with the next `turn`: its name and the milliseconds of the answer.
+pub fn ask_once(server: &Server, turn: usize) -> (&'static str, Result<f64>) {
+    let (question, sql) = QUESTIONS[turn % QUESTIONS.len()];
+    let started = Instant::now();
+    let answer = rows_of_sql(server, sql).map(|_| started.elapsed().as_secs_f64() * 1e3);
+    (question, answer)
+}
+
 fn time(
     question: &'static str,
     repetitions: usize,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::limit::CpuLimit;
 
@@ -89,15 +90,25 @@ impl Server {
     /// # Errors
     /// The server refused.
     pub fn flush(&self) -> Result<()> {
+        self.admin("/api/v1/flush", "").map(drop)
+    }
+
+    /// Posts `body` as the administrator, and returns the answer.
+    ///
+    /// # Errors
+    /// The server refused.
+    pub fn admin(&self, path: &str, body: &str) -> Result<Value> {
         let log = fs::read_to_string(self.folder.with_extension("log"))?;
         let token = log
             .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
             .find(|word| word.starts_with("trc_"))
             .context("the log holds the admin token of the first start")?;
-        ureq::post(self.url("/api/v1/flush"))
-            .header("authorization", format!("Bearer {token}"))
-            .send_empty()?;
-        Ok(())
+        let request = ureq::post(self.url(path)).header("authorization", format!("Bearer {token}"));
+        let mut answer = match body {
+            "" => request.send_empty()?,
+            body => request.content_type("application/json").send(body)?,
+        };
+        Ok(serde_json::from_str(&answer.body_mut().read_to_string()?)?)
     }
 
     /// CPU seconds used so far, all threads, user and system.

@@ -1,17 +1,24 @@
 //! Compaction: small files become large ones, off the ingest path, one Delta commit a step.
 //!
 //! ```text
-//! plan (which files) -> read (checked) -> drop duplicates -> sort, resolve, encode as a flush does -> write -> commit
+//! plan (which files) -> merge: read (checked) -> drop duplicates -> sort, resolve, encode as a flush does -> write -> commit
+//!                    -> join:  copy row groups (checked), mend what the files did not know of each other   -> write -> commit
 //! ```
+//! A merge decodes what it reads, and is limited to what memory can hold; a join holds one row group at a time.
 //! Owns no state of the table: a step reads files of one snapshot and hands the commit to the flusher, which refuses
 //! it where one of those files has left the table meanwhile. Until the commit, what was written is an orphan that
 //! nobody sees; so a crash between any two steps is harmless. A file that cannot be read is parked: named in the log,
 //! counted, and left alone, while the others go on.
 mod duplicates;
 pub(crate) mod elsewhere;
+mod join;
+mod mends;
 mod plan;
 pub(crate) mod read;
 mod rest;
+pub(crate) mod source;
+pub(crate) mod split;
+mod sums;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +29,9 @@ use crate::snapshot::DataFile;
 use crate::table::{NewFile, Table};
 use crate::{SpanBatch, flush};
 use elsewhere::Elsewhere;
+use join::Join;
+use plan::Step;
+use source::Source;
 
 /// What one step made.
 #[derive(Debug)]
@@ -52,12 +62,16 @@ impl Compactor {
     pub(crate) async fn step(&self, table: &Table) -> Result<Option<Merged>> {
         loop {
             let now = table.clock().now_unix_nano();
-            let Some(inputs) = plan::next(&table.state().files, &self.parked(), now) else {
+            let Some(step) = plan::next(&table.state().files, &self.parked(), now) else {
                 return Ok(None);
             };
+            let done = match step {
+                Step::Merge(inputs) => self.merge(table, inputs).await,
+                Step::Join(inputs) => self.join(table, &inputs).await,
+            };
             // Where a file was parked, the step is planned anew without it.
-            if let Some(batches) = self.read(table, &inputs).await? {
-                return merge(table, inputs, batches).await.map(Some);
+            if let Some(merged) = done? {
+                return Ok(Some(merged));
             }
         }
     }
@@ -77,32 +91,60 @@ impl Compactor {
     }
 
     /// `None` where a file had to be parked.
-    async fn read(
-        &self,
-        table: &Table,
-        inputs: &[Arc<DataFile>],
-    ) -> Result<Option<Vec<Arc<SpanBatch>>>> {
+    async fn merge(&self, table: &Table, inputs: Vec<Arc<DataFile>>) -> Result<Option<Merged>> {
         let (store, columns) = (table.object_store(), Arc::clone(&table.state().columns));
         let mut batches = Vec::new();
-        for file in inputs {
-            match read::read(store.as_ref(), file, &columns).await {
-                Ok(read) => batches.extend(read),
-                Err(error) if is_lasting(&error) => {
-                    tracing::error!(
-                        path = file.path,
-                        error = &error as &dyn std::error::Error,
-                        "file not readable: left out of compaction"
-                    );
-                    self.parked
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(file.path.clone());
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
+        for file in &inputs {
+            match self.usable(file, read::read(Arc::clone(&store), file, &columns).await)? {
+                Some(read) => batches.extend(read),
+                None => return Ok(None),
             }
         }
-        Ok(Some(batches))
+        merge(table, inputs, batches).await.map(Some)
+    }
+
+    /// `None` where a file had to be parked.
+    async fn join(&self, table: &Table, inputs: &[Arc<DataFile>]) -> Result<Option<Merged>> {
+        let mut sources = Vec::with_capacity(inputs.len());
+        for file in inputs {
+            match self.usable(file, Source::open(table.object_store(), file).await)? {
+                Some(source) => sources.push(source),
+                None => return Ok(None),
+            }
+        }
+        match Join::new(table, sources).run().await {
+            Err(error) => {
+                let is_of = |file: &&Arc<DataFile>| match &error {
+                    Error::Parquet { path, .. } => file.path == *path,
+                    _ => false,
+                };
+                match inputs.iter().find(is_of) {
+                    Some(file) => self.usable(file, Err(error)),
+                    None => Err(error),
+                }
+            }
+            joined => joined.map(Some),
+        }
+    }
+
+    /// Parks the file where reading it again would fail again.
+    fn usable<T>(&self, file: &DataFile, read: Result<T>) -> Result<Option<T>> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if is_lasting(&error) => {
+                tracing::error!(
+                    path = file.path,
+                    error = &error as &dyn std::error::Error,
+                    "file not readable: left out of compaction"
+                );
+                self.parked
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(file.path.clone());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn parked(&self) -> HashSet<String> {

@@ -7,9 +7,12 @@
 //! SpanBatch.. -> columns (one dictionary each) -> writer (sort order given, columns in parallel) -> EncodedFile
 //! ```
 pub(crate) mod chunk;
+pub(crate) mod fetched;
 pub(crate) mod layout;
 pub(crate) mod sidecar;
+pub(crate) mod splice;
 pub(crate) mod stats;
+pub(crate) mod upload;
 pub(crate) mod writer;
 
 use chrono::NaiveDate;

@@ -8,6 +8,7 @@ mod fragments;
 mod gather;
 mod heads;
 mod lift;
+pub(crate) mod mend;
 mod order;
 mod resolve;
 mod rest;
@@ -41,7 +42,7 @@ use order::Order;
 pub(crate) use resolve::Resolved;
 use texts::Words;
 
-pub(crate) use fragments::Elsewhere;
+pub(crate) use fragments::{Elsewhere, fitted};
 pub(crate) use lift::members;
 
 /// Writes `batches` (possibly none) into files and commits them with `through`, the position of the last log entry in
@@ -119,13 +120,24 @@ pub(crate) async fn write(table: &Table, unwritten: Vec<Unwritten>) -> Result<Ve
         files.push(new);
     }
     for (file, (sidecar, rollup)) in files.iter().zip(beside) {
-        put(table, "write sidecar", &file.paths.sidecar, sidecar.to_bytes()).await?;
-        if let Some(rollup) = rollup {
-            put(table, "write rollup", &file.paths.rollup, rollup.clone()).await?;
-            table.rollups().put_fresh(&file.paths.rollup, &rollup, sidecar.rows);
-        }
+        write_beside(table, file, &sidecar, rollup).await?;
     }
     Ok(files)
+}
+
+/// What belongs to a data file that is written.
+pub(crate) async fn write_beside(
+    table: &Table,
+    file: &NewFile,
+    sidecar: &Sidecar,
+    rollup: Option<Bytes>,
+) -> Result<()> {
+    put(table, "write sidecar", &file.paths.sidecar, sidecar.to_bytes()).await?;
+    if let Some(rollup) = rollup {
+        put(table, "write rollup", &file.paths.rollup, rollup.clone()).await?;
+        table.rollups().put_fresh(&file.paths.rollup, &rollup, sidecar.rows);
+    }
+    Ok(())
 }
 
 async fn put(table: &Table, step: &'static str, path: &str, bytes: Bytes) -> Result<()> {
@@ -248,6 +260,11 @@ pub(crate) fn resolve_and_sort(batches: &[Arc<SpanBatch>]) -> usize {
     heads.sort().rows.len()
 }
 
+/// A field as it is stored.
+pub(crate) fn plain(field: &FieldRef) -> FieldRef {
+    Field::new(field.name(), field.data_type().clone(), field.is_nullable()).into()
+}
+
 /// Every column of the files.
 struct Columns<'a> {
     gather: Gather<'a>,
@@ -260,9 +277,6 @@ impl Columns<'_> {
     fn fields(&self, attributes: &AttributeColumns) -> Vec<FieldRef> {
         let schema = attributes.schema();
         let fields = schema.fields().iter().filter(|field| self.has_value(field.name()));
-        let plain = |field: &FieldRef| {
-            Field::new(field.name(), field.data_type().clone(), field.is_nullable()).into()
-        };
         fields.map(plain).collect()
     }
 

@@ -134,6 +134,7 @@ pub(crate) mod matching;
 pub mod pins;
 mod plan;
 pub(crate) mod policy;
+mod recall;
 pub(crate) mod receipt;
 mod scan;
 mod survive;

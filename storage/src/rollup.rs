@@ -26,6 +26,7 @@ mod edge;
 mod figures;
 mod format;
 mod histogram;
+mod join;
 mod seen;
 mod stored;
 mod sum;
@@ -42,6 +43,7 @@ pub(crate) use cache::{check, read};
 pub use edge::{Edge, EdgeKind, Link, Moved};
 pub use figures::{Calls, EdgeKey, Operation, OperationKey, RootKey, Traces};
 pub use histogram::{Histogram, bounds, bucket};
+pub(crate) use join::Joining;
 pub(crate) use seen::Seen;
 pub(crate) use stored::Content;
 #[cfg(test)]

@@ -167,6 +167,17 @@ impl TraceFilter {
         }
     }
 
+    /// The filter of traces whose XXH3-64 are `hashes`.
+    pub(crate) fn of_hashes(hashes: &[u64]) -> Self {
+        let mut filter = Self::with_capacity(hashes.len());
+        for hash in hashes {
+            for (word, bit) in Self::bits_of(*hash, filter.hashes, filter.words.len()) {
+                filter.words[word] |= bit;
+            }
+        }
+        filter
+    }
+
     /// False only where `trace` was never added.
     pub fn may_contain(&self, trace: &TraceId) -> bool {
         Self::bits(trace, self.hashes, self.words.len())
@@ -174,7 +185,10 @@ impl TraceFilter {
     }
 
     fn bits(trace: &TraceId, hashes: u32, words: usize) -> impl Iterator<Item = (usize, u64)> {
-        let hash = xxhash_rust::xxh3::xxh3_64(&trace.0);
+        Self::bits_of(xxhash_rust::xxh3::xxh3_64(&trace.0), hashes, words)
+    }
+
+    fn bits_of(hash: u64, hashes: u32, words: usize) -> impl Iterator<Item = (usize, u64)> {
         let (low, high) = (hash & 0xffff_ffff, (hash >> 32) | 1);
         let bits = words as u64 * 64;
         (0..u64::from(hashes)).map(move |i| {

@@ -148,6 +148,7 @@ impl Table {
             seen: Arc::default(),
         };
         table.restore_receipts().await;
+        table.recall().await;
         Ok(table)
     }
 

@@ -1,83 +1,227 @@
-//! Which files to merge next.
+//! Which files to rewrite next, and how.
 //!
-//! Within a date and retention class (which are never mixed), files belong to the hour in which their first span starts. While an hour is open, files of about the
-//! same size are merged eight at a time (each span is rewritten once per factor of eight); when it has been closed for
-//! a while, what is small in it becomes one file. Files of [`ROWS_SMALL`] spans or more are left alone. So a day holds at
-//! most one small file for each closed hour, [`FAN_IN`] - 1 of each size in the open ones, and one large file for
-//! each [`ROWS_SMALL`] spans.
+//! Files of one date and retention class (which are never mixed) are **merged** while they are small: decoded, sorted and
+//! encoded anew into one row group. Larger ones are **joined**: their row groups are copied as they are. Files belong to the
+//! hour in which their first span starts.
+//!
+//! - While an hour is open, files of about the same size are rewritten eight at a time, or as soon as they make a full
+//!   file: each span once per factor of eight.
+//! - When it has been closed for a while, what is small in it becomes one file, and what is not full is joined.
+//! - When the date has been over for some hours, the same happens across its hours, in the order of time.
+//!
+//! A file is full from [`FULL_ROWS`] spans or [`FULL_BYTES`] on, and then left alone. So a date that is over has no more than
+//! one file for each of those, and one more, and a few stragglers, each smaller than a quarter of the next larger one.
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use chrono::NaiveDate;
+
+use crate::file::start_of;
 use crate::snapshot::DataFile;
-use crate::time::NANOS_PER_SECOND;
+use crate::time::{NANOS_PER_DAY, NANOS_PER_SECOND};
 
 /// Files with fewer spans are merged.
 pub(crate) const ROWS_SMALL: u64 = 128 << 10;
-/// Spans of one step at most: what is decoded at a time.
+/// Spans of one merge at most: what is decoded at a time.
 const ROWS_MAX: u64 = 512 << 10;
-/// Bytes of the files of one step at most; decoded they take about eight times as much.
+/// Bytes of the files of one merge at most; decoded they take about eight times as much.
 const BYTES_MAX: u64 = 32 << 20;
-/// Files of about the same size that are merged while their hour is open.
+/// Files with as many spans are left alone.
+pub(crate) const FULL_ROWS: u64 = 4 << 20;
+/// So are files of this size.
+pub(crate) const FULL_BYTES: u64 = 128 << 20;
+/// Files of about the same size that are rewritten together while their hour is open.
 const FAN_IN: usize = 8;
+/// How many times larger than all others together the largest file of a join may be.
+const LARGEST_MAX: u64 = 4;
 /// Length of a window.
 const WINDOW_NANO: i64 = 3_600 * NANOS_PER_SECOND;
-/// A window is closed when no file has come into it for this long after its end.
+/// An hour is closed when no file has come into it for this long after its end.
 const SETTLED_NANO: i64 = 600 * NANOS_PER_SECOND;
+/// The same of a date.
+const DATE_SETTLED_NANO: i64 = 6 * 3_600 * NANOS_PER_SECOND;
 
-/// The files of the next step, oldest first; `None` where nothing is worth it. Files whose paths are in `parked` are left alone.
+/// What to do with some files of one date and class, oldest first.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// Decode and sort them, and encode one file.
+    Merge(Vec<Arc<DataFile>>),
+    /// Copy their row groups into one file.
+    Join(Vec<Arc<DataFile>>),
+}
+
+/// Files of a date and class.
+type Day<'a> = Vec<&'a Arc<DataFile>>;
+
+/// The next step; `None` where nothing is worth it. Files whose paths are in `parked` are left alone.
 pub(crate) fn next(
     files: &[Arc<DataFile>],
     parked: &HashSet<String>,
     now_unix_nano: i64,
-) -> Option<Vec<Arc<DataFile>>> {
-    let small = |file: &&Arc<DataFile>| {
+) -> Option<Step> {
+    let ours = |file: &&Arc<DataFile>| {
         // Without a checksum it is another engine's: its owner may have reasons for its shape.
-        file.rows < ROWS_SMALL && file.checksum.is_some() && !parked.contains(&file.path)
+        file.checksum.is_some() && !parked.contains(&file.path) && !is_full(file.rows, file.bytes)
     };
-    let mut windows: BTreeMap<_, Vec<&Arc<DataFile>>> = BTreeMap::new();
-    for file in files.iter().filter(small) {
-        let window = file.start.from.div_euclid(WINDOW_NANO);
-        windows.entry((file.date, file.class(), window)).or_default().push(file);
+    let mut days: BTreeMap<(NaiveDate, &str), Day<'_>> = BTreeMap::new();
+    for file in files.iter().filter(ours) {
+        days.entry((file.date, file.class())).or_default().push(file);
     }
-    windows.into_iter().find_map(|((.., window), files)| {
-        let settled = is_settled(window, &files, now_unix_nano);
-        let step = if settled { limited(files) } else { similar(&files) };
-        (step.len() > 1).then_some(step)
+    for files in days.values_mut() {
+        files.sort_by_key(|file| (file.start.from, file.modified_unix_milli));
+    }
+    let merge = days.iter().find_map(|((date, _), files)| merge(*date, files, now_unix_nano));
+    let join = || days.iter().find_map(|((date, _), files)| join(*date, files, now_unix_nano));
+    merge.map(Step::Merge).or_else(|| join().map(Step::Join))
+}
+
+fn is_full(rows: u64, bytes: u64) -> bool {
+    rows >= FULL_ROWS || bytes >= FULL_BYTES
+}
+
+fn is_small(file: &&Arc<DataFile>) -> bool {
+    file.rows < ROWS_SMALL
+}
+
+fn merge(date: NaiveDate, files: &Day<'_>, now_unix_nano: i64) -> Option<Vec<Arc<DataFile>>> {
+    let small: Day<'_> = files.iter().copied().filter(is_small).collect();
+    if is_over(date, files, now_unix_nano) {
+        return some(limited(small));
+    }
+    hours(&small).find_map(|(hour, small)| {
+        if is_closed(hour, &small, now_unix_nano) {
+            return some(smallest(small));
+        }
+        let enough = sizes(small).into_values().find(|files| files.len() >= FAN_IN);
+        enough.and_then(|files| some(smallest(files)))
     })
 }
 
-fn is_settled(window: i64, files: &[&Arc<DataFile>], now_unix_nano: i64) -> bool {
-    let end = window.saturating_add(1).saturating_mul(WINDOW_NANO);
-    let newest = files.iter().map(|file| file.modified_unix_milli).max().unwrap_or(0);
-    let newest = newest.saturating_mul(1_000_000);
-    now_unix_nano.saturating_sub(end.max(newest)) >= SETTLED_NANO
+fn join(date: NaiveDate, files: &Day<'_>, now_unix_nano: i64) -> Option<Vec<Arc<DataFile>>> {
+    // Only where the sidecar was readable can the new one say which attributes lie in the JSON.
+    let files: Day<'_> = files.iter().copied().filter(|file| file.rest.is_some()).collect();
+    if is_over(date, &files, now_unix_nano) {
+        return runs(&files);
+    }
+    hours(&files).find_map(|(hour, files)| {
+        if is_closed(hour, &files, now_unix_nano) {
+            return runs(&files);
+        }
+        let large = files.into_iter().filter(|file| !is_small(file)).collect();
+        sizes(large).into_values().find_map(|files| {
+            let (rows, bytes) = total(&files);
+            let is_worth_it = files.len() >= FAN_IN || is_full(rows, bytes);
+            if is_worth_it { some(joinable(files)) } else { None }
+        })
+    })
 }
 
-/// The smallest first, as many as one step may hold.
-fn limited(mut files: Vec<&Arc<DataFile>>) -> Vec<Arc<DataFile>> {
-    files.sort_by_key(|file| (file.rows, file.start.from));
-    let (mut rows, mut bytes) = (0, 0);
-    let mut step: Vec<Arc<DataFile>> = Vec::new();
+/// Files in the order of time, by the hour in which they start.
+fn hours<'a>(files: &Day<'a>) -> impl Iterator<Item = (i64, Day<'a>)> {
+    let hour = |file: &&Arc<DataFile>| file.start.from.div_euclid(WINDOW_NANO);
+    let hours = files.chunk_by(move |a, b| hour(a) == hour(b));
+    hours.map(move |files| (hour(&files[0]), files.to_vec())).collect::<Vec<_>>().into_iter()
+}
+
+/// By the power of [`FAN_IN`] in their number of spans.
+fn sizes(files: Day<'_>) -> BTreeMap<u32, Day<'_>> {
+    let mut sizes: BTreeMap<u32, Day<'_>> = BTreeMap::new();
     for file in files {
+        sizes.entry(file.rows.max(1).ilog2() / FAN_IN.ilog2()).or_default().push(file);
+    }
+    sizes
+}
+
+fn is_closed(hour: i64, files: &Day<'_>, now_unix_nano: i64) -> bool {
+    let end = hour.saturating_add(1).saturating_mul(WINDOW_NANO);
+    is_quiet_since(end, files, now_unix_nano, SETTLED_NANO)
+}
+
+fn is_over(date: NaiveDate, files: &Day<'_>, now_unix_nano: i64) -> bool {
+    let end = start_of(date).saturating_add(NANOS_PER_DAY);
+    is_quiet_since(end, files, now_unix_nano, DATE_SETTLED_NANO)
+}
+
+fn is_quiet_since(end: i64, files: &Day<'_>, now_unix_nano: i64, settled_nano: i64) -> bool {
+    let newest = files.iter().map(|file| file.modified_unix_milli).max().unwrap_or(0);
+    let newest = newest.saturating_mul(1_000_000);
+    // What came long after the end of the window has to settle only as long as anything in an hour does.
+    now_unix_nano.saturating_sub(end) >= settled_nano
+        && now_unix_nano.saturating_sub(newest) >= SETTLED_NANO
+}
+
+/// The smallest first, as many as one merge may hold; in the order of time.
+fn smallest(mut files: Day<'_>) -> Vec<Arc<DataFile>> {
+    files.sort_by_key(|file| (file.rows, file.start.from));
+    limited(files)
+}
+
+/// The first, as many as one merge may hold; in the order of time.
+fn limited(files: Day<'_>) -> Vec<Arc<DataFile>> {
+    first(files, |rows, bytes| rows <= ROWS_MAX && bytes <= BYTES_MAX)
+}
+
+/// The smallest first, until they are a full file; in the order of time.
+fn joinable(mut files: Day<'_>) -> Vec<Arc<DataFile>> {
+    files.sort_by_key(|file| (file.rows, file.start.from));
+    first(files, fits)
+}
+
+/// Two files that are not full always fit into one.
+fn fits(rows: u64, bytes: u64) -> bool {
+    rows <= 2 * FULL_ROWS && bytes <= 2 * FULL_BYTES
+}
+
+fn first(files: Day<'_>, fits: impl Fn(u64, u64) -> bool) -> Vec<Arc<DataFile>> {
+    let (mut rows, mut bytes) = (0, 0);
+    let step = files.into_iter().take_while(|file| {
         rows += file.rows;
         bytes += file.bytes;
-        if rows > ROWS_MAX || bytes > BYTES_MAX {
-            break;
-        }
-        step.push(Arc::clone(file));
-    }
+        fits(rows, bytes)
+    });
+    let mut step: Vec<Arc<DataFile>> = step.map(Arc::clone).collect();
     step.sort_by_key(|file| (file.start.from, file.modified_unix_milli));
     step
 }
 
-/// [`FAN_IN`] or more files of about one size, the smallest size first.
-fn similar(files: &[&Arc<DataFile>]) -> Vec<Arc<DataFile>> {
-    let mut sizes: BTreeMap<u32, Vec<&Arc<DataFile>>> = BTreeMap::new();
-    for file in files {
-        sizes.entry(file.rows.max(1).ilog2() / FAN_IN.ilog2()).or_default().push(file);
+/// Of files in the order of time, the first neighbours that are worth joining.
+fn runs(files: &Day<'_>) -> Option<Vec<Arc<DataFile>>> {
+    let mut rest = files.as_slice();
+    while !rest.is_empty() {
+        let (mut rows, mut bytes) = (0, 0);
+        let fitting = rest.iter().take_while(|file| {
+            rows += file.rows;
+            bytes += file.bytes;
+            fits(rows, bytes)
+        });
+        let (run, after) = rest.split_at(fitting.count().max(1));
+        rest = after;
+        if let Some(worth) = worth_it(run.to_vec()) {
+            return Some(worth.into_iter().map(Arc::clone).collect());
+        }
     }
-    let enough = sizes.into_values().find(|files| files.len() >= FAN_IN);
-    enough.map(limited).unwrap_or_default()
+    None
+}
+
+/// The files without the largest ones, as long as those are too large to be copied for the sake of the others.
+fn worth_it(mut run: Day<'_>) -> Option<Day<'_>> {
+    while run.len() > 1 {
+        let (place, largest) = run.iter().enumerate().max_by_key(|(_, file)| file.rows)?;
+        let (rows, _) = total(&run);
+        if largest.rows <= LARGEST_MAX * (rows - largest.rows) {
+            return Some(run);
+        }
+        run.remove(place);
+    }
+    None
+}
+
+fn total(files: &Day<'_>) -> (u64, u64) {
+    (files.iter().map(|file| file.rows).sum(), files.iter().map(|file| file.bytes).sum())
+}
+
+fn some(step: Vec<Arc<DataFile>>) -> Option<Vec<Arc<DataFile>>> {
+    (step.len() > 1).then_some(step)
 }
 
 #[cfg(test)]

@@ -3,60 +3,49 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use bytes::Bytes;
 use object_store::ObjectStore;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
-};
 use parquet::errors::ParquetError;
 
 use super::rest;
+use super::source::Source;
 use crate::batch::SpanBatch;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::schema::{AttributeColumns, fixed_fields};
 use crate::snapshot::DataFile;
-
-/// Rows of one batch.
-const BATCH_ROWS: usize = 64 << 10;
 
 /// All spans of `file`, after a look at its checksum.
 ///
 /// # Errors
-/// [`Error::Corrupt`] or [`Error::Parquet`] where the file is damaged, or has columns that are not ours.
+/// [`Error::Corrupt`](crate::Error::Corrupt) or [`Error::Parquet`](crate::Error::Parquet) where the file is damaged, or has
+/// columns that are not ours.
 pub(crate) async fn read(
-    store: &dyn ObjectStore,
-    file: &DataFile,
-    attributes: &Arc<AttributeColumns>,
+    store: Arc<dyn ObjectStore>,
+    file: &Arc<DataFile>,
+    attributes: &AttributeColumns,
 ) -> Result<Vec<Arc<SpanBatch>>> {
-    let bytes = file.read_checked(store).await?;
-    let (attributes, path) = (Arc::clone(attributes), file.path.clone());
-    let decode = move || decode(bytes, &attributes);
-    let decoded = tokio::task::spawn_blocking(decode).await;
-    let decoded = decoded.map_err(|error| Error::Table { step: "read", source: error.into() })?;
-    decoded.map_err(|source| Error::Parquet { step: "read", path, source })
+    let source = Source::open(store, file).await?;
+    let mut batches = Vec::new();
+    for group in 0..source.groups() {
+        batches.extend(source.spans(group, &|_| true, None, attributes).await?);
+    }
+    Ok(batches)
 }
 
-fn decode(
-    bytes: Bytes,
+/// A stored batch as spans: columns that it lacks are null.
+pub(super) fn to_spans(
+    batch: &RecordBatch,
     attributes: &AttributeColumns,
-) -> std::result::Result<Vec<Arc<SpanBatch>>, ParquetError> {
-    let stored = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())?;
-    let wanted = in_memory(stored.schema(), &attributes.schema())?;
-    let options = ArrowReaderOptions::new().with_schema(wanted);
-    let metadata = ArrowReaderMetadata::try_new(Arc::clone(stored.metadata()), options)?;
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata)
-        .with_batch_size(BATCH_ROWS)
-        .build()?;
-    let batches = reader.map(|batch| {
-        let batch = complete(&batch?)?;
-        let rest = rest::count(&batch, attributes);
-        Ok(Arc::new(SpanBatch::new(batch, rest)))
-    });
-    batches.collect()
+) -> std::result::Result<Arc<SpanBatch>, ParquetError> {
+    let batch = complete(batch)?;
+    let rest = rest::count(&batch, attributes);
+    Ok(Arc::new(SpanBatch::new(batch, rest)))
 }
 
 /// The stored columns with the types that they have in memory.
-fn in_memory(stored: &Schema, schema: &Schema) -> std::result::Result<SchemaRef, ParquetError> {
+pub(super) fn in_memory(
+    stored: &Schema,
+    schema: &Schema,
+) -> std::result::Result<SchemaRef, ParquetError> {
     let mut fields = Vec::with_capacity(stored.fields().len());
     for field in stored.fields() {
         let Ok(known) = schema.field_with_name(field.name()) else {

@@ -78,7 +78,7 @@ async fn rows(table: &Table) -> BTreeMap<String, Vec<(String, String)>> {
     let state = table.state();
     let mut rows = BTreeMap::new();
     for file in state.files.iter() {
-        let read = read::read(table.object_store().as_ref(), file, &state.columns).await.unwrap();
+        let read = read::read(table.object_store(), file, &state.columns).await.unwrap();
         for batch in read {
             let records = batch.records();
             let schema = records.schema();
@@ -342,11 +342,11 @@ async fn a_trace_that_lay_in_two_files_is_in_the_rollup_of_the_merged_one() {
 async fn a_second_root_stays_open_as_long_as_the_first_is_in_another_file() {
     let (table, compactor) = (table().await, Compactor::default());
     let columns = AttributeColumns::from_start();
-    // The first root lies in the hour before the others: its file is not merged with theirs.
-    let hour = DAY + 3_600 * NANOS_PER_SECOND;
-    flush_one(&table, 1, &[span(1, 1, None, hour - 1)], &columns).await;
-    flush_one(&table, 2, &[span(1, 2, None, hour + 1)], &columns).await;
-    flush_one(&table, 3, &[span(2, 3, None, hour + 2)], &columns).await;
+    // The first root lies in the day before the others: its file is not merged with theirs.
+    let day = DAY + NANOS_PER_DAY;
+    flush_one(&table, 1, &[span(1, 1, None, day - 1)], &columns).await;
+    flush_one(&table, 2, &[span(1, 2, None, day + 1)], &columns).await;
+    flush_one(&table, 3, &[span(2, 3, None, day + 2)], &columns).await;
     assert_eq!(rollup(&table, 1).await, (0, 0, 1));
     compact(&table, &compactor).await;
     let mut rollups = [rollup(&table, 0).await, rollup(&table, 1).await];
@@ -366,3 +366,5 @@ async fn a_file_without_a_rollup_is_merged_like_any_other() {
     compact(&table, &compactor).await;
     assert_eq!((table.state().files.len(), rollup(&table, 0).await), (1, (1, 0, 0)));
 }
+
+mod joined;

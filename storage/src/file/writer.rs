@@ -154,7 +154,19 @@ impl Plan {
         Ok(EncodedFile { bytes: bytes.into(), metadata })
     }
 
-    fn open(&self, out: Vec<u8>) -> Result<SerializedFileWriter<Vec<u8>>> {
+    /// The field with this index.
+    pub(crate) fn field(&self, index: usize) -> &FieldRef {
+        &self.schema.fields()[index]
+    }
+
+    /// Its Parquet columns.
+    pub(crate) fn columns(&self, index: usize) -> &[ColumnDescPtr] {
+        let end = self.leaves.get(index + 1).copied().unwrap_or(self.parquet.num_columns());
+        &self.parquet.columns()[self.leaves[index]..end]
+    }
+
+    /// An empty file with these columns.
+    pub(crate) fn open(&self, out: Vec<u8>) -> Result<SerializedFileWriter<Vec<u8>>> {
         let root = self.parquet.root_schema_ptr();
         SerializedFileWriter::new(out, root, Arc::clone(&self.properties))
     }
@@ -184,6 +196,19 @@ impl Chunk {
 
 /// Chunks of one column, by file and row group.
 type ColumnChunks = Vec<Vec<Chunk>>;
+
+/// What the stock writer makes of a column.
+pub(crate) fn encode_array(field: &FieldRef, array: &ArrayRef) -> Result<Vec<ArrowColumnChunk>> {
+    // A file of this column alone, because the stock writer makes writers for all columns of a schema at once.
+    let alone = Plan::new(vec![Arc::clone(field)], &[])?;
+    let file = alone.open(Vec::new())?;
+    let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&alone.schema));
+    let mut writers = factory.create_column_writers(0)?;
+    for (writer, leaf) in writers.iter_mut().zip(compute_leaves(field, array)?) {
+        writer.write(&leaf)?;
+    }
+    writers.into_iter().map(ArrowColumnWriter::close).collect()
+}
 
 /// Receives one column of all files.
 pub(crate) struct ColumnWriter<'a> {
@@ -236,24 +261,11 @@ impl<'a> ColumnWriter<'a> {
     /// Writes `array`; its rows in sorted order are `rows`.
     pub(crate) fn write_array(&mut self, array: &ArrayRef, rows: &[u32]) -> Result<()> {
         let field = self.field();
-        // A file of this column alone, because the stock writer makes writers for all columns of a schema at once.
-        let alone = Self::plan_of(field)?;
         self.write(|_, places| {
             let rows = UInt32Array::from(rows[places].to_vec());
             let sorted = arrow::compute::take(array, &rows, None)?;
-            let file = alone.open(Vec::new())?;
-            let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&alone.schema));
-            let mut writers = factory.create_column_writers(0)?;
-            for (writer, leaf) in writers.iter_mut().zip(compute_leaves(field, &sorted)?) {
-                writer.write(&leaf)?;
-            }
-            let chunks = writers.into_iter().map(ArrowColumnWriter::close);
-            Ok(Chunk::Stock(chunks.collect::<Result<_>>()?))
+            encode_array(field, &sorted).map(Chunk::Stock)
         })
-    }
-
-    fn plan_of(field: &FieldRef) -> Result<Plan> {
-        Plan::new(vec![Arc::clone(field)], &[])
     }
 
     fn write(

@@ -15,8 +15,8 @@ use crate::batch::{self, Part, SpanBatch, Values};
 use crate::file::chunk::NULL;
 use crate::file::chunk::value::Values as _;
 use crate::rollup::attribute::{
-    ADDRESS, DB_NAMESPACE, DB_SYSTEM, DESTINATION, MESSAGE_SIZE, MESSAGING_SYSTEM, REQUEST_SIZE,
-    RESPONSE_SIZE, URL, bytes, host, joined,
+    self, ADDRESS, DB_NAMESPACE, DB_SYSTEM, DESTINATION, MESSAGE_SIZE, MESSAGING_SYSTEM,
+    REQUEST_SIZE, RESPONSE_SIZE, URL, bytes, host, joined,
 };
 use crate::rollup::{Names, Peer, Sizes, SpanKind};
 use crate::schema::{AttributeColumn, AttributeColumns, AttributeScope, AttributeType, column};
@@ -290,10 +290,7 @@ pub(super) fn each_double(parts: &[Part<'_>], mut each: impl FnMut(usize, f64)) 
 
 /// What of all these attributes lies in the JSON of some span.
 fn in_json(batches: &[Arc<SpanBatch>]) -> InJson {
-    let lists = [REQUEST_SIZE, RESPONSE_SIZE, MESSAGE_SIZE, DB_SYSTEM, DB_NAMESPACE]
-        .into_iter()
-        .chain([MESSAGING_SYSTEM, DESTINATION, ADDRESS, URL]);
-    let wanted: Vec<&'static str> = lists.flatten().copied().collect();
+    let wanted: Vec<&'static str> = attribute::all().collect();
     let mut found = InJson::new();
     let mut first = 0;
     for (batch, part) in batches.iter().zip(batch::parts(batches, column::ATTRIBUTES)) {

@@ -73,10 +73,31 @@ impl<'a> Fragments<'a> {
         let files = order.dates.iter().zip(0u16..);
         files
             .map(|((_, places), day)| {
-                let rows = File { days: days.as_deref(), day, elsewhere };
+                let days = days.as_deref();
+                let rows = File { days, day, cut_is_open: true, counts: None, elsewhere };
                 self.content(&rows, places.len())
             })
             .collect()
+    }
+
+    /// What one file's rows of the traces that count contribute, in slots of this length. By row of all, `files` says which
+    /// file it is in. A fragment is open where `is_open` says so, or where it is not whole in itself.
+    pub(super) fn of_file(
+        &self,
+        (files, file): (&[u16], u16),
+        counts: &[bool],
+        slot_nano: i64,
+        is_open: Elsewhere<'_>,
+    ) -> Content {
+        let rows = File {
+            days: Some(files),
+            day: file,
+            cut_is_open: false,
+            counts: Some(counts),
+            elsewhere: is_open,
+        };
+        // There is no limit that it could exceed.
+        self.add_up(&rows, slot_nano, usize::MAX).unwrap_or_default()
     }
 
     fn content(&self, file: &File<'_>, spans: usize) -> Option<Content> {
@@ -107,7 +128,7 @@ impl<'a> Fragments<'a> {
         for trace in 0..self.resolved.traces() {
             let rows = self.resolved.rows_of(trace);
             let part = family.take(rows, file);
-            if family.rows.is_empty() {
+            if family.rows.is_empty() || !file.counts(trace) {
                 continue;
             }
             if builder.rows() > rows_max {
@@ -118,7 +139,8 @@ impl<'a> Fragments<'a> {
             builder.add_spans(&of);
             content.sampled |= self.sampled && family.spans.iter().any(|span| span.weight != 1.0);
             let id = TraceId(self.resolved.ids[trace]);
-            if part == Part::Cut || !of.is_whole() || (file.elsewhere)(&id) {
+            let is_cut = part == Part::Cut && file.cut_is_open;
+            if is_cut || !of.is_whole() || (file.elsewhere)(&id) {
                 content.open.push(id);
                 continue;
             }
@@ -234,12 +256,20 @@ struct File<'a> {
     /// By row the file that it goes into, where there are several.
     days: Option<&'a [u16]>,
     day: u16,
+    /// A trace with rows in another file of this call is open.
+    cut_is_open: bool,
+    /// By number, whether a trace counts; without it all do.
+    counts: Option<&'a [bool]>,
     elsewhere: Elsewhere<'a>,
 }
 
 impl File<'_> {
     fn has(&self, row: u32) -> bool {
         self.days.is_none_or(|days| days[row as usize] == self.day)
+    }
+
+    fn counts(&self, trace: usize) -> bool {
+        self.counts.is_none_or(|counts| counts[trace])
     }
 }
 
@@ -341,6 +371,16 @@ fn fitting(mut slots: Slots, spans: usize, widths: &mut dyn Iterator<Item = i64>
         slots.widen(wider);
     }
     slots
+}
+
+/// The same of rollups that were joined.
+pub(crate) fn fitted(mut content: Content) -> Content {
+    let width = content.slots.slot_nano;
+    let mut widths = SLOTS_NANO.iter().copied().filter(|wider| *wider > width);
+    let spans = usize::try_from(content.spans).unwrap_or(usize::MAX);
+    let slots = std::mem::take(&mut content.slots);
+    content.slots = fitting(slots, spans, &mut widths);
+    content
 }
 
 /// So many bytes are never too many.

@@ -16,6 +16,7 @@ use super::scan::{self, Traces};
 use super::survive::Latest;
 use super::{Loss, Plan, Receipt, pins, receipt};
 use crate::compact::elsewhere::Elsewhere;
+use crate::compact::split::{Hashes, hash};
 use crate::error::{Error, Result};
 use crate::flush;
 use crate::snapshot::DataFile;
@@ -88,28 +89,36 @@ impl Table {
         let store = self.object_store();
         let columns = Arc::clone(&self.state().columns);
         for file in inputs.iter().filter(|file| scan::may_hold(file, &survivors)) {
-            let spans = scan::spans(store.as_ref(), file, &columns, |id| survivors.contains(id));
+            let spans =
+                scan::spans(Arc::clone(&store), file, &columns, |id| survivors.contains(id));
             match spans.await {
                 Ok(spans) => staying.extend(spans),
                 Err(error) => tolerate(file, error)?,
             }
         }
-        let outputs = self.write_in_class(staying, Some(KEPT_CLASS.into()), &inputs).await?;
+        let outputs =
+            self.write_in_class(staying, Some(KEPT_CLASS.into()), &inputs, &Arc::default()).await?;
         let at_unix_nano = self.clock().now_unix_nano();
         let receipt = Receipt { at_unix_nano, reason: reason.into(), version: None, loss };
         Ok(Removal { inputs, outputs, receipt })
     }
 
-    /// Encodes and writes spans of `inputs` as files of one class.
+    /// Encodes and writes spans of `inputs` as files of one class. Traces of `parted` are in several of the new files.
     pub(super) async fn write_in_class(
         &self,
         batches: Vec<Arc<crate::SpanBatch>>,
         class: Option<Arc<str>>,
         inputs: &[Arc<DataFile>],
+        parted: &Arc<Hashes>,
     ) -> Result<Vec<NewFile>> {
         let columns = Arc::clone(&self.state().columns);
         let elsewhere = Elsewhere::of(self, inputs).await;
-        let encode = move || flush::encode(&batches, &columns, &|trace| elsewhere.may_hold(trace));
+        let parted = Arc::clone(parted);
+        let encode = move || {
+            flush::encode(&batches, &columns, &|trace| {
+                parted.contains(&hash(trace)) || elsewhere.may_hold(trace)
+            })
+        };
         let encoded = tokio::task::spawn_blocking(encode).await;
         let encoded =
             encoded.map_err(|error| Error::Table { step: "encode", source: error.into() })??;

@@ -4,7 +4,7 @@
 //! flushes: what its earlier fragments matched is remembered for a while, so that the later ones get the class of the
 //! first rule that any fragment so far has matched. Files already written stay as they are.
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::Int64Type;
@@ -76,15 +76,30 @@ impl Classifier {
             let best = &mut of_trace[*trace as usize];
             *best = rank.min(*best);
         }
+        let mut recent = self.recent();
+        for (rank, trace) in of_trace.iter_mut().zip(&resolved.ids) {
+            *rank = self.first_of_class(recent.settle(trace, *rank));
+        }
+        resolved.trace.iter().map(|trace| of_trace[*trace as usize]).collect()
+    }
+
+    /// Remembers traces that are stored in this class; nothing where no rule leads to it.
+    pub(crate) fn recall(&self, class: &str, traces: &[[u8; 16]]) {
+        let rank = self.rules.iter().position(|rule| rule.class == class);
+        let Some(rank) = rank.and_then(|rank| u16::try_from(rank).ok()) else { return };
+        let mut recent = self.recent();
+        for trace in traces {
+            recent.settle(trace, rank);
+        }
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.rules != self.rules {
             // Ranks of other rules mean nothing.
             *recent = Recent { rules: Arc::clone(&self.rules), ..Recent::default() };
         }
-        for (rank, trace) in of_trace.iter_mut().zip(&resolved.ids) {
-            *rank = self.first_of_class(recent.settle(trace, *rank));
-        }
-        resolved.trace.iter().map(|trace| of_trace[*trace as usize]).collect()
+        recent
     }
 
     /// The name of a class by its number; `None` for the default class.

@@ -8,11 +8,13 @@ use super::matching::{Wanted, mark_texts};
 use super::plan::{self, Due};
 use super::scan::{self, Traces};
 use super::{Loss, Receipt};
+use crate::compact::source::Source;
+use crate::compact::split;
 use crate::error::{Error, Result};
 use crate::id::TraceId;
 use crate::schema::{AttributeColumns, AttributeScope, column};
 use crate::snapshot::DataFile;
-use crate::table::Table;
+use crate::table::{NewFile, Table};
 
 /// Traces of one deletion at most.
 const TRACES_MAX: usize = 100_000;
@@ -88,18 +90,33 @@ impl Table {
     /// A file cannot be read or written.
     pub(crate) async fn deletion_of(&self, selection: &Selection) -> Result<(Removal, Traces)> {
         let (inputs, traces, mut loss) = self.find(selection).await?;
-        let (store, columns) = (self.object_store(), Arc::clone(&self.state().columns));
         let mut outputs = Vec::new();
         for file in &inputs {
-            let spans =
-                scan::spans(store.as_ref(), file, &columns, |id| !traces.contains(id)).await?;
-            let class = file.class.clone();
-            outputs.extend(self.write_in_class(spans, class, std::slice::from_ref(file)).await?);
+            outputs.extend(self.without(file, &traces).await?);
         }
         loss.bytes = loss.bytes.saturating_sub(outputs.iter().map(|file| file.bytes).sum());
         let at_unix_nano = self.clock().now_unix_nano();
         let receipt = Receipt { at_unix_nano, reason: "deletion".into(), version: None, loss };
         Ok((Removal { inputs, outputs, receipt }, traces))
+    }
+
+    /// Writes `file` anew without `traces`: row group by row group, each into a file of its own, so that the memory that it
+    /// takes does not depend on the size of the file. Compaction joins them again.
+    async fn without(&self, file: &Arc<DataFile>, traces: &Traces) -> Result<Vec<NewFile>> {
+        let columns = Arc::clone(&self.state().columns);
+        let source = Source::open(self.object_store(), file).await?;
+        let sources = [source];
+        let rows = split::Rows::of(&sources, &columns).await?;
+        let [source] = sources;
+        let parted = Arc::new(rows.in_several_groups());
+        let mut outputs = Vec::new();
+        for group in 0..source.groups() {
+            let wanted = |id: &[u8; 16]| !traces.contains(id);
+            let spans = scan::spans_of(&source, group, &columns, wanted).await?;
+            let (class, inputs) = (file.class.clone(), std::slice::from_ref(file));
+            outputs.extend(self.write_in_class(spans, class, inputs, &parted).await?);
+        }
+        Ok(outputs)
     }
 
     async fn traces_with(

@@ -15,7 +15,7 @@ use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::errors::ParquetError;
 
 use crate::batch::SpanBatch;
-use crate::compact;
+use crate::compact::source::Source;
 use crate::error::{Error, Result};
 use crate::id::TraceId;
 use crate::schema::{AttributeColumns, column};
@@ -100,14 +100,33 @@ pub(super) fn may_hold(file: &DataFile, traces: &Traces) -> bool {
 /// # Errors
 /// The file is damaged, has columns that are not ours, or could not be read.
 pub(super) async fn spans(
-    store: &dyn ObjectStore,
-    file: &DataFile,
-    attributes: &Arc<AttributeColumns>,
+    store: Arc<dyn ObjectStore>,
+    file: &Arc<DataFile>,
+    attributes: &AttributeColumns,
     wanted: impl Fn(&[u8; 16]) -> bool,
 ) -> Result<Vec<Arc<SpanBatch>>> {
+    let source = Source::open(store, file).await?;
     let mut found = Vec::new();
-    for batch in compact::read::read(store, file, attributes).await? {
-        let failed = |source| Error::Parquet { step: "read", path: file.path.clone(), source };
+    for group in 0..source.groups() {
+        found.extend(spans_of(&source, group, attributes, &wanted).await?);
+    }
+    Ok(found)
+}
+
+/// The same of one row group.
+pub(super) async fn spans_of(
+    source: &Source,
+    group: usize,
+    attributes: &AttributeColumns,
+    wanted: impl Fn(&[u8; 16]) -> bool,
+) -> Result<Vec<Arc<SpanBatch>>> {
+    let failed = |source_error| Error::Parquet {
+        step: "read",
+        path: source.file.path.clone(),
+        source: source_error,
+    };
+    let mut found = Vec::new();
+    for batch in source.spans(group, &|_| true, None, attributes).await? {
         let records = batch.records();
         let keep: BooleanArray =
             ids(records).map_err(failed)?.map(|id| Some(wanted(&id))).collect();

@@ -97,7 +97,7 @@ impl Rig {
         for file in state.files.iter() {
             let day = (crate::file::start_of(file.date) - DAY) / NANOS_PER_DAY;
             let store = self.table.object_store();
-            let batches = read::read(store.as_ref(), file, &state.columns).await.unwrap();
+            let batches = read::read(store, file, &state.columns).await.unwrap();
             let mut ids: Vec<u64> = batches
                 .iter()
                 .flat_map(|batch| {
@@ -405,4 +405,32 @@ async fn the_policy_of_a_table_outranks_the_configuration_and_survives_a_reopen(
     assert_eq!(Rig::over(store).await.table.state().policy.max_bytes, None);
     let wrong = PolicyChange { rules: Some(vec![Rule::default()]), ..PolicyChange::default() };
     assert!(rig.table.set_policy(&wrong).await.is_err());
+}
+
+#[tokio::test]
+async fn what_was_stored_within_an_hour_is_known_after_a_restart() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let mut rig = Rig::over(Arc::clone(&store)).await;
+    rig.rules(&[errors(None)]).await;
+    rig.flush(&[failed(span(1, 1, None, DAY)), span(2, 2, None, DAY)]).await;
+    let mut rig = Rig::over(Arc::clone(&store)).await;
+    // A root each, so that only memory can tell that there is more of these traces.
+    rig.flush(&[span(1, 3, None, DAY), span(2, 4, None, DAY), span(3, 5, None, DAY)]).await;
+    rig.expect(&[
+        ("errors", 0, &[1]),
+        ("default", 0, &[2]),
+        ("errors", 0, &[3]),
+        ("default", 0, &[4, 5]),
+    ])
+    .await;
+    let mut open = Vec::new();
+    for file in rig.table.state().files.iter() {
+        open.extend(rig.table.rollups().whole(file).await.unwrap().open().to_vec());
+    }
+    open.sort_unstable();
+    assert_eq!(open, [1u128, 2].map(|trace| TraceId(trace.to_be_bytes())));
+
+    let rig = Rig::over(store).await;
+    rig.clock.set(rig.clock.now_unix_nano() + 7_200 * NANOS_PER_SECOND);
+    assert!(rig.table.seen().contains(&TraceId(3u128.to_be_bytes())), "from the start");
 }

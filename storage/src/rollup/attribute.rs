@@ -51,6 +51,14 @@ pub const ADDRESS: &[&str] = &[
 /// Of these the host tells who was called.
 pub const URL: &[&str] = &["url.full", "http.url"];
 
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static str> {
+    let lists = [REQUEST_SIZE, RESPONSE_SIZE, MESSAGE_SIZE, DB_SYSTEM, DB_NAMESPACE]
+        .into_iter()
+        .chain([MESSAGING_SYSTEM, DESTINATION, ADDRESS, URL]);
+    lists.flatten().copied()
+}
+
 /// A size as it is written: a whole number of bytes, not below 0.
 pub fn bytes(value: &str) -> Option<i64> {
     let bytes = value.parse::<i64>().ok().or_else(|| whole(value.parse().ok()?))?;

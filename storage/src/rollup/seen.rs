@@ -1,7 +1,7 @@
 //! Which traces recent files hold: a fragment that looks plain may belong to a trace with spans in an earlier file.
 //!
 //! That happens only where each of a trace's fragments has a root of its own and all its parents: a trace of several
-//! roots. What is remembered has an end (and none of it survives a restart), so such a trace may be counted as two where
+//! roots. What is remembered has an end (and of it, only the traces of the newest files survive a restart), so such a trace may be counted as two where
 //! its parts were written more than about a million traces apart; compaction of the two files mends it.
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

@@ -367,6 +367,19 @@ impl RollupSlots {
         });
     }
 
+    /// Adds every slot to `slots`, whose own are as long or a multiple of that.
+    pub(super) fn add_all_to(&self, slots: &mut Slots) {
+        let times = (slots.slot_nano / self.slot_nano.max(1)).max(1);
+        let keys: Vec<u32> = self.names.iter().map(|name| slots.names.key(name)).collect();
+        let count = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        for part in &self.section.parts {
+            let figures = slots.slots.entry(part.slot.div_euclid(times)).or_default();
+            let mut adding = Adding { keys: &keys, figures };
+            let read = self.section.reader(part, count).read(&mut adding);
+            debug_assert!(read.is_some(), "was read before");
+        }
+    }
+
     /// Memory held, in bytes.
     pub(super) fn memory_bytes(&self) -> usize {
         self.section.memory_bytes() + size_of::<Self>()

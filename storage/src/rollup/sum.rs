@@ -77,7 +77,7 @@ impl Figures {
         self.merge_as(other, |key| key);
     }
 
-    fn merge_as(&mut self, other: &Self, own: impl Fn(u32) -> u32) {
+    pub(super) fn merge_as(&mut self, other: &Self, own: impl Fn(u32) -> u32) {
         for (key, operation) in &other.operations {
             self.operations.entry(key.with(&own)).or_default().merge(operation);
         }
@@ -90,7 +90,7 @@ impl Figures {
         self.unnamed += other.unnamed;
     }
 
-    fn subtract_as(&mut self, other: &Self, own: impl Fn(u32) -> u32) {
+    pub(super) fn subtract_as(&mut self, other: &Self, own: impl Fn(u32) -> u32) {
         for (key, operation) in &other.operations {
             self.operations.entry(key.with(&own)).or_default().subtract(operation);
         }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/partitions`, `POST /api/v1/partitions/drop`, `POST /api/v1/flush`.
+//! `GET /api/v1/partitions`, `POST /api/v1/partitions/drop`, `POST /api/v1/flush`, `POST /api/v1/compact`.
 use std::sync::Arc;
 
 use arrow::array::{
@@ -93,4 +93,16 @@ pub(crate) struct Flushed {
 pub(crate) async fn flush(State(shared): Web) -> Result<Json<Flushed>> {
     shared.web.store.flush().await?;
     Ok(Json(Flushed { table_version: shared.web.store.snapshot().version.0 }))
+}
+
+/// Answer to a compaction.
+#[derive(Debug, Serialize)]
+pub(crate) struct Compacted {
+    steps: u64,
+}
+
+/// Rewrites files until nothing is worth it.
+pub(crate) async fn compact(State(shared): Web) -> Result<Json<Compacted>> {
+    let steps = shared.web.store.compact().await?;
+    Ok(Json(Compacted { steps }))
 }

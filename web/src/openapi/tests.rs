@@ -59,6 +59,7 @@ fn the_routes_are_those_that_were_promised() {
         DELETE /api/v1/pins/{trace_id} admin
         POST /api/v1/delete admin
         POST /api/v1/flush admin
+        POST /api/v1/compact admin
         GET /api/v1/status query
         GET /api/v1/openapi.json query
         GET /healthz open

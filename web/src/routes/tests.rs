@@ -269,6 +269,7 @@ async fn changes_need_the_admin_token_and_take_effect() {
     let f = fixture().await;
     for (method, path) in [
         ("POST", "/api/v1/flush"),
+        ("POST", "/api/v1/compact"),
         ("PUT", "/api/v1/retention"),
         ("POST", "/api/v1/partitions/drop"),
         ("POST", "/api/v1/retention/apply"),

@@ -1,0 +1,288 @@
+//! Joins files of one date and class into one: their row groups are copied as they are, so it costs hardly more than reading
+//! and writing them, and takes the memory of one row group, whatever the size of the files.
+//!
+//! What the files did not know of each other is mended: of traces with parts in several of them, the columns of callers and
+//! roots are encoded anew, and the rollup counts them whole. Such traces are looked at in slices, so that memory is bounded
+//! there too.
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::datatypes::FieldRef;
+use bytes::Bytes;
+
+use super::Merged;
+use super::elsewhere::Elsewhere;
+use super::mends::{MendedColumn, Mends};
+use super::source::Source;
+use super::split::{Hashes, Rows, Split, hash, selection};
+use super::sums::Sums;
+use crate::error::{Error, Result};
+use crate::file::fetched::Fetched;
+use crate::file::sidecar::Sidecar;
+use crate::file::splice::{Chunk, Piece, Splice};
+use crate::file::upload::{Upload, Uploaded};
+use crate::file::{FilePaths, stats};
+use crate::flush::mend::{Counting, MENDED, Mended, Parts, mend};
+use crate::flush::write_beside;
+use crate::id::TraceId;
+use crate::rollup::attribute;
+use crate::schema::{AttributeColumns, AttributeScope, column, fixed_fields};
+use crate::snapshot::{DataFile, TraceFilter};
+use crate::table::{NewFile, Table};
+
+/// Rows of split traces that are looked at at a time.
+const SLICE_ROWS: usize = 256 << 10;
+
+/// One join.
+pub(super) struct Join<'a> {
+    table: &'a Table,
+    sources: Arc<[Source]>,
+    attributes: Arc<AttributeColumns>,
+    fields: Vec<FieldRef>,
+}
+
+impl<'a> Join<'a> {
+    /// Of files that were opened.
+    pub(super) fn new(table: &'a Table, sources: Vec<Source>) -> Self {
+        let attributes = Arc::clone(&table.state().columns);
+        Self { table, sources: sources.into(), attributes, fields: Vec::new() }
+    }
+
+    /// Writes the joined file; its commit is the caller's.
+    ///
+    /// # Errors
+    /// Something cannot be read or written.
+    pub(super) async fn run(mut self) -> Result<Merged> {
+        let rows = Rows::of(&self.sources, &self.attributes).await?;
+        let inputs: Vec<Arc<DataFile>> =
+            self.sources.iter().map(|source| Arc::clone(&source.file)).collect();
+        let split = rows.split();
+        let elsewhere = Arc::new(Elsewhere::of(self.table, &inputs).await);
+        let mut sums = Sums::of(self.table, &inputs, &split).await;
+        let mends = self.mend(&rows, &split, &elsewhere, &mut sums).await?;
+        self.fields = self.fields(&mends);
+        let Some(first) = inputs.first() else {
+            return Err(Error::Table { step: "join files", source: "there are none".into() });
+        };
+        let distinct = rows.distinct();
+        let sidecar = Sidecar {
+            rows: inputs.iter().map(|file| file.rows).sum(),
+            traces: distinct.len() as u64,
+            filter: TraceFilter::of_hashes(&distinct),
+            rest: rest(&inputs),
+        };
+        let rollup = sums.finish()?;
+        let paths = FilePaths::unique(first.date);
+        let written = self.write(&paths.data, mends).await?;
+        let file = NewFile {
+            date: first.date,
+            class: first.class.clone(),
+            bytes: written.uploaded.bytes,
+            checksum: written.uploaded.checksum,
+            traces: sidecar.traces,
+            stats: written.stats,
+            known: sidecar.clone().into(),
+            has_rollup: rollup.is_some(),
+            paths,
+        };
+        self.table.count_file(file.bytes);
+        write_beside(self.table, &file, &sidecar, rollup).await?;
+        Ok(Merged { inputs, outputs: vec![file], duplicates: 0 })
+    }
+
+    /// Looks at the split traces, slice by slice.
+    async fn mend(
+        &self,
+        rows: &Rows,
+        split: &Split,
+        elsewhere: &Arc<Elsewhere>,
+        sums: &mut Sums,
+    ) -> Result<Mends> {
+        let mut mends = Mends::default();
+        if split.traces.is_empty() {
+            return Ok(mends);
+        }
+        let (_, all) = split.slice(0, 1);
+        let slices = rows.count(&all).div_ceil(SLICE_ROWS).max(1) as u64;
+        for number in 0..slices {
+            let (own, all) =
+                if slices == 1 { split.slice(0, 1) } else { split.slice(number, slices) };
+            let (parts, places) = self.parts(rows, &all).await?;
+            let mended = self.mend_slice(parts, own, elsewhere, sums).await?;
+            mended.known.into_iter().for_each(|known| mends.add(known, &places));
+            sums.mend(mended.plus, &mended.minus);
+        }
+        Ok(mends)
+    }
+
+    async fn mend_slice(
+        &self,
+        parts: Parts,
+        own: Hashes,
+        elsewhere: &Arc<Elsewhere>,
+        sums: &Sums,
+    ) -> Result<Mended> {
+        let (attributes, elsewhere) = (Arc::clone(&self.attributes), Arc::clone(elsewhere));
+        let counted = sums.counted();
+        let work = move || {
+            let Some((slot_nano, rollups)) = counted else {
+                return mend(&parts, &attributes, None);
+            };
+            let counting = Counting {
+                slot_nano,
+                counts: &|trace: &TraceId| own.contains(&hash(trace)),
+                was_open: &|file, trace| rollups[usize::from(file)].is_open(trace),
+                elsewhere: &|trace| elsewhere.may_hold(trace),
+            };
+            mend(&parts, &attributes, Some(&counting))
+        };
+        let mended = tokio::task::spawn_blocking(work).await;
+        mended.map_err(|error| Error::Table { step: "mend traces", source: error.into() })?
+    }
+
+    /// The spans of `traces`, and for each its file, row group and row.
+    async fn parts(
+        &self,
+        rows: &Rows,
+        traces: &Hashes,
+    ) -> Result<(Parts, Vec<(usize, usize, usize)>)> {
+        let mut parts = Parts { batches: Vec::new(), files: Vec::new() };
+        let mut places = Vec::new();
+        for (file, source) in self.sources.iter().enumerate() {
+            let wanted = |name: &str| is_needed(name, &source.file, &self.attributes);
+            for group in 0..source.groups() {
+                let ranges = rows.of_group((file, group), traces);
+                if ranges.is_empty() {
+                    continue;
+                }
+                places.extend(ranges.iter().cloned().flatten().map(|row| (file, group, row)));
+                let selection = selection(ranges, source.rows(group));
+                let spans = source.spans(group, &wanted, Some(selection), &self.attributes).await?;
+                parts.batches.extend(spans);
+            }
+            parts.files.resize(places.len(), u16::try_from(file).unwrap_or(u16::MAX));
+        }
+        Ok((parts, places))
+    }
+
+    /// The columns of the new file, in the order of the schema.
+    fn fields(&self, mends: &Mends) -> Vec<FieldRef> {
+        let is_mended = |name: &str| mends.columns().any(|column| column == name);
+        let schema = self.attributes.schema();
+        let fields = schema.fields().iter().filter(|field| {
+            let name = field.name().as_str();
+            is_mended(name) || self.sources.iter().any(|source| !source.leaves(name).is_empty())
+        });
+        fields.map(crate::flush::plain).collect()
+    }
+
+    /// Copies row group by row group.
+    async fn write(&self, path: &str, mends: Mends) -> Result<Written> {
+        let failed = |source| Error::Parquet { step: "join", path: path.into(), source };
+        let mut upload = Upload::new(self.table.object_store(), path);
+        let mut splice = Splice::new(self.fields.clone()).map_err(failed)?;
+        self.check(&splice)?;
+        for (file, source) in self.sources.iter().enumerate() {
+            for group in 0..source.groups() {
+                let mended = mends.of_group(source, (file, group), &self.attributes).await?;
+                let copy = Copy {
+                    fetched: source.fetch_group(group).await?,
+                    sources: Arc::clone(&self.sources),
+                    place: (file, group),
+                    fields: self.fields.clone(),
+                    mended,
+                };
+                let done = tokio::task::spawn_blocking(move || copy.into(splice)).await;
+                let done = done
+                    .map_err(|error| Error::Table { step: "join files", source: error.into() })?;
+                let bytes;
+                (splice, bytes) = done.map_err(failed)?;
+                upload.write(bytes).await?;
+            }
+        }
+        let (rest, metadata) = splice.finish().map_err(failed)?;
+        upload.write(rest).await?;
+        let stats = stats::to_json(&metadata);
+        Ok(Written { uploaded: upload.finish().await?, stats })
+    }
+
+    /// An error that names the file where one stores a column in another way than files do now.
+    fn check(&self, splice: &Splice) -> Result<()> {
+        for source in self.sources.iter() {
+            for (place, field) in self.fields.iter().enumerate() {
+                let leaves = source.leaves(field.name());
+                if !leaves.is_empty() && !splice.takes(place, &source.metadata, leaves.start) {
+                    let what = format!("column {} is stored in another way", field.name());
+                    return Err(Error::Parquet {
+                        step: "join",
+                        path: source.file.path.clone(),
+                        source: parquet::errors::ParquetError::General(what),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One row group on its way.
+struct Copy {
+    fetched: Fetched,
+    sources: Arc<[Source]>,
+    /// File and row group.
+    place: (usize, usize),
+    fields: Vec<FieldRef>,
+    mended: Vec<MendedColumn>,
+}
+
+impl Copy {
+    fn into(self, mut splice: Splice) -> parquet::errors::Result<(Splice, Bytes)> {
+        let (file, group) = self.place;
+        let source = &self.sources[file];
+        let mut pieces = Vec::with_capacity(self.fields.len());
+        for (place, field) in self.fields.iter().enumerate() {
+            let leaves = source.leaves(field.name());
+            let mended = self.mended.iter().find(|column| column.name == field.name());
+            pieces.push(match mended {
+                Some(column) => splice.keys(place, &column.keys, column.texts().as_slice())?,
+                None if leaves.is_empty() => splice.nulls(place, source.rows(group))?,
+                None => {
+                    let chunk = |leaf| Chunk::of(&source.metadata, (group, leaf), &self.fetched);
+                    Piece::Stored(leaves.map(chunk).collect::<parquet::errors::Result<_>>()?)
+                }
+            });
+        }
+        let bytes = splice.push(pieces)?;
+        Ok((splice, bytes))
+    }
+}
+
+/// A data file that is there.
+struct Written {
+    uploaded: Uploaded,
+    stats: String,
+}
+
+/// What lies in the JSON of any of `files`.
+fn rest(files: &[Arc<DataFile>]) -> Vec<(AttributeScope, String)> {
+    let keys = files.iter().filter_map(|file| file.rest.as_ref()).flat_map(|rest| rest.iter());
+    keys.cloned().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Whether a column tells about callers, or counts in a rollup.
+fn is_needed(name: &str, file: &DataFile, attributes: &AttributeColumns) -> bool {
+    const ALSO: [&str; 3] = [column::PARENT_SPAN_ID, column::WEIGHT, column::LINKS];
+    let counts = |key: &str| attribute::all().any(|known| known == key);
+    let is_required = |name: &str| {
+        fixed_fields().iter().any(|field| field.name() == name && !field.is_nullable())
+    };
+    if name == column::ATTRIBUTES {
+        return attribute::all().any(|key| file.may_hold_rest(AttributeScope::Span, key));
+    }
+    is_required(name)
+        || ALSO.contains(&name)
+        || MENDED.contains(&name)
+        || attributes.as_slice().iter().any(|column| {
+            column.column == name && column.scope == AttributeScope::Span && counts(&column.key)
+        })
+}
