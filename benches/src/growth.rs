@@ -29,7 +29,7 @@ pub struct Growth {
     /// By date: spans, files, bytes.
     pub days: BTreeMap<String, [u64; 3]>,
     /// Seconds that the drop of the oldest day took, and its spans; only at the last mark.
-    pub drop: Option<(f64, u64)>,
+    pub drop: Drop,
 }
 
 /// A question that was asked again and again while spans came in.
@@ -93,7 +93,9 @@ pub fn mark(
     Ok(growth)
 }
 
-type Sending = (Sent, Vec<Meanwhile>, Option<(f64, u64)>);
+/// Seconds and spans of the drop, where there was one.
+pub type Drop = Option<(f64, u64)>;
+type Sending = (Sent, Vec<Meanwhile>, Drop);
 
 /// Sends, and asks one question after the other until all is sent.
 fn sending(server: &Server, (port, plan): (u16, &Plan<'_>), last: bool) -> Result<Sending> {
@@ -111,11 +113,7 @@ fn sending(server: &Server, (port, plan): (u16, &Plan<'_>), last: bool) -> Resul
     })
 }
 
-fn ask_until(
-    server: &Server,
-    done: &AtomicBool,
-    last: bool,
-) -> Result<(Vec<Meanwhile>, Option<(f64, u64)>)> {
+fn ask_until(server: &Server, done: &AtomicBool, last: bool) -> Result<(Vec<Meanwhile>, Drop)> {
     let mut answers: BTreeMap<&'static str, (Vec<f64>, usize)> = BTreeMap::new();
     let mut dropped = None;
     let mut turn = 0;
@@ -142,7 +140,7 @@ fn ask_until(
 }
 
 /// Drops the oldest day, unless it is the only one: seconds, and spans that went.
-fn drop_oldest(server: &Server) -> Result<Option<(f64, u64)>> {
+fn drop_oldest(server: &Server) -> Result<Drop> {
     let days = days(server)?;
     let Some(date) = days.keys().next().filter(|_| days.len() > 1) else { return Ok(None) };
     let started = Instant::now();
@@ -169,9 +167,9 @@ fn metric(server: &Server, name: &str) -> Result<u64> {
     let values = text.lines().filter_map(|line| {
         let (found, value) = line.rsplit_once(' ')?;
         let found = found.split('{').next()?;
-        if found == name { value.parse::<f64>().ok() } else { None }
+        if found == name { value.parse::<u64>().ok() } else { None }
     });
-    Ok(values.sum::<f64>() as u64)
+    Ok(values.sum())
 }
 
 /// Prints one mark, and by question how its answer grew since the first one.

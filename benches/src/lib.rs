@@ -9,6 +9,7 @@ pub mod corpus;
 pub mod growth;
 mod grpc;
 pub mod limit;
+pub mod lookup;
 pub mod overload;
 pub mod report;
 pub mod rounds;

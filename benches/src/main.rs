@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use benches::corpus::Corpus;
 use benches::growth::{self, Growth};
+use benches::lookup;
 use benches::overload::{self, Load, Outcome};
 use benches::report::{Figures, ask, print};
 use benches::send::{Plan, Protocol, send};
@@ -20,6 +21,7 @@ use clap::Parser;
 ///   cargo build --release --workspace && target/release/spanlake-bench --spans 2000000
 ///   target/release/spanlake-bench --spans 1000000 --marks 1,10,100    cost as the table grows to 100 rounds
 ///   target/release/spanlake-bench --growth --json growth.json         1, 10 and 100 million spans over four days
+///   target/release/spanlake-bench --lookup 1000                       traces by id in a thousand files of thirty days
 ///   target/release/spanlake-bench --spans 1000000 --rate 300000       answer times below capacity
 ///   target/release/spanlake-bench --grpc --connections 4 --calls 4    over gRPC, as four collectors send
 ///   target/release/spanlake-bench --overload 20 --server-cpus 0.5     five times more than half a core takes
@@ -47,6 +49,9 @@ struct Arguments {
     /// Days over which --growth spreads the spans.
     #[arg(long, default_value_t = 4, requires = "growth")]
     days: u32,
+    /// Makes so many small files over thirty days, none of which is compacted, and looks traces up by id.
+    #[arg(long, value_name = "FILES")]
+    lookup: Option<u64>,
     /// Spans a second to send; as fast as they are taken without it.
     #[arg(long)]
     rate: Option<f64>,
@@ -100,6 +105,9 @@ fn main() -> Result<()> {
     if arguments.growth {
         return grow(&arguments);
     }
+    if let Some(files) = arguments.lookup {
+        return look_up(&arguments, files);
+    }
     let mut figures = measure(&arguments, 0)?;
     if arguments.tail_readers > 0 {
         eprintln!("\nthe same with {} readers of the live tail", arguments.tail_readers);
@@ -110,6 +118,31 @@ fn main() -> Result<()> {
         eprintln!("figures in {}", path.display());
     }
     Ok(())
+}
+
+/// Traces by id in many small files.
+fn look_up(arguments: &Arguments, files: u64) -> Result<()> {
+    let now = now_unix_nano()?;
+    let corpus = Corpus::generate(arguments.seed, lookup::SPANS, now);
+    let serve = ["--set", "storage.compact=false", "--ttl", "31d"].map(str::to_owned);
+    let serve = [&serve[..], &arguments.serve].concat();
+    let server = Server::start(&binary(arguments)?, &fresh(arguments)?, &serve)?;
+    let figures = lookup::run(&server, &corpus, files, (now, arguments.repetitions))?;
+    lookup::show(&figures);
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&figures)?)?;
+    }
+    Ok(())
+}
+
+/// Where the table is made, empty.
+fn fresh(arguments: &Arguments) -> Result<PathBuf> {
+    let data =
+        arguments.data.clone().unwrap_or_else(|| std::env::temp_dir().join("spanlake-bench"));
+    if data.exists() {
+        std::fs::remove_dir_all(&data).context("remove the last run's table")?;
+    }
+    Ok(data)
 }
 
 /// One table, mark by mark.
@@ -263,11 +296,7 @@ fn begin(arguments: &Arguments) -> Result<(Corpus, Server)> {
     };
     let mib = corpus.bytes() as f64 / 1_048_576.0;
     eprintln!("{} spans in {} requests, {mib:.1} MiB", corpus.spans(), corpus.requests.len());
-    let data =
-        arguments.data.clone().unwrap_or_else(|| std::env::temp_dir().join("spanlake-bench"));
-    if data.exists() {
-        std::fs::remove_dir_all(&data).context("remove the last run's table")?;
-    }
+    let data = fresh(arguments)?;
     let sockets = arguments.tail_readers + usize::try_from(arguments.overload_connections)?;
     let serve = [tail::settings(sockets), arguments.serve.clone()].concat();
     let mut server = Server::start(&binary(arguments)?, &data, &serve)?;
