@@ -66,3 +66,6 @@ impl Upload {
         Error::ObjectStore { step: "write data file", path: self.path.clone(), source }
     }
 }
+
+#[cfg(test)]
+mod tests;

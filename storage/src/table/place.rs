@@ -1,6 +1,7 @@
 //! Where a table lies: its folder as an object store, its Delta log, and the tenant's folder beside it.
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
@@ -8,7 +9,7 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreScheme};
+use object_store::{ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
 use super::durable::{DurableFileSystem, create_folder};
@@ -85,21 +86,21 @@ fn build(
 ) -> object_store::Result<Arc<dyn ObjectStore>> {
     match scheme {
         ObjectStoreScheme::AmazonS3 => {
-            let mut builder = AmazonS3Builder::new().with_url(url);
+            let mut builder = AmazonS3Builder::new().with_url(url).with_retry(retries());
             for (key, value) in of_cloud(options, "aws_") {
                 builder = builder.with_config(key.parse::<AmazonS3ConfigKey>()?, value);
             }
             Ok(Arc::new(builder.build()?))
         }
         ObjectStoreScheme::GoogleCloudStorage => {
-            let mut builder = GoogleCloudStorageBuilder::new().with_url(url);
+            let mut builder = GoogleCloudStorageBuilder::new().with_url(url).with_retry(retries());
             for (key, value) in of_cloud(options, "google_") {
                 builder = builder.with_config(key.parse::<GoogleConfigKey>()?, value);
             }
             Ok(Arc::new(builder.build()?))
         }
         ObjectStoreScheme::MicrosoftAzure => {
-            let mut builder = MicrosoftAzureBuilder::new().with_url(url);
+            let mut builder = MicrosoftAzureBuilder::new().with_url(url).with_retry(retries());
             for (key, value) in of_cloud(options, "azure_") {
                 builder = builder.with_config(key.parse::<AzureConfigKey>()?, value);
             }
@@ -109,6 +110,12 @@ fn build(
             source: "expected a folder, s3://, gs:// or az://".into(),
         }),
     }
+}
+
+/// How often a request that failed is sent again, and for how long. Who asked then gets an error; a flush, a compaction or a
+/// drop is tried again later, and the log keeps what is not in a file.
+fn retries() -> RetryConfig {
+    RetryConfig { max_retries: 8, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() }
 }
 
 /// Options without a cloud's prefix, and those with `prefix`.
