@@ -17,7 +17,7 @@ class Proxy(http.server.ThreadingHTTPServer):
     def __init__(self, target: tuple[str, int], seed: int):
         super().__init__(("127.0.0.1", 0), Handler)
         self.target, self.random, self.lock = target, random.Random(seed), threading.Lock()
-        self.profile, self.one_in = None, 8
+        self.profile, self.one_in = None, 3
         self.faults, self.requests = {name: 0 for name in PROFILES}, 0
         self.lists = {}
         threading.Thread(target=self.serve_forever, daemon=True).start()

@@ -94,7 +94,11 @@ class Bucket:
 
     table = "s3://traces/prefix"
     #: A local disk behind a network: flushes take a while.
-    settings = {"storage.flush_interval": "300ms", "storage.compact_interval": "500ms"}
+    settings = {
+        "storage.flush_interval": "300ms",
+        "storage.compact_interval": "300ms",
+        "storage.delete_grace": "2s",
+    }
 
     def __init__(self, proxy):
         self.proxy = proxy
