@@ -1,8 +1,9 @@
 // Durations over time as counts a cell: asked of the server, so that every trace counts and not only those in a list.
-import { sql } from "./api.ts";
+import { apiPath, getRows, sql, type Query, type Row } from "./api.ts";
 import { numberOf, numberOrZero } from "./exact.ts";
+import { parseInstant, toMillis } from "./instant.ts";
 import { bucketSeconds, type Range } from "./range.ts";
-import { rangeArguments } from "./rangequery.ts";
+import { rangeArguments, rangeQuery } from "./rangequery.ts";
 
 /** Cells a doubling of the duration. */
 const PER_DOUBLING = 4;
@@ -77,23 +78,51 @@ async function ends(range: Range, conditions: readonly string[], signal: AbortSi
   return first === null || last === null ? null : { from: range.from ?? first * 1000, to: range.to ?? last * 1000 + 1 };
 }
 
-/** Null where nothing matches. */
-export async function askHeat(range: Range, conditions: readonly string[], withLines: boolean, signal: AbortSignal): Promise<Heat | null> {
+export function heatmapPath(range: Range, root: Query, seconds: number): string {
+  return apiPath("latency/heatmap", { ...rangeQuery(range), ...root, step: `${seconds}s`, rows: PER_DOUBLING, limit: MOST_CELLS });
+}
+
+/** A cell of the view: `low < duration <= high`. The slowest trace of it is the example. */
+export function readCell(row: Row): Cell {
+  const at = parseInstant(row["from_time"]);
+  const low = numberOrZero(row["low_nano"]);
+  return {
+    at: at ? toMillis(at) : 0,
+    bin: Math.round(Math.log2(Math.max(1, low)) * PER_DOUBLING),
+    low,
+    high: numberOrZero(row["high_nano"]),
+    count: numberOrZero(row["traces"]),
+    failed: numberOrZero(row["errors"]),
+    example: String(row["trace_id"] ?? ""),
+  };
+}
+
+function readLine(row: Row): TimeLine {
+  return { at: numberOrZero(row["at"]) * 1000, count: numberOrZero(row["traces"]), p50: numberOf(row["p50_nano"]), p95: numberOf(row["p95_nano"]), p99: numberOf(row["p99_nano"]) };
+}
+
+/** Durations over time of the traces that satisfy `conditions`. Where these say no more than `root`, the view answers; else SQL. Null where nothing matches. */
+export async function askHeat(range: Range, conditions: readonly string[], root: Query | null, signal: AbortSignal): Promise<Heat | null> {
   const found = await ends(range, conditions, signal);
   if (!found) return null;
   const seconds = bucketSeconds(found, MOST_COLUMNS);
-  const [cells, lines] = await Promise.all([sql(cellsStatement(range, seconds, conditions), signal), withLines ? sql(linesStatement(range, seconds, conditions), signal) : null]);
   const step = seconds * 1000;
-  return {
-    cells: cells.rows.map((row) => {
-      const bin = numberOrZero(row["bin"]);
-      return { at: numberOrZero(row["at"]) * 1000, bin, low: 2 ** (bin / PER_DOUBLING), high: 2 ** ((bin + 1) / PER_DOUBLING), count: numberOrZero(row["traces"]), failed: numberOrZero(row["failed"]), example: String(row["example"] ?? "") };
-    }),
-    lines: (lines?.rows ?? []).map((row) => ({ at: numberOrZero(row["at"]) * 1000, count: numberOrZero(row["traces"]), p50: numberOf(row["p50_nano"]), p95: numberOf(row["p95_nano"]), p99: numberOf(row["p99_nano"]) })),
-    from: Math.floor(found.from / step) * step,
-    to: Math.ceil(found.to / step) * step,
-    step,
-  };
+  const cells = root ? (await getRows(heatmapPath(range, root, seconds), signal)).rows.map(readCell) : (await sql(cellsStatement(range, seconds, conditions), signal)).rows.map(readFound);
+  return { cells, lines: [], from: Math.floor(found.from / step) * step, to: Math.ceil(found.to / step) * step, step };
+}
+
+/** A cell of [`cellsStatement`]. */
+function readFound(row: Row): Cell {
+  const bin = numberOrZero(row["bin"]);
+  return { at: numberOrZero(row["at"]) * 1000, bin, low: 2 ** (bin / PER_DOUBLING), high: 2 ** ((bin + 1) / PER_DOUBLING), count: numberOrZero(row["traces"]), failed: numberOrZero(row["failed"]), example: String(row["example"] ?? "") };
+}
+
+/** The same with the quantiles of each column, of all traces or those of one root operation. */
+export async function askLatency(range: Range, root: Query, conditions: readonly string[], signal: AbortSignal): Promise<Heat | null> {
+  const heat = await askHeat(range, conditions, root, signal);
+  if (!heat) return null;
+  const lines = await sql(linesStatement(range, heat.step / 1000, conditions), signal);
+  return { ...heat, lines: lines.rows.map(readLine) };
 }
 
 /** A box of the picture as filters of the search. */

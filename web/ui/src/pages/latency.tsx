@@ -7,7 +7,8 @@ import { Histogram } from "../parts/histogram.tsx";
 import { Heatmap } from "../parts/heatmap.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
-import { askHeat, boxParams, type Box } from "../heat.ts";
+import { askLatency, boxParams, type Box } from "../heat.ts";
+import { localTime } from "../instant.ts";
 import { BrushMenu } from "../parts/brush.tsx";
 import { rangeBefore, type Range } from "../range.ts";
 import { slowParams } from "./compare.tsx";
@@ -165,21 +166,40 @@ export function LatencyPage(): preact.JSX.Element {
 
 type Filters = Record<string, string>;
 
-/** Every trace of the range by start and duration, with the quantiles as lines. */
+/** Every trace of the range by start and duration, with the quantiles as lines; the window before beside it where asked for. */
 function OverTime(props: { filters: Filters }): preact.JSX.Element {
-  const { place, range, open } = useApp();
-  const conditions = conditionsOf(props.filters, range);
-  const key = JSON.stringify(["latency heat", rangeKey(place.params), props.filters]);
+  const { place, range, open, set } = useApp();
+  const { filters } = props;
+  const key = JSON.stringify(["latency heat", rangeKey(place.params), filters]);
   const [box, setBox] = useState<Box | null>(null);
   useEffect(() => setBox(null), [key]);
-  const { data, error, loading } = useAsk(key, (signal) => askHeat(range, conditions, true, signal));
+  const earlier = rangeBefore(range);
+  const isPair = place.params["side"] === "1" && earlier !== null;
+  const { data, error, loading } = useAsk(key, (signal) => askLatency(range, filters, conditionsOf(filters, range), signal));
+  const before = useAsk(isPair ? `${key} before` : null, (signal) => askLatency(earlier ?? range, filters, conditionsOf(filters, earlier ?? range), signal));
   if (error) return <ErrorBox error={error} what="The picture" />;
   if (!data) return loading ? <Waiting height={266} /> : <p class="quiet">No traces.</p>;
+  const example = (id: string): void => open("trace", {}, id);
   return (
-    <div class="picture">
-      <Heatmap heat={data} box={box} height={240} label="Drag a box: what do its traces have in common?" onSelect={setBox} onExample={(id) => open("trace", {}, id)} />
-      {box && <BrushMenu box={box} filters={props.filters} onOnly={() => open("traces", { ...props.filters, ...boxParams(box), order: "slowest" })} onClose={() => setBox(null)} />}
-    </div>
+    <>
+      {earlier && <label class="field check"><input type="checkbox" name="side" checked={isPair} onChange={() => set({ side: isPair ? null : "1" }, true)} />The window before beside it, on the same scales</label>}
+      <div class={isPair ? "picture-pair" : ""}>
+        {isPair && (
+          <figure data-part="before">
+            <figcaption class="quiet">Before, from {localTime(earlier.from ?? 0, 0)}</figcaption>
+            {before.error && <ErrorBox error={before.error} what="The picture of the window before" />}
+            {before.loading && !before.data && <Waiting height={266} />}
+            {!before.loading && !before.data && !before.error && <p class="quiet">There were no traces in the window before.</p>}
+            {before.data && <Heatmap heat={before.data} beside={data} height={240} label="Drag a box to open its traces" onSelect={(chosen) => open("traces", { ...filters, ...boxParams(chosen), order: "slowest" })} onExample={example} />}
+          </figure>
+        )}
+        <figure class="picture" data-part="now">
+          {isPair && <figcaption class="quiet">Now, from {localTime(range.from ?? 0, 0)}</figcaption>}
+          <Heatmap heat={data} beside={isPair ? before.data : null} box={box} height={240} label="Drag a box: what do its traces have in common?" onSelect={setBox} onExample={example} />
+          {box && <BrushMenu box={box} filters={filters} onOnly={() => open("traces", { ...filters, ...boxParams(box), order: "slowest" })} onClose={() => setBox(null)} />}
+        </figure>
+      </div>
+    </>
   );
 }
 

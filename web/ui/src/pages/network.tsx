@@ -102,26 +102,42 @@ function TracesLink(props: { row: Caused }): preact.JSX.Element {
   return <Link to={href("traces", { root_service: props.row.service, root_name: props.row.name })}>Traces</Link>;
 }
 
+interface Way {
+  key: string;
+  label: string;
+  help: string;
+  path: string;
+  view: string;
+  sort: string;
+  Part: (props: { answer: Answer }) => preact.JSX.Element;
+}
+
+const WAYS: readonly Way[] = [
+  { key: "", label: "By service", help: "Bytes of bodies that each service moved", path: "network", view: "network", sort: "bytes_out", Part: UsageTable },
+  { key: "caused", label: "Caused by operations", help: "Bytes moved in the traces that each root operation started", path: "network/caused", view: "network_caused", sort: "bytes", Part: CausedTable },
+  { key: "services", label: "Caused by services", help: "Bytes moved below the spans of each service: by itself and by all that it called, directly or not", path: "network/caused/services", view: "network_caused_services", sort: "bytes", Part: ServicesTable },
+];
+
 export function NetworkPage(): preact.JSX.Element {
   const { place, range, set } = useApp();
-  const isCaused = place.params["by"] === "caused";
-  const path = apiPath(isCaused ? "network/caused" : "network", rangeQuery(range));
-  const { data, error, loading } = useAsk(JSON.stringify(["network", isCaused, rangeKey(place.params)]), (signal) => getRows(path, signal));
-  const view = isCaused ? "network_caused" : "network";
+  const way = WAYS.find((one) => one.key === (place.params["by"] ?? "")) ?? (WAYS[0] as Way);
+  const path = apiPath(way.path, rangeQuery(range));
+  const { data, error, loading } = useAsk(JSON.stringify(["network", way.key, rangeKey(place.params)]), (signal) => getRows(path, signal));
   return (
     <>
       <div class="section-head">
         <span class="tabs" role="group" aria-label="Bytes by">
-          <button type="button" class={isCaused ? "" : "on"} onClick={() => set({ by: null, sort: null })}>By service</button>
-          <button type="button" class={isCaused ? "on" : ""} onClick={() => set({ by: "caused", sort: null })}>Caused by</button>
+          {WAYS.map((one) => (
+            <button key={one.key} type="button" class={one === way ? "on" : ""} aria-pressed={one === way} onClick={() => set({ by: one.key, sort: null })}>{one.label}</button>
+          ))}
         </span>
-        {!isCaused && <label class="field check"><input type="checkbox" checked={place.params["parts"] === "1"} onChange={(event) => set({ parts: event.currentTarget.checked ? "1" : null }, true)} />Four components</label>}
-        <span class="quiet">{isCaused ? "Bytes moved in the traces that each root operation started" : "Bytes of bodies that each service moved"}</span>
+        {way.key === "" && <label class="field check"><input type="checkbox" checked={place.params["parts"] === "1"} onChange={(event) => set({ parts: event.currentTarget.checked ? "1" : null }, true)} />Four components</label>}
+        <span class="quiet">{way.help}</span>
       </div>
       {error && <ErrorBox error={error} what="Network" />}
       {!error && !data && loading && <><Waiting height={44} /><Waiting rows={10} /></>}
-      {data && (data.rows.length === 0 ? <NoSpans what="spans" /> : isCaused ? <CausedTable answer={data} /> : <UsageTable answer={data} />)}
-      {data && <SameQuestion path={path} statement={`SELECT * FROM ${view}${rangeArguments(range)}\nORDER BY ${isCaused ? "bytes" : "bytes_out"} DESC`} />}
+      {data && (data.rows.length === 0 ? <NoSpans what="spans" /> : <way.Part answer={data} />)}
+      {data && <SameQuestion path={path} statement={`SELECT * FROM ${way.view}${rangeArguments(range)}\nORDER BY ${way.sort} DESC`} />}
     </>
   );
 }
@@ -172,6 +188,23 @@ function CausedTable(props: { answer: Answer }): preact.JSX.Element {
         <Table name="caused" rows={rows} columns={CAUSED_COLUMNS} sort="-bytes" rowKey={(row) => `${row.service}\n${row.name}`} />
         <CausedFlows rows={rows.map((row) => ({ ...row, bytes: measured(row.bytes, row.coverage) ?? 0 }))} />
       </div>
+    </>
+  );
+}
+
+/** A trace counts with each of its services, so that the lines do not add up to the whole. */
+function ServicesTable(props: { answer: Answer }): preact.JSX.Element {
+  const rows = props.answer.rows.map((row): Caused => ({ ...readCaused(row), service: String(row["service"] ?? "") }));
+  const columns = CAUSED_COLUMNS.filter((column) => !["name", "open"].includes(column.key)).map((column) =>
+    column.key === "service" ? { ...column, label: "Service", cell: (row: Caused) => <Service name={row.service} link /> } : column.key === "bytes" ? { ...column, help: "All bytes moved below its spans, its own calls among them, each call once." } : column,
+  );
+  return (
+    <>
+      <div class="figures">
+        <Figure label="Services" name="services">{rows.length}</Figure>
+        <Notes notes={otherNotes(props.answer.notes)} />
+      </div>
+      <Table name="caused-services" rows={rows} columns={columns} sort="-bytes" rowKey={(row) => row.service} />
     </>
   );
 }

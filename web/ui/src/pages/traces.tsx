@@ -31,7 +31,7 @@ export interface TraceRow {
 }
 
 /** Filters as they stand in the URL; the names are those of the API. */
-const FILTERS = ["service", "name", "root_service", "root_name", "status", "min_duration", "max_duration", "attribute"] as const;
+const FILTERS = ["service", "name", "kind", "scope_name", "root_service", "root_name", "status", "min_duration", "max_duration", "attribute", "resource"] as const;
 const LIMIT = 100;
 
 export function readTrace(row: Row): TraceRow {
@@ -81,10 +81,11 @@ export function conditionsOf(params: Record<string, string>, range: Range): stri
   if (p("min_duration")) where.push(`duration_nano >= ${nanosOf(p("min_duration") ?? "")}`);
   if (p("max_duration")) where.push(`duration_nano <= ${nanosOf(p("max_duration") ?? "")}`);
   if (p("service")) spans.push(`service = ${literal(p("service") ?? "")}`);
-  if (p("name")) spans.push(`name = ${literal(p("name") ?? "")}`);
-  if (p("attribute")) {
-    const [key = "", ...value] = (p("attribute") ?? "").split("=");
-    spans.push(`attributes[${literal(key)}] = ${literal(value.join("="))}`);
+  for (const name of ["name", "kind", "scope_name"]) if (p(name)) spans.push(`${name} = ${literal(p(name) ?? "")}`);
+  for (const [name, map] of [["attribute", "attributes"], ["resource", "resource"]] as const) {
+    if (!p(name)) continue;
+    const [key = "", ...value] = (p(name) ?? "").split("=");
+    spans.push(`${map}[${literal(key)}] = ${literal(value.join("="))}`);
   }
   if (p("status") === "error") (spans.length > 0 ? spans : where).push(spans.length > 0 ? "status = 'ERROR'" : "errors > 0");
   if (spans.length > 0) {
@@ -93,6 +94,13 @@ export function conditionsOf(params: Record<string, string>, range: Range): stri
     where.push(`trace_id IN (SELECT trace_id FROM spans WHERE ${spans.join(" AND ")})`);
   }
   return where;
+}
+
+/** The root operation, where the search asks for nothing else; null where it does. */
+function rootOnly(params: Record<string, string>): Query | null {
+  const asked = FILTERS.filter((name) => params[name]);
+  const known = ["root_service", "root_name"];
+  return asked.every((name) => known.includes(name)) ? Object.fromEntries(asked.map((name) => [name, params[name]])) : null;
 }
 
 /** The search as SQL over the view `traces`. */
@@ -172,7 +180,7 @@ export function TracesPage(): preact.JSX.Element {
   const rows = data?.rows ?? [];
   const isPart = data !== null && (data.next !== null || rows.length === LIMIT || Boolean(params["cursor"]));
   const conditions = conditionsOf(params, range);
-  const heat = useAsk(isPart ? JSON.stringify(["heat", rangeKey(params), ...filters]) : null, (signal) => askHeat(range, conditions, false, signal));
+  const heat = useAsk(isPart ? JSON.stringify(["heat", rangeKey(params), ...filters]) : null, (signal) => askHeat(range, conditions, rootOnly(params), signal));
   const sortBy = (column: string): void => {
     const [first = "newest", second] = BY_COLUMN[column] ?? [];
     const next = order === first && second ? second : first;
@@ -262,6 +270,8 @@ function SearchForm(): preact.JSX.Element {
       {field("min_duration", "At least", "5ms", "narrow")}
       {field("max_duration", "At most", "2s", "narrow")}
       {field("attribute", "Attribute", "http.route=/cart", "wide")}
+      {field("resource", "Resource", "host.name=web-1", "wide")}
+      {(["kind", "scope_name"] as const).map((name) => value(name) !== "" && <span key={name}>{field(name, name === "kind" ? "Kind" : "Scope", "any span of")}</span>)}
       <label class="field">
         Order
         <select name="order" value={value("order") || "newest"} onChange={(event) => setValues({ ...values, order: event.currentTarget.value === "newest" ? "" : event.currentTarget.value })}>

@@ -19,6 +19,8 @@ interface HeatmapProps {
   onSelect: (box: Box) => void;
   /** Drawn as an outline. */
   box?: Box | null;
+  /** Another picture on the same axis and with the same colours. */
+  beside?: Heat | null;
   onExample: (trace: string) => void;
 }
 
@@ -44,11 +46,11 @@ interface Scales {
   right: number;
 }
 
-function scales(heat: Heat, width: number, height: number): Scales {
-  const bins = heat.cells.map((cell) => cell.bin);
+function scales(heat: Heat, beside: Heat | null, width: number, height: number): Scales {
+  const bins = [...heat.cells, ...(beside?.cells ?? [])].map((cell) => cell.bin);
   const perDoubling = 4;
-  const low = Math.min(...bins) - 1;
-  const high = Math.max(low + 8, ...bins.map((bin) => bin + 2));
+  const low = bins.reduce((least, bin) => Math.min(least, bin), Infinity) - 1;
+  const high = bins.reduce((all, bin) => Math.max(all, bin + 2), low + 8);
   const right = heat.lines.length > 0 ? 40 : 8;
   const inner = Math.max(1, width - LEFT - right);
   const plot = height - TOP - BOTTOM;
@@ -71,14 +73,15 @@ export function Heatmap(props: HeatmapProps): preact.JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [hover, setHover] = useState<Cell | null>(null);
   const [drag, setDrag] = useState<[number, number, number, number] | null>(null);
-  const scale = useMemo(() => scales(heat, width, height), [heat, width, height]);
-  const most = Math.max(1, ...heat.cells.map((cell) => cell.count));
+  const beside = props.beside ?? null;
+  const scale = useMemo(() => scales(heat, beside, width, height), [heat, beside, width, height]);
+  const most = [...heat.cells, ...(beside?.cells ?? [])].reduce((all, cell) => Math.max(all, cell.count), 1);
   const total = heat.cells.reduce((sum, cell) => sum + cell.count, 0);
   useLayoutEffect(() => {
     const context = prepare(canvas.current, width, height);
     if (!context) return;
     for (const cell of heat.cells) drawCell(context, cell, heat, scale, { colour: heatColour(shareOf(cell.count, most), dark) });
-  }, [heat, scale, dark]);
+  }, [heat, scale, most, dark]);
   const position = (event: PointerEvent): [number, number] => {
     const box = (event.currentTarget as Element).getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];

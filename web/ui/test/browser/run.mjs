@@ -1,8 +1,8 @@
 // Browser tests: the real server, spans over OTLP, headless Chromium.
 // npm run test:browser -- --server-binary PATH        (CHROMIUM names another browser)
-// `--shots FOLDER` keeps pictures of some pages. `--page FOLDER` takes the page from a fresh `npm run build` instead of the one inside the binary.
+// `--shots FOLDER` says where pictures of all pages are kept, else `node_modules/.shots`. `--page FOLDER` takes the page from a fresh `npm run build` instead of the one inside the binary.
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { parseArgs } from "node:util";
@@ -14,8 +14,9 @@ import { HOSTILE, LARGE, LARGE_SPANS, largeBody, ORPHANED, PAYLOADS, requestBody
 import { questionTests } from "./questions.mjs";
 import { storedTests } from "./stored.mjs";
 import { tailTests } from "./tail.mjs";
+import { traceTests } from "./traces.mjs";
 
-const { values } = parseArgs({ options: { "server-binary": { type: "string" }, page: { type: "string" }, shots: { type: "string" } } });
+const { values } = parseArgs({ options: { "server-binary": { type: "string" }, page: { type: "string" }, shots: { type: "string", default: join(import.meta.dirname, "../../node_modules/.shots") } } });
 if (!values["server-binary"]) {
   console.error("usage: npm run test:browser -- --server-binary PATH");
   process.exit(2);
@@ -264,6 +265,10 @@ test("a missing parent has a row of its own", { timeout: TIMEOUT * 3 }, () =>
   visit(`/trace/${ORPHANED}`, async (page) => {
     await page.locator(".wf-missing").waitFor();
     assert.equal(await page.locator(".wf-row").count(), 2);
+    await page.locator(".wf-missing").click();
+    const { missing_reasons: reasons } = await rows(server, `/api/v1/traces/${ORPHANED}`);
+    const [reason] = Object.values(reasons);
+    await page.locator('[data-part="absent"]', { hasText: reason.replaceAll("_", " ") }).waitFor();
   }));
 
 test("hostile texts stay texts on every page", { timeout: TIMEOUT * 6 }, async () => {
@@ -361,6 +366,29 @@ test("a map of 1,238 services starts around the busiest and says how many are hi
   }, { prepare });
 });
 
+const LARGE_MAP = join(process.env["SPANLAKE_TEST_DATA"] ?? join(import.meta.dirname, "../../../../../shared/data"), "jaeger_ui/components/DependencyGraph/sample_data/large.json");
+
+test("200 of 1,238 services with 4,271 edges are drawn without a pause", { timeout: TIMEOUT * 3, skip: !existsSync(LARGE_MAP) && "../shared/data is absent" }, () => {
+  const edges = JSON.parse(readFileSync(LARGE_MAP, "utf8"));
+  const lines = edges.map(({ parent, child, callCount }) => JSON.stringify({ caller: parent, callee: child, kind: "rpc", calls: callCount, errors: callCount % 7 === 0 ? 1 : 0, weighted_calls: callCount }));
+  const prepare = (page) => page.route(/\/api\/v1\/dependencies/, (route) => route.fulfill({ contentType: "application/x-ndjson", body: lines.join("\n") }));
+  return visit(`/dependencies?${RANGE}`, async (page) => {
+    assert.equal(digits(await figure(page, "nodes")), 1238);
+    assert.equal(digits(await figure(page, "edges")), 4271);
+    const client = await page.context().newCDPSession(page);
+    await client.send("Performance.enable", { timeDomain: "threadTicks" });
+    const task = async () => (await client.send("Performance.getMetrics")).metrics.find((metric) => metric.name === "TaskDuration").value;
+    const before = await task();
+    await page.evaluate(() => {
+      history.pushState(null, "", `${location.pathname}${location.search}&depth=all&nodes=200`);
+      dispatchEvent(new PopStateEvent("popstate"));
+    });
+    await page.waitForFunction(() => document.querySelectorAll("[data-node]").length === 200);
+    const seconds = (await task()) - before;
+    assert.ok(seconds < 3, `${seconds} s of CPU`);
+  }, { prepare });
+});
+
 test("network shows bytes and coverage", { timeout: TIMEOUT * 3 }, () =>
   visit(`/network?${RANGE}`, async (page) => {
     await page.getByLabel("Four components").check();
@@ -386,12 +414,18 @@ test("network shows bytes and coverage", { timeout: TIMEOUT * 3 }, () =>
     assert.deepEqual(new Set(await page.locator("[data-band]").evaluateAll((bands) => bands.map((band) => band.dataset.band))), pairs);
     await page.locator("[data-band]").first().hover();
     await page.locator(".sankey .tip", { hasText: "requests" }).waitFor();
-    await page.getByRole("button", { name: "Caused by" }).click();
+    await page.getByRole("button", { name: "Caused by operations" }).click();
     const caused = await table(page, "caused");
     const causedRows = await rows(server, "/api/v1/network/caused");
     assert.equal(caused.length, causedRows.length);
     await page.locator('[data-part="flows"]').waitFor();
     assert.equal(await page.locator("[data-band]").count(), causedRows.filter((row) => row.bytes > 0).length);
+    await page.getByRole("button", { name: "Caused by services" }).click();
+    const below = await table(page, "caused-services");
+    const belowRows = await rows(server, "/api/v1/network/caused/services");
+    assert.equal(below.length, belowRows.length);
+    const caller = belowRows.find((row) => row.bytes > 0);
+    assert.equal(digits(below.find((row) => row.service.text === caller.service).bytes.title), caller.bytes);
   }));
 
 test("SQL runs from the URL, downloads, and says what is wrong", { timeout: TIMEOUT * 3 }, async () => {
@@ -466,7 +500,7 @@ test("at 390 px no page scrolls sideways, in either theme", { timeout: TIMEOUT *
 });
 
 /** All pages, as a person leaves them after looking around. */
-const PLACES = ["/", "/traces", `/trace/${TRACE}?span=0000000000000002`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/compare?by=errors", "/dependencies", "/network", "/network?by=caused", "/patterns", "/sql", "/tail", "/storage", "/nowhere?from=2001-01-01&to=2001-01-02", "/traces?min_duration=soon"];
+const PLACES = ["/", "/traces", `/trace/${TRACE}?span=0000000000000002`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, `/trace/${TRACE}?view=compare&with=pattern`, "/latency", "/latency?side=1", "/compare?by=errors", "/dependencies", "/network", "/network?by=caused", "/network?by=services", "/patterns", "/sql", "/tail", "/storage", "/nowhere?from=2001-01-01&to=2001-01-02", "/traces?min_duration=soon"];
 
 test("texts have the contrast of AA and controls have names, on every page in both themes", { timeout: TIMEOUT * 8 }, async () => {
   for (const path of PLACES) {
@@ -535,6 +569,7 @@ test("pages without a range show none, and keep it for the others", { timeout: T
   }));
 
 questionTests({ server: () => server, visit, table, figure, digits });
+traceTests({ server: () => server, browser: () => browser, visit, table, figure, digits });
 tailTests({ binary: values["server-binary"], open, shots: values.shots });
 
 /** Milliseconds of CPU that the page's main thread takes for one frame, over `count` frames. */
@@ -612,9 +647,9 @@ test("the two-minute walk: from the overview to the cause of the demo's incident
   }
 });
 
-test("each page is kept as a picture in both themes", { timeout: TIMEOUT * 6, skip: !values.shots && "no --shots FOLDER" }, async () => {
+test("each page is kept as a picture in both themes", { timeout: TIMEOUT * 6 }, async () => {
   mkdirSync(values.shots, { recursive: true });
-  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/compare?by=errors", "/dependencies", "/network", "/patterns", "/sql", "/storage"]) {
+  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/compare?by=errors", "/dependencies", "/network", "/patterns", "/sql", "/tail", "/storage", "/latency?side=1", `/trace/${TRACE}?view=compare&with=pattern`]) {
     for (const colorScheme of ["light", "dark"]) {
       await visit(`${path}${path.includes("?") ? "&" : "?"}${RANGE}`, async (page) => {
         await page.waitForFunction(() => !document.querySelector(".skeleton") && document.querySelector("main table, main .wf-row, main .graph, main .editor, main .box"));

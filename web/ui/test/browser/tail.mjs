@@ -28,6 +28,36 @@ function body(service, names, fields = {}) {
 
 /** `open(path, act, options)` visits a page of `server` with the checks that every page must pass. */
 export function tailTests({ binary, open, shots }) {
+  test("a connection that breaks goes on where it broke: nothing is missing, nothing twice", { timeout: TIMEOUT * 3 }, async () => {
+    const server = await startServer(binary);
+    const send = async (names) => {
+      const answer = await fetch(server.otlp, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body("shop", names)) });
+      assert.equal(answer.status, 200, await answer.text());
+    };
+    const names = (part) => Array.from({ length: 20 }, (_, index) => `${part} ${index}`);
+    const resumed = [];
+    const prepare = (page) => page.on("request", (request) => request.url().includes("/api/v1/tail") && resumed.push(request.headers()["last-event-id"]));
+    try {
+      await open(server, "/tail", async (page) => {
+        await page.locator('[data-figure="connection"]', { hasText: "Live" }).waitFor();
+        await send(names("first"));
+        await page.locator(".tail-name", { hasText: "first 19" }).waitFor();
+        await page.context().setOffline(true);
+        await page.locator('[data-figure="connection"]', { hasText: "Again in" }).waitFor();
+        await send(names("while broken"));
+        await page.context().setOffline(false);
+        await page.locator(".tail-name", { hasText: "while broken 19" }).waitFor();
+        await send(names("after"));
+        await page.locator(".tail-name", { hasText: "after 19" }).waitFor();
+        await page.locator('[data-figure="spans"]', { hasText: "60" }).waitFor();
+        assert.ok(resumed[resumed.length - 1], "it did not say where it broke");
+        assert.equal(await page.locator('[data-figure="missing"]').count(), 0);
+      }, { errorsExpected: true, prepare });
+    } finally {
+      await server.stop();
+    }
+  });
+
   test("the tail shows spans as they arrive, filters, pauses and resumes without a gap", { timeout: TIMEOUT * 3 }, async () => {
     const server = await startServer(binary);
     const send = async (...request) => {

@@ -169,9 +169,9 @@ export async function askComparison(question: Question, path: string, signal: Ab
 export function filterParams(question: Question, difference: Difference): Record<string, string> | null {
   const params = selectionParams(question);
   const { scope, key, value } = difference;
-  if (scope === "attribute") return { ...params, attribute: `${key}=${value}` };
+  if (scope === "attribute" || scope === "resource") return { ...params, [scope]: `${key}=${value}` };
   if (scope === "time" && difference.from !== null && difference.to !== null) return { ...params, ...absoluteRange(difference.from, difference.to) };
-  if (scope === "field" && (key === "service" || key === "name")) return { ...params, [key]: value };
+  if (scope === "field" && ["service", "name", "kind", "scope_name"].includes(key)) return { ...params, [key]: value };
   if (scope === "field" && key === "status" && value === "ERROR") return { ...params, status: "error" };
   return null;
 }
