@@ -135,18 +135,26 @@ export function layout(edges: readonly Edge[], focus = ""): Layout {
 const COLUMN = NODE_WIDTH + 150;
 const ROW = NODE_HEIGHT + 14;
 const MARGIN = 24;
+/** A longer column is drawn as several side by side: nobody reads a map twenty times as high as wide. */
+const MOST_ROWS = 28;
+const LANE = NODE_WIDTH + 36;
 
 function layoutLarge(edges: readonly Edge[], pairs: ReadonlyMap<string, Edge[]>, focus: string): Layout {
   const outside = externals(edges);
   const links = [...pairs.values()].flatMap(([first]) => (first ? [{ from: first.caller, to: first.callee }] : []));
   const { columns } = layers(callersFirst(edges), links, focus);
-  const most = columns.reduce((all, column) => Math.max(all, column.length), 1);
-  const nodes = columns.flatMap((column, index) =>
-    column.map((name, row): PlacedNode => ({ name, x: MARGIN + NODE_WIDTH / 2 + index * COLUMN, y: MARGIN + ((row + 0.5) * most * ROW) / column.length, external: outside.has(name) })),
-  );
+  const lanes = columns.map((column) => Math.ceil(column.length / MOST_ROWS));
+  const most = columns.reduce((all, column, index) => Math.max(all, column.length / (lanes[index] ?? 1)), 1);
+  let left = MARGIN + NODE_WIDTH / 2;
+  const nodes = columns.flatMap((column, index) => {
+    const beside = lanes[index] ?? 1;
+    const from = left;
+    left += (beside - 1) * LANE + COLUMN;
+    return column.map((name, place): PlacedNode => ({ name, x: from + (place % beside) * LANE, y: MARGIN + ((place + 0.5) * most * ROW) / column.length, external: outside.has(name) }));
+  });
   const at = new Map(nodes.map((node) => [node.name, node]));
   const placed = [...pairs.values()].flatMap((list) => placeEdge(list, at, () => []));
-  return { nodes, edges: placed, width: 2 * MARGIN + NODE_WIDTH + (columns.length - 1) * COLUMN, height: 2 * MARGIN + most * ROW };
+  return { nodes, edges: placed, width: left - COLUMN + NODE_WIDTH / 2 + MARGIN, height: 2 * MARGIN + most * ROW };
 }
 
 function layoutExact(edges: readonly Edge[], pairs: ReadonlyMap<string, Edge[]>): Layout {
