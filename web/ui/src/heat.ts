@@ -101,14 +101,30 @@ function readLine(row: Row): TimeLine {
   return { at: numberOrZero(row["at"]) * 1000, count: numberOrZero(row["traces"]), p50: numberOf(row["p50_nano"]), p95: numberOf(row["p95_nano"]), p99: numberOf(row["p99_nano"]) };
 }
 
-/** Durations over time of the traces that satisfy `conditions`. Where these say no more than `root`, the view answers; else SQL. Null where nothing matches. */
-export async function askHeat(range: Range, conditions: readonly string[], root: Query | null, signal: AbortSignal): Promise<Heat | null> {
+interface Columns {
+  from: number;
+  to: number;
+  /** Seconds of one column. */
+  seconds: number;
+}
+
+/** Null where nothing matches. */
+async function columnsOf(range: Range, conditions: readonly string[], signal: AbortSignal): Promise<Columns | null> {
   const found = await ends(range, conditions, signal);
-  if (!found) return null;
-  const seconds = bucketSeconds(found, MOST_COLUMNS);
-  const step = seconds * 1000;
-  const cells = root ? (await getRows(heatmapPath(range, root, seconds), signal)).rows.map(readCell) : (await sql(cellsStatement(range, seconds, conditions), signal)).rows.map(readFound);
-  return { cells, lines: [], from: Math.floor(found.from / step) * step, to: Math.ceil(found.to / step) * step, step };
+  return found && { ...found, seconds: bucketSeconds(found, MOST_COLUMNS) };
+}
+
+function heatOf(columns: Columns, cells: Cell[], lines: TimeLine[]): Heat {
+  const step = columns.seconds * 1000;
+  return { cells, lines, from: Math.floor(columns.from / step) * step, to: Math.ceil(columns.to / step) * step, step };
+}
+
+/** Durations over time of the traces that satisfy `conditions`; `failed` are those with any failed span. Null where nothing matches. */
+export async function askHeat(range: Range, conditions: readonly string[], signal: AbortSignal): Promise<Heat | null> {
+  const columns = await columnsOf(range, conditions, signal);
+  if (!columns) return null;
+  const { rows } = await sql(cellsStatement(range, columns.seconds, conditions), signal);
+  return heatOf(columns, rows.map(readFound), []);
 }
 
 /** A cell of [`cellsStatement`]. */
@@ -117,12 +133,12 @@ function readFound(row: Row): Cell {
   return { at: numberOrZero(row["at"]) * 1000, bin, low: 2 ** (bin / PER_DOUBLING), high: 2 ** ((bin + 1) / PER_DOUBLING), count: numberOrZero(row["traces"]), failed: numberOrZero(row["failed"]), example: String(row["example"] ?? "") };
 }
 
-/** The same with the quantiles of each column, of all traces or those of one root operation. */
+/** The view `latency_heatmap` of all traces or of one root operation, with quantiles; `failed` are those whose root failed. Null where there are none. */
 export async function askLatency(range: Range, root: Query, conditions: readonly string[], signal: AbortSignal): Promise<Heat | null> {
-  const heat = await askHeat(range, conditions, root, signal);
-  if (!heat) return null;
-  const lines = await sql(linesStatement(range, heat.step / 1000, conditions), signal);
-  return { ...heat, lines: lines.rows.map(readLine) };
+  const columns = await columnsOf(range, conditions, signal);
+  if (!columns) return null;
+  const [cells, lines] = await Promise.all([getRows(heatmapPath(range, root, columns.seconds), signal), sql(linesStatement(range, columns.seconds, conditions), signal)]);
+  return heatOf(columns, cells.rows.map(readCell), lines.rows.map(readLine));
 }
 
 /** A box of the picture as filters of the search. */

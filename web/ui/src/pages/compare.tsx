@@ -48,7 +48,7 @@ export function ComparePage(): preact.JSX.Element {
   const filters = Object.fromEntries(["root_service", "root_name"].flatMap((name) => (params[name] ? [[name, params[name]]] : [])));
   const conditions = conditionsOf(filters, range);
   const key = JSON.stringify([rangeKey(params), filters]);
-  const heat = useAsk(`compare heat ${key}`, (signal) => askHeat(range, conditions, filters, signal));
+  const heat = useAsk(`compare heat ${key}`, (signal) => askHeat(range, conditions, signal));
   const asked = nanosOf(params["over"]);
   const of: Unit = params["of"] === "spans" && way !== "box" ? "spans" : "traces";
   const slow = useAsk(way === "slow" && asked === null ? `compare slow ${of} ${key}` : null, (signal) => askSlow(of, range, conditions, signal));

@@ -76,7 +76,7 @@ function columns(withBefore: boolean, exact: boolean): Column<Compared>[] {
     { key: "service", label: "Root service", value: (row) => row.service, cell: (row) => <Service name={row.service} /> },
     { key: "name", label: "Root operation", value: (row) => row.name, cell: (row) => row.name, title: (row) => row.name },
     { key: "traces", label: "Traces", number: true, value: (row) => row.traces, cell: (row) => count(row.traces), title: (row) => grouped(row.traces) },
-    { key: "errors", label: "Errors", help: "Share of traces whose root failed or that hold a failed span, as the view counts them.", number: true, value: (row) => row.errors / Math.max(1, row.traces), cell: (row) => <Errors errors={row.errors} of={row.traces} /> },
+    { key: "errors", label: "Errors", help: "Share of traces whose root failed.", number: true, value: (row) => row.errors / Math.max(1, row.traces), cell: (row) => <Errors errors={row.errors} of={row.traces} /> },
     nanos("p50", `Half of the traces took at most this long.${how}`),
     nanos("p90", `90 % took at most this long.${how}`),
     nanos("p95", `95 % took at most this long.${how}`),
@@ -166,6 +166,8 @@ export function LatencyPage(): preact.JSX.Element {
 
 type Filters = Record<string, string>;
 
+const ROOT_FAILED = "whose root failed";
+
 /** Every trace of the range by start and duration, with the quantiles as lines; the window before beside it where asked for. */
 function OverTime(props: { filters: Filters }): preact.JSX.Element {
   const { place, range, open, set } = useApp();
@@ -189,13 +191,13 @@ function OverTime(props: { filters: Filters }): preact.JSX.Element {
             <figcaption class="quiet">Before, from {localTime(earlier.from ?? 0, 0)}</figcaption>
             {before.error && <ErrorBox error={before.error} what="The picture of the window before" />}
             {before.loading && !before.data && <Waiting height={266} />}
-            {!before.loading && !before.data && !before.error && <p class="quiet">There were no traces in the window before.</p>}
-            {before.data && <Heatmap heat={before.data} beside={data} height={240} label="Drag a box to open its traces" onSelect={(chosen) => open("traces", { ...filters, ...boxParams(chosen), order: "slowest" })} onExample={example} />}
+            {!before.loading && !before.error && !before.data?.cells.length && <p class="quiet">There were no traces in the window before.</p>}
+            {before.data && before.data.cells.length > 0 && <Heatmap heat={before.data} beside={data} height={240} failed={ROOT_FAILED} label="Drag a box to open its traces" onSelect={(chosen) => open("traces", { ...filters, ...boxParams(chosen), order: "slowest" })} onExample={example} />}
           </figure>
         )}
         <figure class="picture" data-part="now">
           {isPair && <figcaption class="quiet">Now, from {localTime(range.from ?? 0, 0)}</figcaption>}
-          <Heatmap heat={data} beside={isPair ? before.data : null} box={box} height={240} label="Drag a box: what do its traces have in common?" onSelect={setBox} onExample={example} />
+          <Heatmap heat={data} beside={isPair ? before.data : null} box={box} height={240} failed={ROOT_FAILED} label="Drag a box: what do its traces have in common?" onSelect={setBox} onExample={example} />
           {box && <BrushMenu box={box} filters={filters} onOnly={() => open("traces", { ...filters, ...boxParams(box), order: "slowest" })} onClose={() => setBox(null)} />}
         </figure>
       </div>
@@ -266,7 +268,7 @@ function Headline(props: HeadlineProps): preact.JSX.Element {
   return (
     <div class="figures">
       <Figure label="Traces" name="traces" title={grouped(total)}>{count(total)}</Figure>
-      <Figure label="Errors" name="errors"><Errors errors={errors} of={total} /></Figure>
+      <Figure label="Errors" name="errors" help="Traces whose root failed."><Errors errors={errors} of={total} /></Figure>
       {([["p50", 0.5], ["p95", 0.95], ["p99", 0.99]] as const).map(([key, share]) => (
         <Figure key={key} label={key} help="End to end, over the traces shown, within 1 %."><Duration nanos={value(key, share)} />{props.before && props.before.length > 0 && <small title="In the window before, within 1 %."> was {duration(quantile(props.before, share))}</small>}</Figure>
       ))}

@@ -96,13 +96,6 @@ export function conditionsOf(params: Record<string, string>, range: Range): stri
   return where;
 }
 
-/** The root operation, where the search asks for nothing else; null where it does. */
-function rootOnly(params: Record<string, string>): Query | null {
-  const asked = FILTERS.filter((name) => params[name]);
-  const known = ["root_service", "root_name"];
-  return asked.every((name) => known.includes(name)) ? Object.fromEntries(asked.map((name) => [name, params[name]])) : null;
-}
-
 /** The search as SQL over the view `traces`. */
 export function statementOf(params: Record<string, string>, range: Range): string {
   const where = conditionsOf(params, range);
@@ -180,7 +173,7 @@ export function TracesPage(): preact.JSX.Element {
   const rows = data?.rows ?? [];
   const isPart = data !== null && (data.next !== null || rows.length === LIMIT || Boolean(params["cursor"]));
   const conditions = conditionsOf(params, range);
-  const heat = useAsk(isPart ? JSON.stringify(["heat", rangeKey(params), ...filters]) : null, (signal) => askHeat(range, conditions, rootOnly(params), signal));
+  const heat = useAsk(isPart ? JSON.stringify(["heat", rangeKey(params), ...filters]) : null, (signal) => askHeat(range, conditions, signal));
   const sortBy = (column: string): void => {
     const [first = "newest", second] = BY_COLUMN[column] ?? [];
     const next = order === first && second ? second : first;

@@ -649,7 +649,7 @@ test("the two-minute walk: from the overview to the cause of the demo's incident
 
 test("each page is kept as a picture in both themes", { timeout: TIMEOUT * 6 }, async () => {
   mkdirSync(values.shots, { recursive: true });
-  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/compare?by=errors", "/dependencies", "/network", "/patterns", "/sql", "/tail", "/storage", "/latency?side=1", `/trace/${TRACE}?view=compare&with=pattern`]) {
+  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/compare?by=errors", "/dependencies", "/network", "/patterns", "/sql", "/storage", "/latency?side=1", `/trace/${TRACE}?view=compare&with=pattern`]) {
     for (const colorScheme of ["light", "dark"]) {
       await visit(`${path}${path.includes("?") ? "&" : "?"}${RANGE}`, async (page) => {
         await page.waitForFunction(() => !document.querySelector(".skeleton") && document.querySelector("main table, main .wf-row, main .graph, main .editor, main .box"));
