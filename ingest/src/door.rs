@@ -89,12 +89,15 @@ impl Ingest {
     /// Doors into `store`.
     pub fn new(store: Store, config: Config, clock: Arc<dyn Clock>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threshold = sample::threshold(config.sampling.rate);
+        let least = threshold.map_or(0, Threshold::least);
+        store.ledger().sample(least, clock.now_unix_nano());
         Self {
             flight: Flight::new(config.in_flight_bytes_max, config.tenant_in_flight_bytes_max),
             admission: Arc::new(Admission::new(&config, clock.now_unix_nano())),
             cpu: Arc::new(Semaphore::new(cores)),
             counts: Arc::new(Counts::new(&config.tenant)),
-            threshold: sample::threshold(config.sampling.rate),
+            threshold,
             store,
             config: Arc::new(config),
             clock,

@@ -226,6 +226,7 @@ impl Table {
             object_store,
             receipts: Arc::new([]),
             patches: Arc::default(),
+            ledger: Arc::default(),
         })
     }
 }

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::batch::SpanBatch;
 use crate::id::WalSeq;
+use crate::ledger::Ledger;
 use crate::rollup::Rollups;
 use crate::schema::{AttributeColumns, read_type};
 use crate::snapshot::Snapshot;
@@ -64,6 +65,7 @@ struct State {
     promotion: Promotion,
     /// The snapshot of this state, once somebody asked for it: hundreds of groups a second come in, few are read.
     snapshot: Option<Arc<Snapshot>>,
+    ledger: Arc<Ledger>,
 }
 
 impl Hot {
@@ -86,6 +88,7 @@ impl Hot {
             rows: 0,
             promotion: Promotion::default(),
             snapshot: None,
+            ledger: Arc::default(),
         };
         Self {
             state: Mutex::new(state),
@@ -135,6 +138,11 @@ impl Hot {
     /// The state now.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.lock().snapshot((&self.object_store, &self.rollups))
+    }
+
+    /// What was refused.
+    pub(crate) fn ledger(&self) -> Arc<Ledger> {
+        Arc::clone(&self.lock().ledger)
     }
 
     /// Attributes with columns now.
@@ -259,6 +267,7 @@ impl State {
             receipts: Arc::clone(&self.table.receipts),
             rollups: Arc::clone(rollups),
             patches: Arc::clone(&self.table.patches),
+            ledger: Arc::clone(&self.ledger),
         });
         self.snapshot = Some(Arc::clone(&snapshot));
         snapshot

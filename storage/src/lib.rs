@@ -18,6 +18,7 @@ mod file;
 mod flush;
 mod hot;
 pub mod id;
+pub mod ledger;
 mod lock;
 pub mod metrics;
 #[doc(hidden)]
@@ -40,6 +41,7 @@ pub use entry::{Appended, Codec, Compressed, Decode, DecodeSession, Entry};
 pub use error::{Error, Kind, Result};
 pub use hot::tail::{Arrival, Arrivals, Tail};
 pub use id::{SpanId, TableVersion, TraceId, WalSeq};
+pub use ledger::Ledger;
 pub use snapshot::{DataFile, Snapshot};
 pub use store::Store;
 pub use table::LogFindings;

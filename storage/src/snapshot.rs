@@ -11,6 +11,7 @@ use crate::batch::SpanBatch;
 use crate::error::{Error, Result};
 use crate::file::sidecar::Sidecar;
 use crate::id::{TableVersion, TraceId};
+use crate::ledger::Ledger;
 use crate::patch::Patches;
 use crate::retain::{DEFAULT_CLASS, Receipt};
 use crate::rollup::Rollups;
@@ -219,6 +220,8 @@ pub struct Snapshot {
     pub rollups: Arc<Rollups>,
     /// What people added to spans afterwards; `files` and `hot` are without it.
     pub patches: Arc<Patches>,
+    /// What was refused. Not of this state alone: it grows while the snapshot lives.
+    pub ledger: Arc<Ledger>,
 }
 
 impl Snapshot {

@@ -30,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::hot::Hot;
 use crate::hot::tail::Tail;
 use crate::id::TraceId;
+use crate::ledger::Ledger;
 use crate::lock::Lock;
 use crate::metrics::{Metric, Shape};
 use crate::patch::{Patch, What};
@@ -41,7 +42,7 @@ use crate::schema::AttributeColumns;
 use crate::snapshot::Snapshot;
 use crate::table::{LogFindings, Table};
 use crate::time::Clock;
-use crate::wal::Wal;
+use crate::wal::{Folder, Wal};
 
 use compaction::Compaction;
 use flusher::Command;
@@ -72,6 +73,8 @@ struct Shared {
     supervisor: Arc<Supervisor>,
     compaction: Compaction,
     retention: Retention,
+    /// Of the log; the ledger is saved there.
+    folder: Arc<dyn Folder>,
     commands: mpsc::Sender<Command>,
     closed: AtomicBool,
     tasks: Mutex<Option<Tasks>>,
@@ -141,6 +144,11 @@ impl Store {
     /// The state of the table now. Never blocks, never waits for IO.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.hot.snapshot()
+    }
+
+    /// What is refused: doors write into it, and it explains missing parents.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        self.shared.hot.ledger()
     }
 
     /// Attributes that have columns now.
@@ -461,6 +469,10 @@ impl Shared {
         self.wal.end();
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
         let _ = publisher.await;
+        if flush {
+            let (ledger, folder) = (self.hot.ledger(), Arc::clone(&self.folder));
+            let _ = tokio::task::spawn_blocking(move || ledger.save(&*folder)).await;
+        }
         drop(locks);
         drained.and(flushed)
     }

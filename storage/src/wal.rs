@@ -33,7 +33,7 @@ use crate::id::WalSeq;
 
 #[cfg(test)]
 pub(crate) use folder::Append;
-pub(crate) use folder::{Disk, Folder};
+pub(crate) use folder::{Disk, Folder, write_whole};
 pub(crate) use layout::Logged;
 pub(crate) use recent::{Fingerprint, Recent};
 pub(crate) use replay::{Recovery, Replay, ReplayGroup};

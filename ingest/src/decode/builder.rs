@@ -477,7 +477,7 @@ impl Sink for Builder<'_> {
         }
     }
 
-    fn refuse(&mut self, _refusal: Refusal) {}
+    fn refuse(&mut self, _refusal: Refusal, _head: &Head<'_>) {}
 }
 
 /// Why an attribute is left out whose holder has `attributes` already, and with it would have `bytes`.

@@ -15,7 +15,12 @@ pub(crate) struct Census {
     pub(crate) sampled_out: u64,
     /// Refused spans by reason: how many, and the position in the request of the first (from 1).
     refused: Vec<(Refusal, u64, u64)>,
+    /// Trace and span of refused spans that have such ids; the first [`IDS_MAX`] of them.
+    refused_ids: Vec<(Refusal, [u8; 16], [u8; 8])>,
 }
+
+/// Refused spans of one request that are known by their ids.
+const IDS_MAX: usize = 10_000;
 
 impl Census {
     /// Counts the spans of a request.
@@ -45,6 +50,11 @@ impl Census {
         self.refused.iter().map(|&(refusal, count, _)| (refusal, count))
     }
 
+    /// Refused spans by their ids, as far as they have some.
+    pub(crate) fn refused_ids(&self) -> impl Iterator<Item = (Refusal, ([u8; 16], [u8; 8]))> {
+        self.refused_ids.iter().map(|&(refusal, trace, span)| (refusal, (trace, span)))
+    }
+
     /// For the sender: `3 spans refused: trace id must be 16 bytes (first: span #5)`; empty where none was.
     pub(crate) fn message(&self) -> String {
         let sentence = |&(refusal, count, first): &(Refusal, u64, u64)| {
@@ -72,7 +82,12 @@ impl Sink for Census {
     fn end_scope(&mut self) {}
     fn end_resource(&mut self) {}
 
-    fn refuse(&mut self, refusal: Refusal) {
+    fn refuse(&mut self, refusal: Refusal, head: &Head<'_>) {
+        if let (Ok(trace), Ok(span)) = (head.trace_id.try_into(), head.span_id.try_into())
+            && self.refused_ids.len() < IDS_MAX
+        {
+            self.refused_ids.push((refusal, trace, span));
+        }
         let position = self.accepted + self.rejected() + 1;
         match self.refused.iter_mut().find(|(known, ..)| *known == refusal) {
             Some((_, count, _)) => *count += 1,

@@ -174,7 +174,7 @@ impl<S: Sink> Walk<'_, S> {
         let admitted = match admit(&head, self.accept) {
             Ok(admitted) => admitted,
             Err(refusal) => {
-                self.sink.refuse(refusal);
+                self.sink.refuse(refusal, &head);
                 return Ok(());
             }
         };

@@ -136,8 +136,8 @@ pub(crate) trait Sink {
     fn end_scope(&mut self);
     /// No further span of this resource follows.
     fn end_resource(&mut self);
-    /// A span was not kept.
-    fn refuse(&mut self, refusal: Refusal);
+    /// A span was not kept; its ids may be none.
+    fn refuse(&mut self, refusal: Refusal, head: &Head<'_>);
 }
 
 /// Why a span is not kept.

@@ -68,7 +68,7 @@ fn hand_over(span: &Span<'_>, config: &Config, accept: TimeRange, sink: &mut imp
     let head = head(span);
     match admit(&head, accept) {
         Ok(admitted) => keep(span, (head, admitted), config, sink),
-        Err(refusal) => sink.refuse(refusal),
+        Err(refusal) => sink.refuse(refusal, &head),
     }
 }
 

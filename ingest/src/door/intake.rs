@@ -2,6 +2,7 @@
 use axum::body::Body;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderValue};
+use storage::ledger::Refused;
 use storage::time::TimeRange;
 use storage::{Appended, Compressed, Entry};
 
@@ -10,7 +11,8 @@ use super::body::{self, Encoding, Limits, Taken};
 use super::flight::Held;
 use super::{Door, Ingest, Outcome};
 use crate::decode::Format;
-use crate::decode::sink::window;
+use crate::decode::census::Census;
+use crate::decode::sink::{Refusal, window};
 use crate::{Error, Result};
 
 /// What the header says about the body.
@@ -168,6 +170,7 @@ impl<'a> Intake<'a> {
         // does, see docs/decisions/0010-sampling.md.
         let (body, sent) = rest.map_or((body, sent), |rest| (rest, None));
         self.spans = census.accepted;
+        self.remember(&census, received_unix_nano);
         if live {
             self.charge.spans(census.stored());
         }
@@ -195,13 +198,24 @@ impl<'a> Intake<'a> {
         })
     }
 
+    /// Writes the refused spans into the ledger, which explains their children's missing parents.
+    fn remember(&self, census: &Census, now: i64) {
+        let ledger = self.ingest.store.ledger();
+        for (refusal, ids) in census.refused_ids() {
+            let why = if refusal == Refusal::TooOld { Refused::Late } else { Refused::Dropped };
+            ledger.refuse(why, ids, now);
+        }
+    }
+
     /// Counts a refusal on its way out.
     pub(super) fn counted<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             if let Error::Storage(cause) = error {
                 tracing::warn!(door = self.door.label(), error = ?cause, "storage refused a request");
             }
-            self.ingest.admission.note(error, self.ingest.clock.now_unix_nano());
+            let now = self.ingest.clock.now_unix_nano();
+            self.ingest.admission.note(error, now);
+            self.ingest.store.ledger().lose(now);
             self.ingest.counts.refused(self.door, error, (self.bytes, self.spans));
         }
         result

@@ -125,8 +125,8 @@ impl Sink for Verdicts {
     fn end_scope(&mut self) {}
     fn end_resource(&mut self) {}
 
-    fn refuse(&mut self, refusal: Refusal) {
-        self.census.refuse(refusal);
+    fn refuse(&mut self, refusal: Refusal, head: &Head<'_>) {
+        self.census.refuse(refusal, head);
         self.verdicts.push(Verdict::Drop);
     }
 }

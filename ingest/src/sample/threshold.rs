@@ -43,6 +43,11 @@ impl Threshold {
         Self(digits << (4 * DIGITS - kept_bits))
     }
 
+    /// The least randomness that is kept.
+    pub(crate) fn least(self) -> u64 {
+        self.0
+    }
+
     /// True for a trace with this randomness.
     pub(crate) fn keeps(self, randomness: u64) -> bool {
         randomness >= self.0

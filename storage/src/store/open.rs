@@ -82,6 +82,7 @@ pub(super) async fn open_with(
     let sessions = Arc::new(Sessions::new(decode));
     let opened = Opened { config, sessions, clock, folder, log, table, hot, status, locks };
     let recovery = opened.replay().await?;
+    opened.load_ledger();
     opened.start(recovery)
 }
 
@@ -140,6 +141,12 @@ impl Opened {
         Ok(())
     }
 
+    /// A table without spans has nothing that the ledger would have to know of.
+    fn load_ledger(&self) {
+        let is_new = self.table.state().files.is_empty() && self.hot.rows() == 0;
+        self.hot.ledger().load(&*self.folder, is_new, self.clock.now_unix_nano());
+    }
+
     fn report(&self, recovery: &Recovery) {
         self.status.set_damage(recovery.lost, recovery.quarantined.len() as u64);
         if recovery.lost > 0 {
@@ -158,7 +165,7 @@ impl Opened {
         let (groups, durable) = mpsc::channel(cores());
         let parts = Parts {
             settings: settings(&config),
-            folder: self.folder,
+            folder: Arc::clone(&self.folder),
             log: self.log,
             clock: self.clock,
             status: Arc::clone(&status),
@@ -218,6 +225,7 @@ impl Opened {
             supervisor,
             compaction,
             retention,
+            folder: self.folder,
             commands,
             closed: AtomicBool::new(false),
             tasks: Mutex::new(Some(tasks)),
