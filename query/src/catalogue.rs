@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+    TableProvider,
 };
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionContext;
@@ -24,6 +25,7 @@ use storage::TimeRange;
 
 pub(crate) use self::question::question;
 use crate::Result;
+use crate::retention_log::RetentionLog;
 use crate::spans::Tables;
 
 /// The one database.
@@ -39,9 +41,11 @@ pub(crate) fn context(state: SessionState, tables: &Tables) -> Result<SessionCon
     let config = state.config().clone().with_default_catalog_and_schema(DATABASE, PG_CATALOG);
     let catalogs: Arc<dyn CatalogProviderList> = Arc::new(MemoryCatalogProviderList::new());
     let catalog = Arc::new(MemoryCatalogProvider::new());
-    let spans = tables.spans_table(TimeRange::ALL).schema();
-    catalog.register_schema(PG_CATALOG, tables::pg_catalog(&spans)?)?;
-    catalog.register_schema(INFORMATION_SCHEMA, tables::information_schema(&spans)?)?;
+    let log = RetentionLog::new(Arc::clone(&tables.snapshot.receipts));
+    let (spans, raw) = (tables.spans_table(TimeRange::ALL).schema(), tables.raw_table().schema());
+    let schemas = [&spans, &raw, &log.schema()];
+    catalog.register_schema(PG_CATALOG, tables::pg_catalog(schemas)?)?;
+    catalog.register_schema(INFORMATION_SCHEMA, tables::information_schema(schemas)?)?;
     catalogs.register_catalog(DATABASE.into(), catalog);
     let state = SessionStateBuilder::new_from_existing(state)
         .with_config(config)

@@ -1,4 +1,4 @@
-//! The catalogue's tables: what `spans` is, as PostgreSQL would tell it.
+//! The catalogue's tables: what `spans`, `spans_raw` and `retention_log` are, as PostgreSQL would tell it.
 //!
 //! A table is a line of columns and a few rows. A column that a row does not name has the default of its type, so that
 //! the rows say only what matters. Tables of things that do not exist here (indexes, constraints, ...) are empty.
@@ -11,14 +11,13 @@ use datafusion::common::{Result, ScalarValue};
 
 use super::{DATABASE, INFORMATION_SCHEMA, PG_CATALOG, PUBLIC, types};
 
-/// The first number that PostgreSQL gives to its users' objects.
-const SPANS_OID: i64 = 16_384;
-const SPANS: &str = "spans";
-/// Numbers of schemas, as PostgreSQL has them, and of the table's row type.
+/// The tables by their numbers; PostgreSQL gives its users' objects 16,384 and more.
+const RELATIONS: [(i64, &str); 3] =
+    [(16_384, "spans"), (16_394, "spans_raw"), (16_404, "retention_log")];
+/// Numbers of schemas, as PostgreSQL has them.
 const PG_CATALOG_OID: i64 = 11;
 const PUBLIC_OID: i64 = 2_200;
 const INFORMATION_SCHEMA_OID: i64 = 13_000;
-const SPANS_TYPE_OID: i64 = 16_386;
 const OWNER_OID: i64 = 10;
 const HEAP_OID: i64 = 2;
 
@@ -208,36 +207,34 @@ pub(super) fn is_always_empty(path: &[String]) -> bool {
 /// The number of the table called `name`, with its schema or without.
 pub(super) fn oid_of(name: &str) -> Option<i64> {
     let bare = name.trim_start_matches("public.").trim_matches('"');
-    match bare {
-        SPANS => Some(SPANS_OID),
-        digits => digits.parse().ok(),
-    }
+    let relation = RELATIONS.iter().find(|(_, name)| *name == bare);
+    relation.map(|(oid, _)| *oid).or_else(|| bare.parse().ok())
 }
 
 /// The name of the table with that number; the number itself where there is none.
 pub(super) fn name_of(oid: i64) -> Option<String> {
-    Some(if oid == SPANS_OID { SPANS.to_owned() } else { oid.to_string() })
+    let relation = RELATIONS.iter().find(|(number, _)| *number == oid);
+    Some(relation.map_or_else(|| oid.to_string(), |(_, name)| (*name).to_owned()))
 }
 
-/// `pg_catalog` over the table `spans`.
-pub(super) fn pg_catalog(spans: &SchemaRef) -> Result<Arc<MemorySchemaProvider>> {
+/// The columns of the tables, in the order of [`RELATIONS`].
+pub(super) type Schemas<'a> = [&'a SchemaRef; RELATIONS.len()];
+
+/// `pg_catalog` over the tables.
+pub(super) fn pg_catalog(schemas: Schemas<'_>) -> Result<Arc<MemorySchemaProvider>> {
     let schema = Arc::new(MemorySchemaProvider::new());
     for (name, columns) in FILLED {
         let rows = match *name {
             "pg_namespace" => namespaces(),
-            "pg_class" => classes(spans),
-            "pg_attribute" => attributes(spans),
+            "pg_class" => classes(schemas),
+            "pg_attribute" => attributes(schemas),
             "pg_type" => types_listed(),
             "pg_database" => vec![database()],
             "pg_roles" | "pg_user" => vec![owner()],
             "pg_am" => {
                 vec![vec![("oid", int(HEAP_OID)), ("amname", text("heap")), ("amtype", text("t"))]]
             }
-            "pg_tables" => vec![vec![
-                ("schemaname", text(PUBLIC)),
-                ("tablename", text(SPANS)),
-                ("tableowner", text(DATABASE)),
-            ]],
+            "pg_tables" => tables_listed(),
             _ => settings(),
         };
         schema.register_table((*name).to_owned(), table(columns, &rows)?)?;
@@ -248,8 +245,8 @@ pub(super) fn pg_catalog(spans: &SchemaRef) -> Result<Arc<MemorySchemaProvider>>
     Ok(schema)
 }
 
-/// `information_schema` over the table `spans`.
-pub(super) fn information_schema(spans: &SchemaRef) -> Result<Arc<MemorySchemaProvider>> {
+/// `information_schema` over the tables.
+pub(super) fn information_schema(schemas: Schemas<'_>) -> Result<Arc<MemorySchemaProvider>> {
     let schema = Arc::new(MemorySchemaProvider::new());
     for (name, columns) in DESCRIBED {
         let rows = match *name {
@@ -262,15 +259,8 @@ pub(super) fn information_schema(spans: &SchemaRef) -> Result<Arc<MemorySchemaPr
                     ]
                 })
                 .to_vec(),
-            "tables" => vec![vec![
-                ("table_catalog", text(DATABASE)),
-                ("table_schema", text(PUBLIC)),
-                ("table_name", text(SPANS)),
-                ("table_type", text("BASE TABLE")),
-                ("is_insertable_into", text("NO")),
-                ("is_typed", text("NO")),
-            ]],
-            _ => columns_described(spans),
+            "tables" => tables_described(),
+            _ => columns_described(schemas),
         };
         schema.register_table((*name).to_owned(), table(columns, &rows)?)?;
     }
@@ -300,31 +290,68 @@ fn namespaces() -> Vec<Row> {
     schemas.map(row).to_vec()
 }
 
-fn classes(spans: &SchemaRef) -> Vec<Row> {
-    let columns = i64::try_from(spans.fields().len()).unwrap_or(0);
-    vec![vec![
-        ("oid", int(SPANS_OID)),
-        ("relname", text(SPANS)),
-        ("relnamespace", int(PUBLIC_OID)),
-        ("reltype", int(SPANS_TYPE_OID)),
-        ("relowner", int(OWNER_OID)),
-        ("relam", int(HEAP_OID)),
-        ("reltuples", int(-1)),
-        ("relpersistence", text("p")),
-        ("relkind", text("r")),
-        ("relnatts", int(columns)),
-        ("relispopulated", ScalarValue::from(true)),
-        ("relreplident", text("d")),
-    ]]
+/// For `pg_tables`.
+fn tables_listed() -> Vec<Row> {
+    let row = |(_, name): (i64, &str)| {
+        vec![
+            ("schemaname", text(PUBLIC)),
+            ("tablename", text(name)),
+            ("tableowner", text(DATABASE)),
+        ]
+    };
+    RELATIONS.map(row).to_vec()
 }
 
-fn attributes(spans: &SchemaRef) -> Vec<Row> {
-    let fields = spans.fields().iter().zip(1..);
-    fields
-        .map(|(field, number)| {
+/// For `information_schema.tables`.
+fn tables_described() -> Vec<Row> {
+    let row = |(_, name): (i64, &str)| {
+        vec![
+            ("table_catalog", text(DATABASE)),
+            ("table_schema", text(PUBLIC)),
+            ("table_name", text(name)),
+            ("table_type", text("BASE TABLE")),
+            ("is_insertable_into", text("NO")),
+            ("is_typed", text("NO")),
+        ]
+    };
+    RELATIONS.map(row).to_vec()
+}
+
+fn classes(schemas: Schemas<'_>) -> Vec<Row> {
+    let row = |((oid, name), schema): (&(i64, &str), &SchemaRef)| {
+        vec![
+            ("oid", int(*oid)),
+            ("relname", text(name)),
+            ("relnamespace", int(PUBLIC_OID)),
+            // The number of its row type, which is not listed.
+            ("reltype", int(oid + 2)),
+            ("relowner", int(OWNER_OID)),
+            ("relam", int(HEAP_OID)),
+            ("reltuples", int(-1)),
+            ("relpersistence", text("p")),
+            ("relkind", text("r")),
+            ("relnatts", int(i64::try_from(schema.fields().len()).unwrap_or(0))),
+            ("relispopulated", ScalarValue::from(true)),
+            ("relreplident", text("d")),
+        ]
+    };
+    RELATIONS.iter().zip(schemas).map(row).collect()
+}
+
+/// Each field with its table's number and name, and its own position from 1 on.
+fn fields<'a>(schemas: Schemas<'a>) -> impl Iterator<Item = (i64, &'static str, (&'a Field, i64))> {
+    RELATIONS.iter().zip(schemas).flat_map(|((oid, name), schema)| {
+        let fields = schema.fields().iter().map(AsRef::as_ref).zip(1..);
+        fields.map(move |field| (*oid, *name, field))
+    })
+}
+
+fn attributes(schemas: Schemas<'_>) -> Vec<Row> {
+    fields(schemas)
+        .map(|(table, _, (field, number))| {
             let oid = types::of_field(field);
             vec![
-                ("attrelid", int(SPANS_OID)),
+                ("attrelid", int(table)),
                 ("attname", text(field.name())),
                 ("atttypid", int(i64::from(oid))),
                 ("attstattarget", int(-1)),
@@ -407,10 +434,9 @@ fn settings() -> Vec<Row> {
     known.map(|(name, setting)| vec![("name", text(name)), ("setting", text(setting))]).to_vec()
 }
 
-fn columns_described(spans: &SchemaRef) -> Vec<Row> {
-    let fields = spans.fields().iter().zip(1..);
-    fields
-        .map(|(field, position)| {
+fn columns_described(schemas: Schemas<'_>) -> Vec<Row> {
+    fields(schemas)
+        .map(|(_, table, (field, position))| {
             let oid = types::of_field(field);
             let named = types::by_oid(i64::from(oid));
             let kind = named.map_or("text", |named| match named.category {
@@ -420,7 +446,7 @@ fn columns_described(spans: &SchemaRef) -> Vec<Row> {
             vec![
                 ("table_catalog", text(DATABASE)),
                 ("table_schema", text(PUBLIC)),
-                ("table_name", text(SPANS)),
+                ("table_name", text(table)),
                 ("column_name", text(field.name())),
                 ("ordinal_position", int(position)),
                 ("is_nullable", text(if field.is_nullable() { "YES" } else { "NO" })),

@@ -47,11 +47,13 @@ async fn psql_finds_the_table() {
     check(
         sql,
         expect![[r#"
-            +--------+-------+-------+----------+
-            | Schema | Name  | Type  | Owner    |
-            +--------+-------+-------+----------+
-            | public | spans | table | spanlake |
-            +--------+-------+-------+----------+"#]],
+            +--------+---------------+-------+----------+
+            | Schema | Name          | Type  | Owner    |
+            +--------+---------------+-------+----------+
+            | public | retention_log | table | spanlake |
+            | public | spans         | table | spanlake |
+            | public | spans_raw     | table | spanlake |
+            +--------+---------------+-------+----------+"#]],
     )
     .await;
 }
