@@ -1,4 +1,8 @@
 //! Durations of many spans and their quantiles: exact, or by the buckets of rollups.
+mod aggregate;
+pub(crate) mod rows;
+
+pub(crate) use aggregate::histogram;
 use storage::rollup::{Histogram, bounds};
 
 use crate::quantile;

@@ -31,4 +31,4 @@ pub use error::{Error, Result};
 pub use spans::present::Presenter;
 pub use sql::describe::Description;
 pub use view::{Call, View, ViewRequest};
-pub use views::{duration, moment};
+pub use views::{TracePattern, duration, moment, trace_pattern};

@@ -17,8 +17,10 @@ mod descendants;
 mod edge;
 mod forest;
 mod function;
+mod heatmap;
 mod latency;
 mod load;
+mod missing;
 mod network;
 mod operations;
 mod patterns;
@@ -34,6 +36,7 @@ mod traces;
 mod tree;
 mod unowned;
 
+pub use patterns::one::{TracePattern, trace_pattern};
 pub(crate) use question::NAMES;
 pub use range::{duration, moment};
 pub(crate) use router::Cache;
@@ -87,6 +90,7 @@ fn register_with(context: &SessionContext, tables: &Tables, notes: &NoteBoard) {
         context.register_udtf(name, Arc::new(function));
     }
     context.register_udaf(crate::quantile::quantile());
+    context.register_udaf(crate::histogram::histogram());
 }
 
 /// Answers `sql`, a SELECT over one view; `context` has `spans` registered. Runs on the query runtime, and reads all that
@@ -161,6 +165,11 @@ async fn answer(
     match from_rollups {
         Ok(totals) => {
             if let Some(rows) = totals::answer(view, &totals.sum, &totals.gaps, notes) {
+                if !matches!(view, View::Operations | View::Network) {
+                    let Tables { snapshot, now_unix_nano, .. } = &source.tables;
+                    let (all, ledger) = (totals.gaps.missing_in_traces, snapshot.ledger.as_ref());
+                    totals.gaps.kept.note(all, (ledger, *now_unix_nano), notes);
+                }
                 notes.push(("source", totals.source));
                 return rows;
             }

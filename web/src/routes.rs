@@ -197,6 +197,14 @@ pub const ROUTES: &[Route] = &[
         "Histogram of the end-to-end latency.",
         || get(views::histogram),
     ),
+    Route {
+        own: questions::HEATMAP,
+        ..Route::rows(
+            "/api/v1/latency/heatmap",
+            "End-to-end latency over time: cells of time and duration, with an example trace in each.",
+            || get(questions::heatmap),
+        )
+    },
     Route::view(
         "/api/v1/operations",
         View::Operations,
@@ -215,6 +223,15 @@ pub const ROUTES: &[Route] = &[
         "Bytes moved in the traces that each root operation started.",
         || get(views::caused),
     ),
+    Route {
+        own: RANGE_ONLY,
+        filters: questions::CAUSED_FILTERS,
+        ..Route::rows(
+            "/api/v1/network/caused/services",
+            "Bytes moved in the subtrees below each service's spans.",
+            || get(questions::caused_services),
+        )
+    },
     Route {
         own: RANGE_ONLY,
         filters: questions::PATTERN_FILTERS,
@@ -243,12 +260,24 @@ pub const ROUTES: &[Route] = &[
         "The pieces of one trace's critical path, in the order of time.",
         || get(questions::trace_path),
     ),
+    Route::rows("/api/v1/traces/{trace_id}/pattern", "The pattern that a trace is of.", || {
+        get(questions::trace_pattern)
+    }),
     Route {
         own: RANGE_ONLY,
         filters: questions::SELF_TIME_FILTERS,
         ..Route::rows("/api/v1/self-time", "Time in which no child ran, by operation.", || {
             get(questions::self_time)
         })
+    },
+    Route {
+        own: RANGE_ONLY,
+        filters: questions::MISSING_FILTERS,
+        ..Route::rows(
+            "/api/v1/missing-parents",
+            "Parents that spans name and that are not there, and why: late, sampled_out, dropped, never_sent or unknown.",
+            || get(questions::missing),
+        )
     },
     Route {
         own: RANGE_ONLY,

@@ -11,7 +11,7 @@ use storage::TimeRange;
 
 use super::forest::{Forest, Texts, Trace};
 use super::load::Source;
-use super::rows::{Columns, count};
+use super::rows::{Columns, Weight, count};
 use super::sweep::{Harvest, Sweep};
 use super::tree::Tree;
 use super::{Notes, in_range};
@@ -140,7 +140,8 @@ pub(crate) struct Roots {
 }
 
 impl Roots {
-    fn admit(&self, forest: &Forest, trace: &Trace<'_>) -> bool {
+    /// True where the root of `trace` is of that service and operation.
+    pub(crate) fn admit(&self, forest: &Forest, trace: &Trace<'_>) -> bool {
         let root = trace.span(trace.root().0);
         let is = |wanted: &Option<String>, text: u32| match wanted {
             Some(wanted) => forest.texts.text(text) == wanted,
@@ -158,6 +159,8 @@ pub(crate) struct Part {
     pieces: i64,
     total: i128,
     self_nano: i128,
+    /// Traces that have it on their path, before sampling.
+    weight: Weight,
     /// The trace with most of it.
     most: Option<(i64, [u8; 16])>,
 }
@@ -188,12 +191,14 @@ impl<'a> Paths<'a> {
             *pieces += 1;
         }
         let id = forest.trace_id(trace.index());
+        let weight = trace.span(trace.root().0).weight;
         for (operation, (nanos, pieces)) in own {
             let part = self.parts.entry(operation).or_default();
             let before = part.nanos.capacity();
             part.nanos.push(nanos);
             self.held += (part.nanos.capacity() - before) * size_of::<i64>();
             part.pieces += pieces;
+            part.weight.add(u128::from_be_bytes(id), weight);
             part.total += i128::from(nanos);
             part.most = part.most.max(Some((nanos, id)));
         }
@@ -214,6 +219,7 @@ impl<'a> Paths<'a> {
             part.pieces += more.pieces;
             part.total += more.total;
             part.self_nano += more.self_nano;
+            part.weight.merge(&more.weight);
             part.most = part.most.max(more.most);
         }
     }
@@ -290,6 +296,8 @@ pub(crate) fn part_batch(texts: &Texts, rows: &[PartRow]) -> Result<RecordBatch>
         .big("max_nano", |row| nearest_rank(&row.part.nanos, 1.0).unwrap_or(0))
         .big("self_nano", |row| whole(row.part.self_nano))
         .text("trace_id", |row| row.part.most.map(|(_, id)| hex::encode(id)).unwrap_or_default())
+        .float("weighted_traces", |row| row.part.weight.total())
+        .float("weighted_traces_error", |row| row.part.weight.standard_error())
         .finish()
 }
 

@@ -137,7 +137,7 @@ impl Harvest for Edges {
     fn add(&mut self, forest: &Forest, alone: bool) {
         for trace in forest.traces() {
             let key = forest.trace_key(trace.index());
-            edge::within(forest, &trace, |edge| self.add_edge(&edge, key));
+            edge::within(forest, &trace, |_, edge| self.add_edge(&edge, key));
             let range = self.ask.range;
             let lost = |own: &u32| {
                 trace.caller(*own) == Caller::Missing && range.contains(trace.span(*own).start)

@@ -72,7 +72,7 @@ impl Moved {
 /// What the edges of one trace carried, links not among them: a message is counted where it was sent.
 pub(crate) fn moved(forest: &Forest, trace: &Trace<'_>) -> Moved {
     let mut moved = Moved::default();
-    within(forest, trace, |edge| {
+    within(forest, trace, |_, edge| {
         if edge.callee.is_some() {
             moved.add(&edge);
         }
@@ -80,19 +80,23 @@ pub(crate) fn moved(forest: &Forest, trace: &Trace<'_>) -> Moved {
     moved
 }
 
-/// All edges of one trace except links.
-pub(crate) fn within<'a>(forest: &'a Forest, trace: &Trace<'a>, mut each: impl FnMut(Edge<'a>)) {
+/// All edges of one trace except links, each with the calling span's place in it.
+pub(crate) fn within<'a>(
+    forest: &'a Forest,
+    trace: &Trace<'a>,
+    mut each: impl FnMut(u32, Edge<'a>),
+) {
     let mut answered = vec![false; trace.len() as usize];
     for own in 0..trace.len() {
         let Caller::Known(caller) = trace.caller(own) else { continue };
         if trace.span(caller).service != trace.span(own).service {
             answered[caller as usize] = true;
-            each(between(forest, trace, caller, own));
+            each(caller, between(forest, trace, caller, own));
         }
     }
     for own in 0..trace.len() {
         if trace.span(own).kind.calls() && !answered[own as usize] {
-            each(outward(forest, trace, own));
+            each(own, outward(forest, trace, own));
         }
     }
 }

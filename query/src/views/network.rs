@@ -2,6 +2,8 @@
 //!
 //! Bytes are body sizes that spans carry as attributes. Sizes are optional, so `coverage` says how many of the spans
 //! (or calls) that move bytes carried one.
+pub(crate) mod services;
+
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
 use futures::StreamExt;

@@ -5,6 +5,7 @@
 //! whether there are seven or eight of them, make no other shape. Traces belong to the range in which their root starts.
 mod group;
 mod nodes;
+pub(crate) mod one;
 pub(crate) mod shape;
 
 use arrow::array::RecordBatch;
@@ -41,6 +42,11 @@ struct Patterns {
 pub(crate) fn parse(text: &str) -> std::result::Result<u64, String> {
     let number = u64::from_str_radix(text.trim(), 16).ok().filter(|_| text.trim().len() == 16);
     number.ok_or_else(|| format!("{text:?} is no pattern: a pattern has 16 hex digits"))
+}
+
+/// The name of a pattern.
+fn name(pattern: u64) -> String {
+    format!("{pattern:016x}")
 }
 
 /// The patterns, most frequent first. Bytes are known only where `bytes` asks for them: they cost more reading.
@@ -181,7 +187,7 @@ pub(crate) fn batch(texts: &Texts, rows: &[(u64, Group)]) -> Result<RecordBatch>
         }
     };
     Columns::of(rows)
-        .text("pattern", |(pattern, _)| format!("{pattern:016x}"))
+        .text("pattern", |(pattern, _)| name(*pattern))
         .text("root_service", |(_, group)| texts.text(group.service))
         .text("root_name", |(_, group)| texts.text(group.name))
         .big("traces", |(_, group)| count(group.durations.len()))
@@ -208,6 +214,8 @@ pub(crate) fn batch(texts: &Texts, rows: &[(u64, Group)]) -> Result<RecordBatch>
         .big("incomplete", |(_, group)| group.incomplete)
         .float("weighted_traces", |(_, group)| group.weight.total())
         .float("weighted_traces_error", |(_, group)| group.weight.standard_error())
+        .float("weighted_errors", |(_, group)| group.failed.total())
+        .float("weighted_errors_error", |(_, group)| group.failed.standard_error())
         .finish()
 }
 

@@ -13,11 +13,12 @@ use super::condition::Condition;
 use super::critical_path::{self, Roots};
 use super::descendants::{self, Descendants};
 use super::forest::Texts;
+use super::heatmap::{self, Heatmap};
 use super::load::Source;
-use super::{Notes, patterns, structure, unowned};
+use super::{Notes, missing, network, patterns, structure, unowned};
 
 /// Their names.
-pub(crate) const NAMES: [&str; 11] = [
+pub(crate) const NAMES: [&str; 15] = [
     "patterns",
     "pattern",
     "compare",
@@ -29,6 +30,10 @@ pub(crate) const NAMES: [&str; 11] = [
     "self_time",
     "trace_tree",
     "unowned",
+    "latency_heatmap",
+    "trace_pattern",
+    "missing_parents",
+    "network_caused_services",
 ];
 
 /// One question with its arguments.
@@ -54,6 +59,14 @@ pub(crate) enum Question {
     TraceTree([u8; 16]),
     /// Requests that no handler answered.
     Unowned(TimeRange),
+    /// How long traces took over time.
+    Heatmap(Heatmap),
+    /// Parents that are not there, and why.
+    MissingParents(TimeRange),
+    /// Bytes by the service that caused them.
+    CausedServices(TimeRange),
+    /// The pattern of one trace.
+    TracePattern([u8; 16]),
 }
 
 impl Question {
@@ -88,12 +101,23 @@ impl Question {
                 arguments.at_most(2, "unowned(from, to)")?;
                 Ok(Self::Unowned(arguments.range(0)?))
             }
+            "missing_parents" => {
+                arguments.at_most(2, "missing_parents(from, to)")?;
+                Ok(Self::MissingParents(arguments.range(0)?))
+            }
+            "network_caused_services" => {
+                arguments.at_most(2, "network_caused_services(from, to)")?;
+                Ok(Self::CausedServices(arguments.range(0)?))
+            }
+            "latency_heatmap" => Ok(Self::Heatmap(heatmap_of(arguments)?)),
+            "trace_pattern" => {
+                arguments.at_most(1, "trace_pattern(trace_id)")?;
+                Ok(Self::TracePattern(arguments.trace_id(0)?))
+            }
             "descendants" | "calls" => Ok(Self::Descendants(descendants_of(name, arguments)?)),
             "trace_tree" => {
                 arguments.at_most(1, "trace_tree(trace_id)")?;
-                let id = arguments.needed(0, "a trace id of 32 hex digits")?;
-                let trace = trace_id(&id).ok_or("argument 1 is a trace id of 32 hex digits")?;
-                Ok(Self::TraceTree(trace))
+                Ok(Self::TraceTree(arguments.trace_id(0)?))
             }
             other => Err(format!("there is no function {other}")),
         }
@@ -113,6 +137,10 @@ impl Question {
             Self::SelfTime(_) => structure::self_batch(&texts, &[])?,
             Self::TraceTree(_) => structure::tree_batch(&texts, &[])?,
             Self::Unowned(_) => unowned::batch(&[])?,
+            Self::Heatmap(_) => heatmap::batch(&[])?,
+            Self::CausedServices(_) => network::services::batch(&texts, &[])?,
+            Self::MissingParents(_) => missing::batch(&texts, &[])?,
+            Self::TracePattern(_) => patterns::one::batch(&texts, &[])?,
         };
         Ok(empty.schema())
     }
@@ -137,6 +165,10 @@ impl Question {
             Self::SelfTime(range) => structure::self_time(source, *range).await,
             Self::TraceTree(trace) => structure::tree_answer(source, *trace).await,
             Self::Unowned(range) => unowned::answer(&source, *range).await,
+            Self::Heatmap(heatmap) => heatmap.answer(source, notes).await,
+            Self::CausedServices(range) => network::services::answer(source, *range, notes).await,
+            Self::MissingParents(range) => missing::answer(source, *range, notes).await,
+            Self::TracePattern(trace) => patterns::one::of_trace(source, *trace).await,
         }
     }
 }
@@ -152,13 +184,21 @@ fn compare_of(unit: Unit, arguments: &Arguments<'_>) -> Result<Compare, String> 
 /// `critical_path(trace_id)` or `critical_path(from, to, root_service, root_name)`.
 fn path_of(arguments: &Arguments<'_>) -> Result<Question, String> {
     let first = arguments.text(0).ok().flatten();
-    if let Some(trace) = first.as_deref().and_then(trace_id) {
+    if let Some(trace) = first.as_deref().and_then(arguments::trace_id) {
         arguments.at_most(1, "critical_path(trace_id)")?;
         return Ok(Question::TracePath(trace));
     }
     arguments.at_most(4, "critical_path(from, to, root_service, root_name)")?;
     let (service, name) = (arguments.text(2)?, arguments.text(3)?);
     Ok(Question::Paths(Roots { range: arguments.range(0)?, service, name }))
+}
+
+/// `latency_heatmap(from, to, root_service, root_name, step, rows)`.
+fn heatmap_of(arguments: &Arguments<'_>) -> Result<Heatmap, String> {
+    arguments.at_most(6, "latency_heatmap(from, to, root_service, root_name, step, rows)")?;
+    let (service, name) = (arguments.text(2)?, arguments.text(3)?);
+    let roots = Roots { range: arguments.range(0)?, service, name };
+    Heatmap::new(roots, arguments.duration(4)?, arguments.whole(5)?)
 }
 
 /// `descendants(above, below, from, to)` with conditions, `calls(caller, callee, from, to)` with services.
@@ -177,10 +217,4 @@ fn descendants_of(name: &str, arguments: &Arguments<'_>) -> Result<Descendants, 
         }
     };
     Ok(Descendants { above, below, range: arguments.range(2)? })
-}
-
-/// 32 hex digits.
-fn trace_id(text: &str) -> Option<[u8; 16]> {
-    let mut id = [0; 16];
-    hex::decode_to_slice(text.trim(), &mut id).ok().map(|()| id)
 }

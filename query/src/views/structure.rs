@@ -8,7 +8,7 @@ use storage::TimeRange;
 use super::forest::{Forest, Span, Texts, Trace};
 use super::in_range;
 use super::load::Source;
-use super::rows::{Columns, count};
+use super::rows::{Columns, Weight, count};
 use super::sweep::{Harvest, Sweep};
 use super::tree::{Extent, Tree};
 use crate::quantile::nearest_rank;
@@ -155,6 +155,7 @@ pub(crate) struct Own {
     nanos: Vec<i64>,
     total: i128,
     duration: i128,
+    weight: Weight,
 }
 
 /// An operation with its self times and those of all.
@@ -178,6 +179,7 @@ impl Owns {
             own.nanos.extend(more.nanos);
             own.total += more.total;
             own.duration += more.duration;
+            own.weight.merge(&more.weight);
         }
     }
 }
@@ -186,6 +188,7 @@ impl Harvest for Owns {
     fn add(&mut self, forest: &Forest, _alone: bool) {
         for trace in in_range(forest, self.range) {
             let tree = Tree::of(&trace);
+            let key = forest.trace_key(trace.index());
             self.spans += trace.len() as usize;
             for at in 0..trace.len() {
                 let span = trace.span(at);
@@ -194,6 +197,7 @@ impl Harvest for Owns {
                 own.nanos.push(nanos);
                 own.total += i128::from(nanos);
                 own.duration += i128::from(span.duration);
+                own.weight.add(key, span.weight);
             }
         }
     }
@@ -243,5 +247,7 @@ pub(crate) fn self_batch(texts: &Texts, rows: &[OwnRow]) -> Result<RecordBatch> 
         .big("p50_nano", rank(0.5))
         .big("p95_nano", rank(0.95))
         .big("max_nano", rank(1.0))
+        .float("weighted_spans", |(_, own, _)| own.weight.total())
+        .float("weighted_spans_error", |(_, own, _)| own.weight.standard_error())
         .finish()
 }

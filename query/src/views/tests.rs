@@ -12,10 +12,12 @@ use storage::{Entry, Store, TimeRange};
 
 use crate::{Config, Engine, View, ViewRequest};
 
+mod absences;
 mod estimates;
 mod incident;
 mod questions;
 mod rollups;
+mod tracegen;
 
 /// The folder with the data sets, if it is there.
 fn sets() -> Option<PathBuf> {

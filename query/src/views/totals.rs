@@ -6,6 +6,7 @@ use storage::rollup::{Calls, EdgeKey, Histogram, RootKey, SpanKind, Sum, bounds}
 
 use super::edge::Moved;
 use super::forest::Texts;
+use super::missing::Kept;
 use super::network::{self, Traffic};
 use super::rows::bytes;
 use super::traces::Incomplete;
@@ -22,6 +23,8 @@ pub(crate) struct Gaps {
     pub(crate) missing_in_traces: i64,
     /// Spans without parent that start in the range.
     pub(crate) missing: i64,
+    /// Those in the traces that start in the range, to be explained.
+    pub(crate) kept: Kept,
 }
 
 impl Gaps {
@@ -32,6 +35,7 @@ impl Gaps {
         }
         self.missing_in_traces += other.missing_in_traces;
         self.missing += other.missing;
+        self.kept.merge(other.kept);
     }
 
     fn of_root(&self, service: &str, name: &str) -> i64 {

@@ -14,7 +14,7 @@ use storage::schema::column;
 
 use super::load::Source;
 use super::read::{integers, named, texts};
-use super::rows::{Columns, Weight, count};
+use super::rows::{Cluster, Columns, Weight, count};
 use crate::quantile::nearest_rank;
 
 /// Groups at most; what comes later is counted under [`OTHER`].
@@ -42,6 +42,8 @@ pub(crate) struct Requests {
     /// The latest of them: start, trace id, path.
     example: (i64, String, String),
     weight: Weight,
+    /// By trace, because traces are sampled.
+    clusters: HashMap<u128, Cluster>,
 }
 
 /// A group with its key.
@@ -91,11 +93,14 @@ pub(crate) async fn answer(source: &Source, range: TimeRange) -> Result<Vec<Reco
         let batch = batch?;
         requests += batch.num_rows();
         add(&batch, &mut groups)?;
-        source.hold(requests * 16 + groups.capacity() * (size_of::<Row>() + 200))?;
+        source.hold(requests * 100 + groups.capacity() * (size_of::<Row>() + 200))?;
     }
     let mut rows: Vec<Row> = groups.into_iter().collect();
     for (_, requests) in &mut rows {
         requests.durations.sort_unstable();
+        for (_, cluster) in requests.clusters.drain() {
+            requests.weight.add_variance(cluster);
+        }
     }
     rows.sort_by(|(a, x), (b, y)| y.durations.len().cmp(&x.durations.len()).then_with(|| a.cmp(b)));
     Ok(vec![self::batch(&rows)?])
@@ -132,6 +137,8 @@ fn add(batch: &RecordBatch, groups: &mut HashMap<Key, Requests>) -> Result<()> {
         group.last = group.last.max(start.value(row));
         let trace = trace.value(row);
         group.weight.add_loose(weight.value(row));
+        let key = u128::from_str_radix(trace, 16).unwrap_or_default();
+        group.clusters.entry(key).or_default().add(weight.value(row));
         if (start.value(row), trace) >= (group.example.0, group.example.1.as_str()) {
             group.example = (start.value(row), trace.to_owned(), own_path);
         }
@@ -150,6 +157,7 @@ impl Requests {
             last: i64::MIN,
             example: (i64::MIN, String::new(), String::new()),
             weight: Weight::default(),
+            clusters: HashMap::new(),
         }
     }
 }
@@ -173,6 +181,7 @@ pub(crate) fn batch(rows: &[Row]) -> Result<RecordBatch> {
         .text("trace_id", |(_, own)| own.example.1.as_str())
         .text("path", |(_, own)| own.example.2.as_str())
         .float("weighted_requests", |(_, own)| own.weight.total())
+        .float("weighted_requests_error", |(_, own)| own.weight.standard_error())
         .finish()
 }
 

@@ -24,6 +24,12 @@ pub(crate) const UNOWNED_FILTERS: &[&str] = &["service", "method"];
 /// Columns that self times can be filtered by.
 pub(crate) const SELF_TIME_FILTERS: &[&str] = &["service", "name"];
 
+/// Columns that missing parents can be filtered by.
+pub(crate) const MISSING_FILTERS: &[&str] = &["service", "name", "reason"];
+
+/// Columns that services can be filtered by.
+pub(crate) const CAUSED_FILTERS: &[&str] = &["service"];
+
 /// What `critical-path` takes.
 pub(crate) const PATHS: &[Parameter] = &[
     crate::routes::FROM,
@@ -31,6 +37,23 @@ pub(crate) const PATHS: &[Parameter] = &[
     crate::routes::LIMIT,
     Parameter { name: "root_service", help: "only traces of this root service" },
     Parameter { name: "root_name", help: "only traces of this root operation" },
+];
+
+/// What `latency/heatmap` takes.
+pub(crate) const HEATMAP: &[Parameter] = &[
+    crate::routes::FROM,
+    crate::routes::TO,
+    crate::routes::LIMIT,
+    Parameter { name: "root_service", help: "only traces of this root service" },
+    Parameter { name: "root_name", help: "only traces of this root operation" },
+    Parameter {
+        name: "step",
+        help: "width of a column, such as 30s or 5m; by default what makes 60 columns at most",
+    },
+    Parameter {
+        name: "rows",
+        help: "rows from each power of two to the next: 1, 2, 4 (default), 8, 16, 32 or 64",
+    },
 ];
 
 /// What `compare` takes besides its range.
@@ -100,15 +123,52 @@ pub(crate) async fn trace_path(
     Path(trace): Path<String>,
     parameters: Parameters,
 ) -> Result<Response> {
+    rows(&shared, of_trace("critical_path", &trace)?, &parameters).await
+}
+
+/// A call of `function` with the id of a trace.
+fn of_trace(function: &'static str, trace: &str) -> Result<Call> {
     let trace: TraceId = trace.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
-    let arguments = vec![Some(trace.to_string())];
-    let call = Call { function: "critical_path", arguments, filter: None, limit: None };
+    Ok(Call { function, arguments: vec![Some(trace.to_string())], filter: None, limit: None })
+}
+
+pub(crate) async fn heatmap(State(shared): Web, parameters: Parameters) -> Result<Response> {
+    let mut call = call(&shared, "latency_heatmap", &parameters)?;
+    for name in ["root_service", "root_name"] {
+        call.arguments.push(parameters.one(name)?.map(str::to_owned));
+    }
+    call.arguments.push(parameters.duration("step")?.map(|nanos| nanos.to_string()));
+    call.arguments.push(parameters.one("rows")?.map(str::to_owned));
     rows(&shared, call, &parameters).await
+}
+
+/// One row: the pattern of a trace.
+pub(crate) async fn trace_pattern(
+    State(shared): Web,
+    Path(trace): Path<String>,
+    parameters: Parameters,
+) -> Result<Response> {
+    rows(&shared, of_trace("trace_pattern", &trace)?, &parameters).await
 }
 
 pub(crate) async fn unowned(State(shared): Web, parameters: Parameters) -> Result<Response> {
     let mut call = call(&shared, "unowned", &parameters)?;
     call.filter = filter(UNOWNED_FILTERS, &parameters)?;
+    rows(&shared, call, &parameters).await
+}
+
+pub(crate) async fn caused_services(
+    State(shared): Web,
+    parameters: Parameters,
+) -> Result<Response> {
+    let mut call = call(&shared, "network_caused_services", &parameters)?;
+    call.filter = filter(CAUSED_FILTERS, &parameters)?;
+    rows(&shared, call, &parameters).await
+}
+
+pub(crate) async fn missing(State(shared): Web, parameters: Parameters) -> Result<Response> {
+    let mut call = call(&shared, "missing_parents", &parameters)?;
+    call.filter = filter(MISSING_FILTERS, &parameters)?;
     rows(&shared, call, &parameters).await
 }
 

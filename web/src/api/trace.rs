@@ -1,4 +1,5 @@
 //! `GET /api/v1/traces/{trace_id}`: one trace, as our JSON, as its columns, as OTLP JSON or as Jaeger's JSON.
+mod absence;
 pub(crate) mod attributes;
 mod columns;
 mod jaeger;
@@ -77,10 +78,15 @@ pub(crate) async fn show(
     }
     let patches = if raw { Arc::default() } else { patches };
     let format = format.to_owned();
+    let (ledger, now) = (shared.web.store.ledger(), shared.web.clock.now_unix_nano());
+    let asked = absence::Asked { ledger, now, trace: Some(id) };
     // Large traces take a while to write: off the threads that serve everybody.
     let text = tokio::task::spawn_blocking(move || {
+        // Of what was sent: a correction makes no other pattern. Not of a part of the spans.
+        let pattern = if total.is_none() { query::trace_pattern(&batch)? } else { None };
         let patched = patched::apply(batch, &patches.of_trace(&id))?;
-        let spans = Spans { patches: of_trace(&patches, &id), ..Spans::of(&patched)? };
+        let patches = of_trace(&patches, &id);
+        let spans = Spans { patches, pattern, asked, ..Spans::of(&patched)? };
         match format.as_str() {
             "otlp" => otlp::document(&spans),
             "jaeger" => jaeger::document(&spans),
@@ -131,7 +137,10 @@ impl Whole {
             "services": services,
             "depth": tree.depths.iter().max().map_or(0, |depth| depth + 1),
             "missing_parents": tree.missing,
+            "missing_reasons": absence::reasons(spans, &tree.missing),
             "patches": spans.patches,
+            "pattern": spans.pattern.as_ref().map(|found| found.pattern.as_str()),
+            "shape": spans.pattern.as_ref().map(|found| found.shape.as_str()),
         });
         Self { tree, start, facts }
     }

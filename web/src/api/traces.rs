@@ -1,29 +1,40 @@
 //! `GET /api/v1/traces`: search, page by page.
 //!
-//! `service`, `name`, `status` and `attribute` must hold for one and the same span of the trace; `root_service`,
+//! `service`, `name`, `kind`, `scope_name`, `status`, `attribute` and `resource` must hold for one and the same span of the trace; `root_service`,
 //! `root_name` and the durations are about the trace. A cursor remembers the last row of its page and the range,
 //! so that pages neither overlap nor leave gaps while spans arrive.
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
+mod pages;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use axum::body::Body;
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream;
 use serde::{Deserialize, Serialize};
 use storage::TraceId;
 use storage::schema::{AttributeColumns, AttributeScope, AttributeType};
 
-use super::answer::{self, of_batch, respond};
+use self::pages::{Page, Window};
+use super::answer::{of_batch, respond};
 use super::parameters::{Parameters, key_and_value};
 use super::{Web, literal, views};
-use crate::encode::timestamp;
+use crate::encode::{self, Format, Options, timestamp};
 use crate::routes::Parameter;
 use crate::{Error, Result};
 
 /// Header with the cursor of the next page.
 const NEXT_CURSOR: HeaderName = HeaderName::from_static("spanlake-cursor");
+/// Header with the number of traces that are found on all pages: `1234`, or `101+` where there are so many or more.
+const TOTAL: HeaderName = HeaderName::from_static("spanlake-total");
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
 
@@ -40,14 +51,28 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
         name: "status",
         help: "error: that span failed; with no other condition on spans: any did",
     },
+    Parameter { name: "kind", help: "a span of this kind (the same span)" },
+    Parameter { name: "scope_name", help: "a span of this instrumentation scope (the same span)" },
     Parameter {
         name: "attribute",
         help: "k=v: that span has this attribute with this value; may be given several times",
+    },
+    Parameter {
+        name: "resource",
+        help: "k=v: the resource of that span has this attribute with this value; likewise",
     },
     Parameter { name: "min_duration", help: "of the trace: 5ms, 1.5s, or nanoseconds" },
     Parameter { name: "max_duration", help: "likewise, inclusive" },
     Parameter { name: "order", help: "newest (default) or slowest" },
     Parameter { name: "limit", help: "traces a page: 1 to 1000, 100 by default" },
+    Parameter {
+        name: "total",
+        help: "exact: count all pages whatever it costs; otherwise the header spanlake-total may be a bound such as 101+",
+    },
+    Parameter {
+        name: "stream",
+        help: "true, with format=ndjson: rows as they are found; the last line has cursor and total of the page",
+    },
     Parameter {
         name: "cursor",
         help: "from the header spanlake-cursor of the page before; all else must stay the same",
@@ -89,6 +114,9 @@ struct Cursor {
     /// Start or duration of the last row.
     value: i64,
     trace_id: String,
+    /// Rows up to here.
+    #[serde(default)]
+    seen: u64,
 }
 
 impl Cursor {
@@ -126,6 +154,16 @@ struct Search {
     order: Order,
     limit: usize,
     conditions: Vec<String>,
+    /// The condition that rows lie after the page before.
+    later: Option<String>,
+    /// Start or duration of the last row of the page before.
+    after: Option<i64>,
+    /// Rows on the pages before.
+    seen: u64,
+    /// All rows are to be counted.
+    counts: bool,
+    /// There are no conditions but on service and name of the root.
+    only_roots: bool,
 }
 
 impl Search {
@@ -140,42 +178,77 @@ impl Search {
             None => (parameters.time("from", now)?, parameters.time("to", now)?),
         };
         let limit = parameters.count("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
-        let mut conditions = on_trace(parameters)?;
+        let mut conditions = on_root(parameters)?;
+        let roots = conditions.len();
+        conditions.extend(on_duration(parameters)?);
         conditions.extend(on_span(parameters, columns, [from, to])?);
-        conditions.extend(cursor.as_ref().map(Cursor::condition));
-        Ok(Self { from, to, order, limit, conditions })
+        let counts = match parameters.one("total")? {
+            None => false,
+            Some("exact") => true,
+            Some(other) => {
+                return Err(Error::Invalid(format!("total is exact or absent, not {other:?}")));
+            }
+        };
+        let only_roots = conditions.len() == roots;
+        let later = cursor.as_ref().map(Cursor::condition);
+        let after = cursor.as_ref().map(|cursor| cursor.value);
+        let seen = cursor.as_ref().map_or(0, |cursor| cursor.seen);
+        Ok(Self { from, to, order, limit, conditions, later, after, seen, counts, only_roots })
     }
 
-    /// One row more than the page, to know whether there is a next.
-    fn statement(&self) -> String {
-        let bound = |bound: Option<i64>| {
-            bound.map_or_else(|| "NULL".to_owned(), |at| literal::text(&timestamp(at)))
-        };
-        let filter = match self.conditions.as_slice() {
-            [] => String::new(),
-            some => format!(" WHERE {}", some.join(" AND ")),
-        };
-        let arguments = match (self.from, self.to) {
-            (None, None) => String::new(),
-            (from, None) => bound(from),
-            (from, to) => format!("{}, {}", bound(from), bound(to)),
-        };
+    /// At most `limit` rows of one window.
+    fn statement(&self, [from, to]: Window, limit: usize) -> String {
+        let filter = filter(self.conditions.iter().chain(&self.later));
+        let (arguments, column) = (arguments(from, to), self.order.column());
         format!(
-            "SELECT * FROM traces({arguments}){filter} ORDER BY {} DESC, trace_id LIMIT {}",
-            self.order.column(),
-            self.limit + 1,
+            "SELECT * FROM traces({arguments}){filter} ORDER BY {column} DESC, trace_id LIMIT {limit}"
         )
+    }
+
+    /// Counts the rows of all pages; `None` where nobody asked for it and it is more than adding up rollups.
+    fn count_statement(&self) -> Option<String> {
+        let (filter, arguments) = (filter(self.conditions.iter()), arguments(self.from, self.to));
+        if self.only_roots {
+            return Some(format!(
+                "SELECT coalesce(sum(traces), 0) FROM latency({arguments}){filter}"
+            ));
+        }
+        self.counts.then(|| format!("SELECT count(*) FROM traces({arguments}){filter}"))
     }
 }
 
-/// Conditions on the row of the trace.
-fn on_trace(parameters: &Parameters) -> Result<Vec<String>> {
+/// `WHERE` all `conditions` hold.
+fn filter<'a>(conditions: impl Iterator<Item = &'a String>) -> String {
+    let all: Vec<&str> = conditions.map(String::as_str).collect();
+    if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) }
+}
+
+/// A range as arguments of a view.
+fn arguments(from: Option<i64>, to: Option<i64>) -> String {
+    let bound = |bound: Option<i64>| {
+        bound.map_or_else(|| "NULL".to_owned(), |at| literal::text(&timestamp(at)))
+    };
+    match (from, to) {
+        (None, None) => String::new(),
+        (from, None) => bound(from),
+        (from, to) => format!("{}, {}", bound(from), bound(to)),
+    }
+}
+
+/// Conditions on service and name of the root.
+fn on_root(parameters: &Parameters) -> Result<Vec<String>> {
     let mut conditions = Vec::new();
     for column in views::filters(query::View::Traces) {
         if let Some(value) = parameters.one(column)? {
             conditions.push(format!("{column} = {}", literal::text(value)));
         }
     }
+    Ok(conditions)
+}
+
+/// Conditions on the duration of the trace.
+fn on_duration(parameters: &Parameters) -> Result<Vec<String>> {
+    let mut conditions = Vec::new();
     if let Some(nanos) = parameters.duration("min_duration")? {
         conditions.push(format!("duration_nano >= {nanos}"));
     }
@@ -192,13 +265,16 @@ fn on_span(
     [from, to]: [Option<i64>; 2],
 ) -> Result<Option<String>> {
     let mut conditions = Vec::new();
-    for column in ["service", "name"] {
+    for column in ["service", "name", "kind", "scope_name"] {
         if let Some(value) = parameters.one(column)? {
             conditions.push(format!("{column} = {}", literal::text(value)));
         }
     }
     for pair in parameters.all("attribute") {
-        conditions.push(attribute(pair, columns)?);
+        conditions.push(attribute(pair, AttributeScope::Span, columns)?);
+    }
+    for pair in parameters.all("resource") {
+        conditions.push(attribute(pair, AttributeScope::Resource, columns)?);
     }
     match parameters.one("status")? {
         None => {}
@@ -217,10 +293,14 @@ fn on_span(
 }
 
 /// `k=v`, compared in the type of the attribute's column, where it has one and the value fits it.
-fn attribute(pair: &str, columns: &AttributeColumns) -> Result<String> {
+fn attribute(pair: &str, scope: AttributeScope, columns: &AttributeColumns) -> Result<String> {
     let (key, value) = key_and_value(pair)?;
-    let cell = format!("attributes[{}]", literal::text(key));
-    let kind = columns.find(AttributeScope::Span, key).map(|(_, column)| column.kind);
+    let map = match scope {
+        AttributeScope::Span => "attributes",
+        AttributeScope::Resource => "resource",
+    };
+    let cell = format!("{map}[{}]", literal::text(key));
+    let kind = columns.find(scope, key).map(|(_, column)| column.kind);
     let typed = match kind {
         None | Some(AttributeType::String) => {
             return Ok(format!("{cell} = {}", literal::text(value)));
@@ -239,47 +319,76 @@ fn attribute(pair: &str, columns: &AttributeColumns) -> Result<String> {
 }
 
 pub(crate) async fn search(State(shared): Web, parameters: Parameters) -> Result<Response> {
-    parameters.format()?;
+    let format = parameters.format()?;
     let columns = shared.web.store.columns();
     let search = Search::parse(&parameters, &columns, shared.web.clock.now_unix_nano())?;
-    let answer = shared.web.engine.sql(&search.statement(), Vec::new()).await?;
-    let notes = answer.notes.clone();
-    let mut page = answer::collect(answer).await?;
-    let next = if page.num_rows() > search.limit {
-        page = page.slice(0, search.limit);
-        Some(cursor_after(&search, &page)?.print()?)
-    } else {
-        None
+    let streams = parameters.truth("stream")?;
+    if streams && format != Format::Ndjson {
+        return Err(Error::Invalid("stream=true needs format=ndjson".to_owned()));
+    }
+    let mut page = Page::of(Arc::clone(&shared), search);
+    let first = page.next().await?;
+    if streams {
+        return Ok(streamed(page, first, parameters.options()?));
+    }
+    let mut rows: Vec<RecordBatch> = first.into_iter().collect();
+    while let Some(more) = page.next().await? {
+        rows.push(more);
+    }
+    let Some(schema) = rows.first().map(RecordBatch::schema) else {
+        return Err(Error::Internal("a search without any window".to_owned()));
     };
-    let mut answer = of_batch(page);
-    answer.notes = notes;
-    let mut response = respond(&parameters, answer).await?;
-    if let Some(next) = next.and_then(|next| HeaderValue::from_str(&next).ok()) {
-        response.headers_mut().insert(NEXT_CURSOR, next);
+    let all = concat_batches(&schema, &rows)
+        .map_err(|error| Error::Internal(format!("rows of one search differ: {error}")))?;
+    let (next, total) = (page.cursor()?, page.total().await?.to_string());
+    let mut response = respond(&parameters, of_batch(all)).await?;
+    for (name, value) in [(NEXT_CURSOR, next), (TOTAL, Some(total))] {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+            response.headers_mut().insert(name, value);
+        }
     }
     Ok(response)
 }
 
-/// The cursor that stands on the last row of `page`.
-fn cursor_after(search: &Search, page: &RecordBatch) -> Result<Cursor> {
-    let cell = |name: &str, kind: &DataType| {
-        let column = page.column_by_name(name);
-        let column = column.and_then(|column| cast(column, kind).ok());
-        column.ok_or_else(|| Error::Internal(format!("traces have no usable column {name}")))
-    };
-    let last = page.num_rows() - 1;
-    let values = cell(search.order.column(), &DataType::Int64)?;
-    let ids = cell("trace_id", &DataType::Utf8)?;
-    if values.is_null(last) || ids.is_null(last) {
-        return Err(Error::Internal("a trace has neither id nor time".to_owned()));
-    }
-    Ok(Cursor {
-        order: search.order,
-        from: search.from,
-        to: search.to,
-        value: values.as_primitive::<Int64Type>().value(last),
-        trace_id: ids.as_string::<i32>().value(last).to_owned(),
-    })
+/// Rows as they are found, and a last line `{"page":{"cursor":...,"total":...}}`.
+fn streamed(page: Page, first: Option<RecordBatch>, options: Options) -> Response {
+    let rows = stream::unfold((Some(page), first), |(page, ready)| async move {
+        let mut page = page?;
+        let rows = match ready {
+            Some(rows) => Ok(Some(rows)),
+            None => page.next().await,
+        };
+        match rows {
+            Ok(Some(rows)) => Some((Ok(Piece::Rows(rows)), (Some(page), None))),
+            Ok(None) => Some((last_line(&page).await.map(Piece::End), (None, None))),
+            Err(error) => Some((Err(error), (None, None))),
+        }
+    });
+    let request_id = options.request_id.clone();
+    let bytes = rows.flat_map(move |piece| match piece {
+        Ok(Piece::Rows(rows)) => encode::stream(of_batch(rows), Format::Ndjson, options.clone()),
+        Ok(Piece::End(line)) => stream::once(async move { Ok(line) }).boxed(),
+        Err(error) => {
+            error.log(&request_id);
+            stream::once(async move { Err(error) }).boxed()
+        }
+    });
+    let mut response = Response::new(Body::from_stream(bytes));
+    let kind = HeaderValue::from_static(Format::Ndjson.media_type());
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// What a streamed page is made of.
+enum Piece {
+    Rows(RecordBatch),
+    End(Bytes),
+}
+
+async fn last_line(page: &Page) -> Result<Bytes> {
+    let (cursor, total) = (page.cursor()?, page.total().await?.to_string());
+    let line = serde_json::json!({ "page": { "cursor": cursor, "total": total } });
+    Ok(format!("{line}\n").into())
 }
 
 #[cfg(test)]

@@ -222,6 +222,10 @@ async fn searches_find_traces_page_by_page() {
         ("attribute=http.response.status_code%3D500", 2),
         ("attribute=http.response.status_code%3Dabc", 0),
         ("attribute=odd%3Do'clock", 2),
+        ("resource=service.name%3Dcart", 1),
+        ("resource=service.name%3Dcart&attribute=odd%3Do'clock&kind=SERVER&scope_name=lib", 1),
+        ("resource=nothing%3Dx", 0),
+        ("kind=CLIENT", 0),
         ("min_duration=2ms", 1),
         ("max_duration=2ms", 1),
         ("from=-1h&to=now&service=cart", 1),
@@ -239,10 +243,29 @@ async fn searches_find_traces_page_by_page() {
         let path = format!("/api/v1/traces?order={order}&limit=1&cursor={cursor}");
         let second = f.get(&path).await;
         assert!(!second.headers.contains_key("spanlake-cursor"));
+        assert_eq!(
+            (&first.headers["spanlake-total"], &second.headers["spanlake-total"]),
+            (&"2".parse().unwrap(), &"2".parse().unwrap())
+        );
         assert_eq!((ids(&first).len(), ids(&second).len()), (1, 1));
         assert_ne!(ids(&first), ids(&second));
         assert_eq!(ids(&first)[0] == TRACE, order == "newest");
     }
+    let bound = f.get("/api/v1/traces?name=get&limit=1").await;
+    assert_eq!(bound.headers["spanlake-total"], "2+");
+    let exact = f.get("/api/v1/traces?name=get&limit=1&total=exact").await;
+    assert_eq!(exact.headers["spanlake-total"], "2");
+    let streamed = f.get("/api/v1/traces?limit=1&stream=true&format=ndjson").await;
+    let lines: Vec<Value> =
+        streamed.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{}", streamed.text);
+    assert_eq!(lines[0]["trace_id"], TRACE);
+    assert_eq!(lines[1]["page"]["total"], "2");
+    let cursor = lines[1]["page"]["cursor"].as_str().unwrap();
+    let next = format!("/api/v1/traces?limit=1&stream=true&format=ndjson&cursor={cursor}");
+    let next = f.get(&next).await;
+    assert!(next.text.ends_with("{\"page\":{\"cursor\":null,\"total\":\"2\"}}\n"), "{}", next.text);
+    assert_eq!(f.get("/api/v1/traces?stream=true").await.status, StatusCode::BAD_REQUEST);
     f.store.close().await.unwrap();
 }
 
@@ -255,6 +278,14 @@ async fn a_trace_comes_as_a_tree_as_otlp_and_as_jaeger() {
     assert_eq!(trace["duration_nano"], 900_000);
     assert_eq!(trace["spans"][1]["span_id"], "00000000000000a2");
     assert_eq!(trace["spans"][1]["depth"], 1);
+    let pattern = f.get(&format!("/api/v1/traces/{TRACE}/pattern")).await.json();
+    assert_eq!(pattern[0]["pattern"], trace["pattern"], "{pattern}");
+    assert_eq!(trace["shape"], "web: get (cart: get)");
+    let columns = f.get(&format!("/api/v1/traces/{TRACE}?format=columns")).await.json();
+    assert_eq!(columns["pattern"], trace["pattern"]);
+    let patterns = f.get("/api/v1/patterns").await.json();
+    let rows = patterns.as_array().unwrap();
+    assert!(rows.iter().any(|row| row["pattern"] == trace["pattern"]), "{patterns}");
     let otlp = f.get(&format!("/api/v1/traces/{TRACE}?format=otlp")).await.json();
     assert_eq!(otlp["resourceSpans"].as_array().unwrap().len(), 2);
     let jaeger = f.get(&format!("/api/v1/traces/{TRACE}?format=jaeger")).await.json();

@@ -58,6 +58,8 @@ pub(crate) struct Group {
     pub(crate) text: String,
     /// Traces before sampling.
     pub(crate) weight: Weight,
+    /// Those whose root failed, before sampling.
+    pub(crate) failed: Weight,
     self_times: HashMap<Operation, i64>,
 }
 
@@ -79,6 +81,7 @@ impl Group {
             last: i64::MIN,
             text,
             weight: Weight::default(),
+            failed: Weight::default(),
             self_times: HashMap::new(),
         }
     }
@@ -95,6 +98,9 @@ impl Group {
         self.first = self.first.min(member.start);
         self.last = self.last.max(member.start);
         self.weight.add(u128::from_be_bytes(member.id), member.weight);
+        if member.error {
+            self.failed.add(u128::from_be_bytes(member.id), member.weight);
+        }
         for (operation, nanos) in member.self_times {
             let sum = self.self_times.entry(operation).or_default();
             *sum = sum.saturating_add(nanos);
@@ -112,6 +118,7 @@ impl Group {
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.weight.merge(&other.weight);
+        self.failed.merge(&other.failed);
         for (operation, nanos) in other.self_times {
             let sum = self.self_times.entry(operation).or_default();
             *sum = sum.saturating_add(nanos);

@@ -121,7 +121,7 @@ impl Job<'_> {
             let links = rows.links(&all, |_| true);
             sums.dangling.extend(links.missing.iter().map(|linked| (*linked, all.id)));
             sums.plus.add_trace(&whole, &links.found);
-            sums.count_gaps(&whole, 1);
+            sums.count_gaps(all.id, &whole, 1);
             let (spans, callers) = self.uncovered(&all, &whole);
             sums.plus.add_spans(&rollup::Trace { spans: &spans, callers: &callers });
             self.take_away(rows, trace, &mut sums);
@@ -173,7 +173,7 @@ impl Job<'_> {
                 let whole = rollup::Trace::resolve(&in_files.spans, &mut callers, sums.words);
                 let links = rows.links(&in_files, |origin| !(self.is_new)(origin as usize)).found;
                 sums.minus(self.range).add_trace(&whole, &links);
-                sums.count_gaps(&whole, -1);
+                sums.count_gaps(id, &whole, -1);
             }
         }
         for origin in rows.origins(trace) {
@@ -240,7 +240,7 @@ impl<'w> Sums<'w> {
     }
 
     /// Counts (or, with -1, takes away) what is missing in `trace`.
-    fn count_gaps(&mut self, trace: &rollup::Trace<'_>, sign: i64) {
+    fn count_gaps(&mut self, id: [u8; 16], trace: &rollup::Trace<'_>, sign: i64) {
         let missing = trace.callers.iter().zip(trace.spans);
         let missing = missing.filter(|(caller, _)| **caller == Caller::Missing);
         let (mut all, mut in_range) = (0, 0);
@@ -253,6 +253,7 @@ impl<'w> Sums<'w> {
         let root = &trace.spans[root as usize];
         if self.range.contains(root.start) && (all > 0 || !is_root) {
             self.gaps.missing_in_traces += sign * all;
+            self.gaps.kept.add_trace(id, trace, sign);
             let key = (self.words.service(root.service), self.words.name(root.name));
             *self.gaps.incomplete.entry((key.0.into(), key.1.into())).or_default() += sign;
         }

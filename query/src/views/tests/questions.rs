@@ -11,7 +11,68 @@ const QUESTIONS: &[&str] = &[
     "SELECT * FROM self_time()",
     "SELECT * FROM unowned()",
     "SELECT * FROM descendants('kind = ''SERVER''', 'duration_nano > 1000')",
+    "SELECT * FROM latency_heatmap()",
+    "SELECT * FROM missing_parents()",
+    "SELECT * FROM network_caused_services()",
 ];
+
+/// A view, and the same by plain SQL over spans (or over `traces`, which is compared with them elsewhere).
+const PLAIN: [(&str, &str); 5] = [
+    (
+        "SELECT from_time, low_nano, high_nano, traces, errors, trace_id, max_nano \
+         FROM latency_heatmap(NULL, NULL, NULL, NULL, '7d', 1)",
+        "SELECT date_bin(INTERVAL '7 days', start_time) AS from_time, \
+         CAST(coalesce(floor(power(2.0, bucket - 1)), 0) AS BIGINT) AS low_nano, \
+         CAST(coalesce(power(2.0, bucket), 0) AS BIGINT) AS high_nano, count(*) AS traces, \
+         count(*) FILTER (WHERE root_error) AS errors, \
+         first_value(trace_id ORDER BY duration_nano DESC, trace_id) AS trace_id, max(duration_nano) AS max_nano \
+         FROM (SELECT *, ceil(log2(nullif(duration_nano, 0))) AS bucket FROM traces()) \
+         GROUP BY 1, bucket ORDER BY 1, 2",
+    ),
+    (
+        "SELECT trace_id, parent_span_id, children FROM missing_parents() ORDER BY 1, 2",
+        "SELECT s.trace_id, s.parent_span_id, count(*) AS children FROM spans s WHERE s.parent_span_id IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM spans p WHERE p.trace_id = s.trace_id AND p.span_id = s.parent_span_id) \
+         AND (s.kind NOT IN ('SERVER', 'CONSUMER') OR NOT EXISTS (SELECT 1 FROM spans t WHERE t.trace_id = s.trace_id \
+         AND t.span_id = s.span_id AND t.kind IN ('CLIENT', 'PRODUCER'))) GROUP BY 1, 2 ORDER BY 1, 2",
+    ),
+    (
+        "SELECT service, traces FROM network_caused_services() ORDER BY 1",
+        "SELECT service, count(DISTINCT trace_id) AS traces FROM spans GROUP BY 1 ORDER BY 1",
+    ),
+    (
+        "SELECT service, name, spans, duration_nano, self_nano FROM self_time() ORDER BY 1, 2",
+        "SELECT service, name, count(*) AS spans, sum(duration_nano) AS duration_nano, sum(self_nano) AS self_nano \
+         FROM structure() GROUP BY 1, 2 ORDER BY 1, 2",
+    ),
+    (
+        "SELECT coalesce(sum(requests), 0) AS n, coalesce(sum(errors), 0) AS errors FROM unowned()",
+        "SELECT count(*) AS n, count(*) FILTER (WHERE status = 'ERROR') AS errors FROM spans WHERE kind = 'SERVER' \
+         AND (attributes['http.request.method'] IS NOT NULL OR attributes['http.method'] IS NOT NULL \
+         OR attributes['url.path'] IS NOT NULL OR attributes['http.target'] IS NOT NULL \
+         OR attributes['url.full'] IS NOT NULL OR attributes['http.url'] IS NOT NULL) \
+         AND (attributes['http.route'] IS NULL \
+         OR coalesce(CAST(attributes['http.response.status_code'] AS VARCHAR), \
+         CAST(attributes['http.status_code'] AS VARCHAR)) = '404')",
+    ),
+];
+
+async fn plain_sql_says_the_same(lake: &Lake, set: &str) {
+    for (view, plain) in PLAIN {
+        assert_eq!(lake.sql(view).await, lake.sql(plain).await, "{set}: {view}");
+    }
+    let cells = "SELECT sum(traces) AS n, sum(errors) AS e, sum(weighted_traces) AS w FROM latency_heatmap()";
+    let roots =
+        "SELECT sum(traces) AS n, sum(errors) AS e, sum(weighted_traces) AS w FROM latency()";
+    assert_eq!(lake.sql(cells).await, lake.sql(roots).await, "{set}");
+    let trace = lake.sql("SELECT trace_id FROM traces() ORDER BY 1 LIMIT 1").await.remove(0);
+    let id = trace["trace_id"].as_str().unwrap();
+    let one = format!("SELECT pattern, shape FROM trace_pattern('{id}')");
+    let pattern = lake.sql(&one).await.remove(0);
+    let name = pattern["pattern"].as_str().unwrap();
+    let all = format!("SELECT pattern, shape FROM patterns() WHERE pattern = '{name}'");
+    assert_eq!(lake.sql(&all).await, [pattern.clone()], "{set}");
+}
 
 async fn every_question(lake: &Lake) -> Vec<Vec<Value>> {
     let mut answers = Vec::new();
@@ -32,6 +93,7 @@ async fn questions_have_the_same_answer_before_and_after_the_flush() {
         for ((question, hot), stored) in QUESTIONS.iter().zip(hot).zip(stored) {
             assert_eq!(hot, stored, "{set}: {question}");
         }
+        plain_sql_says_the_same(&lake, set).await;
         patterns_hold_every_trace(&lake).await;
         paths_are_as_long_as_roots(&lake).await;
         structure_says_who_stands_below(&lake).await;

@@ -26,8 +26,8 @@ pub(super) async fn read(
     let table = if raw { "spans_raw" } else { "spans" };
     let of_trace = format!("FROM {table} WHERE trace_id = {}", literal::text(&id.to_string()));
     let statement = format!(
-        "SELECT span_id, parent_span_id, service, name, kind, status, start_time_unix_nano, duration_nano, events, \
-         links {of_trace} ORDER BY start_time_unix_nano"
+        "SELECT span_id, parent_span_id, service, name, kind, status, start_time_unix_nano, duration_nano, weight, \
+         events, links {of_trace} ORDER BY start_time_unix_nano"
     );
     let answer = engine.sql(&statement, Vec::new()).await?;
     if answer.notes.is_empty() {

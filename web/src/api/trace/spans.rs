@@ -2,9 +2,11 @@
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, StructArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
+use query::TracePattern;
 
 use super::super::patches::PatchRow;
 use super::super::tree::Node;
+use super::absence::Asked;
 use crate::{Error, Result};
 
 /// A text column; what is null or absent is empty.
@@ -117,6 +119,10 @@ pub(super) struct Spans {
     pub(super) links: Elements,
     /// What is in force about the trace; in the columns already where it corrects them.
     pub(super) patches: Vec<PatchRow>,
+    /// Who knows why parents are missing.
+    pub(super) asked: Asked,
+    /// The pattern that the trace is of, where all of its spans are here.
+    pub(super) pattern: Option<TracePattern>,
 }
 
 impl Spans {
@@ -146,6 +152,8 @@ impl Spans {
             events: Elements::of(batch, "events")?,
             links: Elements::of(batch, "links")?,
             patches: Vec::new(),
+            pattern: None,
+            asked: Asked::default(),
             batch: batch.clone(),
         })
     }
