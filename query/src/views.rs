@@ -165,7 +165,7 @@ async fn answer(
     match from_rollups {
         Ok(totals) => {
             if let Some(rows) = totals::answer(view, &totals.sum, &totals.gaps, notes) {
-                if !matches!(view, View::Operations | View::Network) {
+                if missing::lacks_parents(notes) {
                     let Tables { snapshot, now_unix_nano, .. } = &source.tables;
                     let (all, ledger) = (totals.gaps.missing_in_traces, snapshot.ledger.as_ref());
                     totals.gaps.kept.note(all, (ledger, *now_unix_nano), notes);
@@ -211,12 +211,14 @@ async fn read_spans(
         View::Latency | View::LatencyHistogram => traces::extent(false),
     };
     let mut sweep = Sweep::new(source, ask.range, extent);
-    match view {
+    let rows = match view {
         View::Latency => latency::answer(&mut sweep, ask, notes).await,
         View::LatencyHistogram => latency::histogram(&mut sweep, ask, notes).await,
         View::NetworkCaused => network::caused(&mut sweep, ask, notes).await,
         _ => dependencies::answer(&mut sweep, ask, notes).await,
-    }
+    }?;
+    missing::note(sweep.source, ask.range, notes).await?;
+    Ok(rows)
 }
 
 /// The traces whose root starts within `range`.

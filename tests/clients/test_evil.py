@@ -94,6 +94,12 @@ NOT_THEIRS = [
     "SELECT dblink('host=169.254.169.254', 'SELECT 1')",
     "DESCRIBE '/etc/passwd'",
     "SHOW COLUMNS FROM '/etc/passwd'",
+    "SELECT * FROM 'file:///etc/passwd'",
+    "SELECT * FROM arrow_cast('/etc/passwd', 'Utf8')",
+    "SELECT * FROM csv_scan('/etc/passwd')",
+    "SELECT load_file('/etc/passwd')",
+    "SELECT * FROM (SELECT * FROM '/etc/passwd')",
+    "WITH f AS (SELECT * FROM 's3://bucket/key.parquet') SELECT * FROM f",
 ]
 
 TOO_MUCH = [

@@ -341,7 +341,7 @@ fn classes(schemas: Schemas<'_>) -> Vec<Row> {
 /// Each field with its table's number and name, and its own position from 1 on.
 fn fields<'a>(schemas: Schemas<'a>) -> impl Iterator<Item = (i64, &'static str, (&'a Field, i64))> {
     RELATIONS.iter().zip(schemas).flat_map(|((oid, name), schema)| {
-        let fields = schema.fields().iter().map(AsRef::as_ref).zip(1..);
+        let fields = schema.fields().iter().map(|field| -> &'a Field { field }).zip(1..);
         fields.map(move |field| (*oid, *name, field))
     })
 }

@@ -59,6 +59,22 @@ pub(crate) async fn answer(
     Ok(vec![batch(&sweep.forest.texts, &rows)?])
 }
 
+/// Notes why parents are missing in the traces of a range; nothing where `notes` say that none is.
+pub(crate) async fn note(source: Source, range: TimeRange, notes: &mut Notes) -> Result<()> {
+    if !lacks_parents(notes) {
+        return Ok(());
+    }
+    let mut own = Notes::new();
+    answer(source, range, &mut own).await?;
+    notes.extend(own);
+    Ok(())
+}
+
+/// True where `notes` count spans without a parent.
+pub(crate) fn lacks_parents(notes: &Notes) -> bool {
+    notes.iter().any(|(name, count)| *name == "spans_without_parent" && count != "0")
+}
+
 impl Harvest for Absent {
     fn add(&mut self, forest: &Forest, _alone: bool) {
         for trace in in_range(forest, self.range) {
@@ -85,7 +101,10 @@ fn of_trace(forest: &Forest, trace: &Trace<'_>) -> Vec<Row> {
             Some(row) => {
                 row.children += 1;
                 row.missing.child_end_nano = row.missing.child_end_nano.max(child_end_nano);
-                if (span.start, span.service, span.name) < (row.start, row.service, row.name) {
+                let words = |service, name| (forest.texts.text(service), forest.texts.text(name));
+                let earlier = (span.start, words(span.service, span.name))
+                    < (row.start, words(row.service, row.name));
+                if earlier {
                     (row.start, row.service, row.name) = (span.start, span.service, span.name);
                 }
             }

@@ -1,8 +1,8 @@
 //! `GET /api/v1/traces`: search, page by page.
 //!
-//! `service`, `name`, `kind`, `scope_name`, `status`, `attribute` and `resource` must hold for one and the same span of the trace; `root_service`,
-//! `root_name` and the durations are about the trace. A cursor remembers the last row of its page and the range,
-//! so that pages neither overlap nor leave gaps while spans arrive.
+//! `service`, `name`, `kind`, `scope_name`, `status`, `attribute` and `resource` must hold for one and the same span of
+//! the trace; `root_service`, `root_name` and the durations are about the trace. A cursor remembers the last row of its
+//! page and the range, so that pages neither overlap nor leave gaps while spans arrive.
 mod pages;
 
 use std::sync::Arc;

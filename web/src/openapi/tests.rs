@@ -25,21 +25,25 @@ fn the_routes_are_those_that_were_promised() {
             format!("{} {} {role}", route.method.to_uppercase(), route.path)
         })
         .collect();
-    expect_test::expect![[r"
+    expect_test::expect![[r#"
         POST /api/v1/sql query
         GET /api/v1/traces query
         GET /api/v1/traces/{trace_id} query
         GET /api/v1/latency query
         GET /api/v1/latency/histogram query
+        GET /api/v1/latency/heatmap query
         GET /api/v1/operations query
         GET /api/v1/dependencies query
         GET /api/v1/network query
         GET /api/v1/network/caused query
+        GET /api/v1/network/caused/services query
         GET /api/v1/patterns query
         GET /api/v1/patterns/{pattern} query
         GET /api/v1/critical-path query
         GET /api/v1/traces/{trace_id}/critical-path query
+        GET /api/v1/traces/{trace_id}/pattern query
         GET /api/v1/self-time query
+        GET /api/v1/missing-parents query
         GET /api/v1/unowned query
         POST /api/v1/checks query
         GET /api/v1/compare query
@@ -64,7 +68,7 @@ fn the_routes_are_those_that_were_promised() {
         GET /api/v1/openapi.json query
         GET /healthz open
         GET /readyz query
-        GET /metrics query"]]
+        GET /metrics query"#]]
     .assert_eq(&list.join("\n"));
 }
 

@@ -1,7 +1,7 @@
 //! Why parents of a trace's spans are not there.
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::Float64Type;
 use serde_json::{Map, Value};
 use storage::ledger::{Ledger, Missing};

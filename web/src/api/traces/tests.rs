@@ -105,7 +105,7 @@ fn windows_cover_the_range_without_a_gap_the_newest_first() {
         (search(&[]), 100 * HOUR),
         (search(&[("from", &from)]), 100 * HOUR),
         (search(&[("from", &from), ("to", &to)]), 90 * HOUR),
-        (later, 50 * HOUR),
+        (later, 50 * HOUR + 1),
     ] {
         let windows = pages::windows(&search, Some((0, 100 * HOUR)));
         assert_eq!(windows.len(), 6, "{windows:?}");
