@@ -82,8 +82,8 @@ pub(crate) async fn show(
     let asked = absence::Asked { ledger, now, trace: Some(id) };
     // Large traces take a while to write: off the threads that serve everybody.
     let text = tokio::task::spawn_blocking(move || {
-        // Of what was sent: a correction makes no other pattern. Not of a part of the spans.
-        let pattern = if total.is_none() { query::trace_pattern(&batch)? } else { None };
+        // Of what was sent: a correction makes no other pattern. A picture is drawn without it.
+        let pattern = if format == "json" { query::trace_pattern(&batch)? } else { None };
         let patched = patched::apply(batch, &patches.of_trace(&id))?;
         let patches = of_trace(&patches, &id);
         let spans = Spans { patches, pattern, asked, ..Spans::of(&patched)? };

@@ -281,8 +281,6 @@ async fn a_trace_comes_as_a_tree_as_otlp_and_as_jaeger() {
     let pattern = f.get(&format!("/api/v1/traces/{TRACE}/pattern")).await.json();
     assert_eq!(pattern[0]["pattern"], trace["pattern"], "{pattern}");
     assert_eq!(trace["shape"], "web: get (cart: get)");
-    let columns = f.get(&format!("/api/v1/traces/{TRACE}?format=columns")).await.json();
-    assert_eq!(columns["pattern"], trace["pattern"]);
     let patterns = f.get("/api/v1/patterns").await.json();
     let rows = patterns.as_array().unwrap();
     assert!(rows.iter().any(|row| row["pattern"] == trace["pattern"]), "{patterns}");
