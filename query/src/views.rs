@@ -217,7 +217,7 @@ async fn read_spans(
         View::NetworkCaused => network::caused(&mut sweep, ask, notes).await,
         _ => dependencies::answer(&mut sweep, ask, notes).await,
     }?;
-    missing::note(sweep.source, ask.range, notes).await?;
+    Box::pin(missing::note(sweep.source, ask.range, notes)).await?;
     Ok(rows)
 }
 

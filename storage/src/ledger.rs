@@ -222,7 +222,7 @@ impl Entries {
 
     /// A rate that was in force around `at` leaves the trace out.
     fn is_sampled_out(&self, trace: &[u8; 16], at: i64) -> bool {
-        let low = trace[8..].iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+        let low = trace[8..].iter().fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte));
         let randomness = low & ((1 << 56) - 1);
         let ends = self.thresholds.iter().skip(1).map(|(from, _)| *from);
         let ends = ends.chain(std::iter::once(i64::MAX));

@@ -71,7 +71,7 @@ pub(crate) async fn note(source: Source, range: TimeRange, notes: &mut Notes) ->
 }
 
 /// True where `notes` count spans without a parent.
-pub(crate) fn lacks_parents(notes: &Notes) -> bool {
+pub(crate) fn lacks_parents(notes: &[(&'static str, String)]) -> bool {
     notes.iter().any(|(name, count)| *name == "spans_without_parent" && count != "0")
 }
 
@@ -184,11 +184,16 @@ impl Kept {
         let mixed_weights = trace.spans.iter().any(|span| span.weight != first_weight);
         let missing = trace.callers.iter().zip(trace.spans);
         let missing = missing.filter(|(caller, _)| **caller == storage::rollup::Caller::Missing);
+        let mut parents: HashMap<u64, (i64, i64)> = HashMap::new();
         for (_, span) in missing {
             let parent = span.parent.map_or(0, std::num::NonZeroU64::get);
-            let child_end_nano = span.start.saturating_add(span.duration);
-            let missing = Missing { trace: id, span: parent, child_end_nano, mixed_weights };
-            self.add(missing, sign);
+            let (end, children) = parents.entry(parent).or_insert((i64::MIN, 0));
+            *end = span.start.saturating_add(span.duration).max(*end);
+            *children += 1;
+        }
+        for (span, (child_end_nano, children)) in parents {
+            let missing = Missing { trace: id, span, child_end_nano, mixed_weights };
+            self.add(missing, sign * children);
         }
     }
 
