@@ -44,6 +44,7 @@ pub(crate) struct Hot {
     state: Mutex<State>,
     object_store: Arc<dyn ObjectStore>,
     rollups: Arc<Rollups>,
+    ledger: Arc<Ledger>,
     changes: watch::Sender<u64>,
     flush_bytes: usize,
     full: Notify,
@@ -76,6 +77,7 @@ impl Hot {
         flush_bytes: usize,
     ) -> Self {
         let columns = Arc::new(first_columns(&table));
+        let ledger = Arc::<Ledger>::default();
         let state = State {
             through: table.wal_through,
             schema: read_schema(&columns),
@@ -88,12 +90,13 @@ impl Hot {
             rows: 0,
             promotion: Promotion::default(),
             snapshot: None,
-            ledger: Arc::default(),
+            ledger: Arc::clone(&ledger),
         };
         Self {
             state: Mutex::new(state),
             object_store,
             rollups,
+            ledger,
             changes: watch::channel(0).0,
             flush_bytes,
             full: Notify::new(),
@@ -142,7 +145,7 @@ impl Hot {
 
     /// What was refused.
     pub(crate) fn ledger(&self) -> Arc<Ledger> {
-        Arc::clone(&self.lock().ledger)
+        Arc::clone(&self.ledger)
     }
 
     /// Attributes with columns now.
