@@ -114,16 +114,11 @@ impl Accumulator for Counts {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let rows = self.counts.iter().map(|(row, count)| (bounds_of(*row, self.merged), *count));
-        let rows: Vec<((i64, i64), i64)> = rows.collect();
-        let column = |value: &dyn Fn(&((i64, i64), i64)) -> i64| -> ArrayRef {
-            Arc::new(Int64Array::from_iter_values(rows.iter().map(value)))
-        };
-        let columns = vec![
-            column(&|((low, _), _)| *low),
-            column(&|((_, high), _)| *high),
-            column(&|(_, count)| *count),
-        ];
+        let bounds = || self.counts.keys().map(|row| bounds_of(*row, self.merged));
+        let lows = Int64Array::from_iter_values(bounds().map(|(low, _)| low));
+        let highs = Int64Array::from_iter_values(bounds().map(|(_, high)| high));
+        let counts = Int64Array::from_iter_values(self.counts.values().copied());
+        let columns: Vec<ArrayRef> = vec![Arc::new(lows), Arc::new(highs), Arc::new(counts)];
         let rows = StructArray::try_new(fields(), columns, None)?;
         let offsets = OffsetBuffer::from_lengths([rows.len()]);
         let list = ListArray::try_new(item(), offsets, Arc::new(rows), None)?;

@@ -21,6 +21,11 @@ impl Dice {
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
+
+    /// A place in something of `length` places.
+    fn place(&mut self, length: usize) -> usize {
+        usize::try_from(self.throw(u64::try_from(length).unwrap())).unwrap()
+    }
 }
 
 /// Traces of some spans each, which lie in one file or, one in three, in several.
@@ -29,7 +34,7 @@ fn traces(dice: &mut Dice, files: usize) -> Vec<Vec<TestSpan>> {
     const NAMES: [&str; 3] = ["GET /", "POST /", "SELECT"];
     let mut all: Vec<Vec<TestSpan>> = vec![Vec::new(); files];
     for trace in 1..=60u64 {
-        let home = dice.throw(files as u64) as usize;
+        let home = dice.place(files);
         let is_split = dice.throw(3) == 0;
         for number in 0..1 + dice.throw(8) {
             let parent = (number > 0).then(|| trace * 100 + dice.throw(number));
@@ -39,14 +44,14 @@ fn traces(dice: &mut Dice, files: usize) -> Vec<Vec<TestSpan>> {
                 1 => None,
                 _ => parent,
             };
-            let start = DAY + (dice.throw(4_000) as i64) * NANOS_PER_SECOND;
+            let start = DAY + i64::try_from(dice.throw(4_000)).unwrap() * NANOS_PER_SECOND;
             let mut span = span(u128::from(trace), trace * 100 + number, parent, start);
-            span.service = SERVICES[dice.throw(4) as usize];
-            span.name = NAMES[dice.throw(3) as usize];
+            span.service = SERVICES[dice.place(4)];
+            span.name = NAMES[dice.place(3)];
             span.status = if dice.throw(5) == 0 { "ERROR" } else { "UNSET" };
             span.attributes =
                 (dice.throw(4) == 0).then_some(r#"{"server.address":"db-1","odd":1}"#);
-            let file = if is_split { dice.throw(files as u64) as usize } else { home };
+            let file = if is_split { dice.place(files) } else { home };
             all[file].push(span);
         }
     }
@@ -113,8 +118,8 @@ fn shown_figures(sum: &Sum) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn joining_is_merging_without_decoding() {
-    for seed in 1..=6 {
-        let files = traces(&mut Dice(seed), 2 + seed as usize);
+    for (seed, files) in (1..=6).zip(3..) {
+        let files = traces(&mut Dice(seed), files);
         let (joined, merged) = (with(&files).await, with(&files).await);
         let spans: usize = files.iter().map(Vec::len).sum();
         join(&joined).await;
@@ -164,7 +169,7 @@ async fn row_groups_are_copied_as_they_are_and_keep_their_bounds() {
                 let leaf = source.leaves(name).start;
                 let (start, length) = source.metadata.row_group(group).column(leaf).byte_range();
                 use parquet::file::reader::ChunkReader;
-                fetched.get_bytes(start, length as usize).unwrap()
+                fetched.get_bytes(start, usize::try_from(length).unwrap()).unwrap()
             };
             assert_eq!(bytes(source, 0).await, bytes(&joined[0], group).await, "{name}");
         }
