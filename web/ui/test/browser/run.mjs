@@ -12,6 +12,7 @@ import { lowContrast, unnamed } from "./accessible.mjs";
 import { rows, startServer } from "./server.mjs";
 import { HOSTILE, LARGE, LARGE_SPANS, largeBody, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
 import { questionTests } from "./questions.mjs";
+import { realTests } from "./real.mjs";
 import { storedTests } from "./stored.mjs";
 import { tailTests } from "./tail.mjs";
 import { traceTests } from "./traces.mjs";
@@ -660,6 +661,7 @@ test("each page is kept as a picture in both themes", { timeout: TIMEOUT * 6 }, 
 });
 
 storedTests({ server: () => server, visit, send, table, figure, digits });
+realTests({ binary: values["server-binary"], open, table, figure, digits, shots: values.shots });
 
 // Last: its many spans are in nobody else's figures.
 test("a trace of 20,001 spans opens, scrolls, folds and is searched", { timeout: TIMEOUT * 3 }, async () => {
