@@ -1,8 +1,9 @@
 // Durations over time as counts a cell: asked of the server, so that every trace counts and not only those in a list.
-import { sql, type Row } from "./api.ts";
+import { apiPath, getRows, sql, type Query, type Row } from "./api.ts";
 import { numberOf, numberOrZero } from "./exact.ts";
+import { parseInstant, toMillis } from "./instant.ts";
 import { bucketSeconds, type Range } from "./range.ts";
-import { rangeArguments } from "./rangequery.ts";
+import { rangeArguments, rangeQuery } from "./rangequery.ts";
 
 /** Cells a doubling of the duration. */
 const PER_DOUBLING = 4;
@@ -77,6 +78,25 @@ async function ends(range: Range, conditions: readonly string[], signal: AbortSi
   return first === null || last === null ? null : { from: range.from ?? first * 1000, to: range.to ?? last * 1000 + 1 };
 }
 
+export function heatmapPath(range: Range, root: Query, seconds: number): string {
+  return apiPath("latency/heatmap", { ...rangeQuery(range), ...root, step: `${seconds}s`, rows: PER_DOUBLING, limit: MOST_CELLS });
+}
+
+/** A cell of the view: `low < duration <= high`. The slowest trace of it is the example. */
+export function readCell(row: Row): Cell {
+  const at = parseInstant(row["from_time"]);
+  const low = numberOrZero(row["low_nano"]);
+  return {
+    at: at ? toMillis(at) : 0,
+    bin: Math.round(Math.log2(Math.max(1, low)) * PER_DOUBLING),
+    low,
+    high: numberOrZero(row["high_nano"]),
+    count: numberOrZero(row["traces"]),
+    failed: numberOrZero(row["errors"]),
+    example: String(row["trace_id"] ?? ""),
+  };
+}
+
 function readLine(row: Row): TimeLine {
   return { at: numberOrZero(row["at"]) * 1000, count: numberOrZero(row["traces"]), p50: numberOf(row["p50_nano"]), p95: numberOf(row["p95_nano"]), p99: numberOf(row["p99_nano"]) };
 }
@@ -113,12 +133,12 @@ function readFound(row: Row): Cell {
   return { at: numberOrZero(row["at"]) * 1000, bin, low: 2 ** (bin / PER_DOUBLING), high: 2 ** ((bin + 1) / PER_DOUBLING), count: numberOrZero(row["traces"]), failed: numberOrZero(row["failed"]), example: String(row["example"] ?? "") };
 }
 
-/** The same with the quantiles of each column. */
-export async function askLatency(range: Range, conditions: readonly string[], signal: AbortSignal): Promise<Heat | null> {
+/** The view `latency_heatmap` of all traces or of one root operation, with quantiles; `failed` are those whose root failed. Null where there are none. */
+export async function askLatency(range: Range, root: Query, conditions: readonly string[], signal: AbortSignal): Promise<Heat | null> {
   const columns = await columnsOf(range, conditions, signal);
   if (!columns) return null;
-  const [cells, lines] = await Promise.all([sql(cellsStatement(range, columns.seconds, conditions), signal), sql(linesStatement(range, columns.seconds, conditions), signal)]);
-  return heatOf(columns, cells.rows.map(readFound), lines.rows.map(readLine));
+  const [cells, lines] = await Promise.all([getRows(heatmapPath(range, root, columns.seconds), signal), sql(linesStatement(range, columns.seconds, conditions), signal)]);
+  return heatOf(columns, cells.rows.map(readCell), lines.rows.map(readLine));
 }
 
 /** A box of the picture as filters of the search. */

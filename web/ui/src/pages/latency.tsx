@@ -166,6 +166,8 @@ export function LatencyPage(): preact.JSX.Element {
 
 type Filters = Record<string, string>;
 
+const ROOT_FAILED = "whose root failed";
+
 /** Every trace of the range by start and duration, with the quantiles as lines; the window before beside it where asked for. */
 function OverTime(props: { filters: Filters }): preact.JSX.Element {
   const { place, range, open, set } = useApp();
@@ -175,8 +177,8 @@ function OverTime(props: { filters: Filters }): preact.JSX.Element {
   useEffect(() => setBox(null), [key]);
   const earlier = rangeBefore(range);
   const isPair = place.params["side"] === "1" && earlier !== null;
-  const { data, error, loading } = useAsk(key, (signal) => askLatency(range, conditionsOf(filters, range), signal));
-  const before = useAsk(isPair ? `${key} before` : null, (signal) => askLatency(earlier ?? range, conditionsOf(filters, earlier ?? range), signal));
+  const { data, error, loading } = useAsk(key, (signal) => askLatency(range, filters, conditionsOf(filters, range), signal));
+  const before = useAsk(isPair ? `${key} before` : null, (signal) => askLatency(earlier ?? range, filters, conditionsOf(filters, earlier ?? range), signal));
   if (error) return <ErrorBox error={error} what="The picture" />;
   if (!data) return loading ? <Waiting height={266} /> : <p class="quiet">No traces.</p>;
   const example = (id: string): void => open("trace", {}, id);
@@ -190,12 +192,12 @@ function OverTime(props: { filters: Filters }): preact.JSX.Element {
             {before.error && <ErrorBox error={before.error} what="The picture of the window before" />}
             {before.loading && !before.data && <Waiting height={266} />}
             {!before.loading && !before.error && !before.data?.cells.length && <p class="quiet">There were no traces in the window before.</p>}
-            {before.data && before.data.cells.length > 0 && <Heatmap heat={before.data} beside={data} height={240} label="Drag a box to open its traces" onSelect={(chosen) => open("traces", { ...filters, ...boxParams(chosen), order: "slowest" })} onExample={example} />}
+            {before.data && before.data.cells.length > 0 && <Heatmap heat={before.data} beside={data} height={240} failed={ROOT_FAILED} label="Drag a box to open its traces" onSelect={(chosen) => open("traces", { ...filters, ...boxParams(chosen), order: "slowest" })} onExample={example} />}
           </figure>
         )}
         <figure class="picture" data-part="now">
           {isPair && <figcaption class="quiet">Now, from {localTime(range.from ?? 0, 0)}</figcaption>}
-          <Heatmap heat={data} beside={isPair ? before.data : null} box={box} height={240} label="Drag a box: what do its traces have in common?" onSelect={setBox} onExample={example} />
+          <Heatmap heat={data} beside={isPair ? before.data : null} box={box} height={240} failed={ROOT_FAILED} label="Drag a box: what do its traces have in common?" onSelect={setBox} onExample={example} />
           {box && <BrushMenu box={box} filters={filters} onOnly={() => open("traces", { ...filters, ...boxParams(box), order: "slowest" })} onClose={() => setBox(null)} />}
         </figure>
       </div>
