@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands: format, lints, tests, documents, page, real clients.
-# Needs Rust, Node with npm, Python 3.11 with venv, psql, and Chromium (or CHROMIUM=/path). Ends non-zero at the first failure.
+# Needs Rust, Node with npm, Python 3.11 with venv, psql, and Chromium (or CHROMIUM=/path). Faults of disks are tested where it
+# runs as root and strace is installed. Ends non-zero at the first failure.
 set -euo pipefail
 cd "$(dirname "$0")"
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
@@ -35,11 +36,14 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-it
 say "page in a browser"
 (cd web/ui && npm run --silent test:browser -- --server-binary "$target/debug/spanlake")
 
-say "real clients: OpenTelemetry SDK, DuckDB, deltalake, S3, psql, psycopg, SQLAlchemy, ADBC"
+say "real clients: OpenTelemetry SDK, DuckDB, deltalake, Polars, pandas, chDB, S3, psql, psycopg, SQLAlchemy, ADBC"
 venv=$target/clients-venv
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
 SPANLAKE_BINARY="$target/debug/spanlake" "$venv/bin/python" -m pytest -q tests/clients
+
+say "faults: power cut, failing and full disks, kills, damage, lying object store, in their short forms"
+SPANLAKE_BINARY="$target/debug/spanlake" "$venv/bin/python" -m pytest -q -rs tests/faults
 
 say "spelling"
 "$venv/bin/codespell" README.md ARCHITECTURE.md CHANGELOG.md docs storage ingest query server/src web/src tests

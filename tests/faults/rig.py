@@ -106,7 +106,11 @@ class Server:
             return 0, str(error)
 
     def sql(self, text: str) -> list[dict]:
-        status, body = self.post("/api/v1/sql", text.encode())
+        for _ in range(3):
+            status, body = self.post("/api/v1/sql", text.encode())
+            # A machine that was paused in between has overstepped the time limit; a gone server will not come back.
+            if status not in (0, 503, 504) or self.process.poll() is not None:
+                break
         assert status == 200, f"{text}: {status} {body}\n{self.words()[-4000:]}"
         return json.loads(body)
 

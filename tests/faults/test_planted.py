@@ -11,7 +11,7 @@ def is_caught(folder, seeded, settings=None, before=lambda: ()):
         part = folder / str(attempt)
         part.mkdir()
         try:
-            live_through_cuts(part, 2, seeded, settings, before)
+            live_through_cuts(part, 1, seeded, settings, before)
         except Exception as caught:  # noqa: BLE001 (a start that fails is a find too)
             return str(caught)[:300]
     return None
