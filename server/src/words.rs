@@ -13,6 +13,11 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// `1 file`, `2 files`.
+pub(crate) fn files(number: usize) -> String {
+    format!("{number} {}", if number == 1 { "file" } else { "files" })
+}
+
 /// `3435973836` as `3.2 GiB`.
 #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
 pub(crate) fn bytes(number: u64) -> String {

@@ -109,9 +109,9 @@ impl Import {
         let seconds = begin.elapsed().as_secs_f64();
         say(&match self.format {
             Format::Text => format!(
-                "{} spans from {} files in {seconds:.1} s; {} refused, {} records left out, {} behind\n",
+                "{} spans from {} in {seconds:.1} s; {} refused, {} records left out, {} behind\n",
                 words::count(totals.spans),
-                totals.files.len(),
+                words::files(totals.files.len()),
                 words::count(totals.refused),
                 words::count(totals.skipped),
                 words::bytes(lag)

@@ -355,9 +355,9 @@ impl Report {
     fn show(&mut self, follower: &Follower) {
         let totals = follower.totals();
         let words = format!(
-            "{} spans from {} files, {} behind",
+            "{} spans from {}, {} behind",
             words::count(totals.spans),
-            totals.files.len(),
+            words::files(totals.files.len()),
             words::bytes(follower.lag())
         );
         if std::io::stderr().is_terminal() {
