@@ -1,4 +1,4 @@
-//! What `benches/` measures: the steps of a flush without a table. Not an interface.
+//! What `benches/` measures, the steps of a flush without a table, and what `fuzz/` damages. Not an interface.
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use crate::batch::SpanBatch;
 use crate::flush;
 use crate::rollup::Sum;
 use crate::schema::AttributeColumns;
+use crate::wal;
 
 /// The files that a flush of `batches` would write.
 ///
@@ -51,4 +52,14 @@ pub fn rollup_sums(
 /// Finds parents and the order of rows only; returns the number of rows.
 pub fn resolve_and_sort(batches: &[Arc<SpanBatch>]) -> usize {
     flush::resolve_and_sort(batches)
+}
+
+/// A segment of the log that holds `bodies` at positions from 1 on.
+pub fn write_log_segment(bodies: &[Bytes]) -> Vec<u8> {
+    wal::image::write(bodies)
+}
+
+/// Position and body of every entry that replay would find in such a segment, whatever became of it since.
+pub fn read_log_segment(segment: &Bytes) -> Vec<(u64, Bytes)> {
+    wal::image::read(segment)
 }

@@ -7,6 +7,7 @@
 //! append -> Message -> writer thread: gather a group -> write -> [decode beside it] fsync -> Group -> publisher
 //! ```
 mod folder;
+pub(crate) mod image;
 mod layout;
 mod read;
 mod recent;
