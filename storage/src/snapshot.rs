@@ -179,6 +179,11 @@ impl TraceFilter {
         filter
     }
 
+    /// How many traces there was room for.
+    pub(crate) fn traces_about(&self) -> u64 {
+        (self.words.len() * 64 / FILTER_BITS_PER_TRACE) as u64
+    }
+
     /// False only where `trace` was never added.
     pub fn may_contain(&self, trace: &TraceId) -> bool {
         Self::bits(trace, self.hashes, self.words.len())

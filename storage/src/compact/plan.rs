@@ -9,8 +9,9 @@
 //! - When it has been closed for a while, what is small in it becomes one file, and what is not full is joined.
 //! - When the date has been over for some hours, the same happens across its hours, in the order of time.
 //!
-//! A file is full from [`FULL_ROWS`] spans or [`FULL_BYTES`] on, and then left alone. So a date that is over has no more than
-//! one file for each of those, and one more, and a few stragglers, each smaller than a quarter of the next larger one.
+//! A file is full from [`FULL_ROWS`] spans, [`FULL_BYTES`] or [`FULL_TRACES`] on, and then left alone. So a date that is over
+//! has no more than one file for each of those, and one more, and a few stragglers, all together smaller than a quarter of
+//! the file beside them.
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ const BYTES_MAX: u64 = 32 << 20;
 pub(crate) const FULL_ROWS: u64 = 4 << 20;
 /// So are files of this size.
 pub(crate) const FULL_BYTES: u64 = 128 << 20;
+/// So are files of as many traces: their rollup has a row for each.
+pub(crate) const FULL_TRACES: u64 = 1 << 20;
 /// Files of about the same size that are rewritten together while their hour is open.
 const FAN_IN: usize = 8;
 /// How many times larger than all others together the largest file of a join may be.
@@ -61,7 +64,7 @@ pub(crate) fn next(
 ) -> Option<Step> {
     let ours = |file: &&Arc<DataFile>| {
         // Without a checksum it is another engine's: its owner may have reasons for its shape.
-        file.checksum.is_some() && !parked.contains(&file.path) && !is_full(file.rows, file.bytes)
+        file.checksum.is_some() && !parked.contains(&file.path) && !is_full(size(file))
     };
     let mut days: BTreeMap<(NaiveDate, &str), Day<'_>> = BTreeMap::new();
     for file in files.iter().filter(ours) {
@@ -75,8 +78,18 @@ pub(crate) fn next(
     merge.map(Step::Merge).or_else(|| join().map(Step::Join))
 }
 
-fn is_full(rows: u64, bytes: u64) -> bool {
-    rows >= FULL_ROWS || bytes >= FULL_BYTES
+/// Spans, bytes, and traces as far as their filter tells.
+type Size = [u64; 3];
+
+/// What makes a file full.
+const FULL: Size = [FULL_ROWS, FULL_BYTES, FULL_TRACES];
+
+fn size(file: &DataFile) -> Size {
+    [file.rows, file.bytes, file.traces.as_ref().map_or(0, |filter| filter.traces_about())]
+}
+
+fn is_full(size: Size) -> bool {
+    size.iter().zip(FULL).any(|(size, full)| *size >= full)
 }
 
 fn is_small(file: &&Arc<DataFile>) -> bool {
@@ -109,8 +122,7 @@ fn join(date: NaiveDate, files: &Day<'_>, now_unix_nano: i64) -> Option<Vec<Arc<
         }
         let large = files.into_iter().filter(|file| !is_small(file)).collect();
         sizes(large).into_values().find_map(|files| {
-            let (rows, bytes) = total(&files);
-            let is_worth_it = files.len() >= FAN_IN || is_full(rows, bytes);
+            let is_worth_it = files.len() >= FAN_IN || is_full(total(&files));
             if is_worth_it { some(joinable(files)) } else { None }
         })
     })
@@ -158,7 +170,7 @@ fn smallest(mut files: Day<'_>) -> Vec<Arc<DataFile>> {
 
 /// The first, as many as one merge may hold; in the order of time.
 fn limited(files: Day<'_>) -> Vec<Arc<DataFile>> {
-    first(files, |rows, bytes| rows <= ROWS_MAX && bytes <= BYTES_MAX)
+    first(files, |[rows, bytes, _]| rows <= ROWS_MAX && bytes <= BYTES_MAX)
 }
 
 /// The smallest first, until they are a full file; in the order of time.
@@ -168,33 +180,36 @@ fn joinable(mut files: Day<'_>) -> Vec<Arc<DataFile>> {
 }
 
 /// Two files that are not full always fit into one.
-fn fits(rows: u64, bytes: u64) -> bool {
-    rows <= 2 * FULL_ROWS && bytes <= 2 * FULL_BYTES
+fn fits(size: Size) -> bool {
+    size.iter().zip(FULL).all(|(size, full)| *size <= 2 * full)
 }
 
-fn first(files: Day<'_>, fits: impl Fn(u64, u64) -> bool) -> Vec<Arc<DataFile>> {
-    let (mut rows, mut bytes) = (0, 0);
-    let step = files.into_iter().take_while(|file| {
-        rows += file.rows;
-        bytes += file.bytes;
-        fits(rows, bytes)
-    });
-    let mut step: Vec<Arc<DataFile>> = step.map(Arc::clone).collect();
+fn first(files: Day<'_>, fits: impl Fn(Size) -> bool) -> Vec<Arc<DataFile>> {
+    let count = fitting(&files, fits);
+    let mut step: Vec<Arc<DataFile>> = files[..count].iter().copied().map(Arc::clone).collect();
     step.sort_by_key(|file| (file.start.from, file.modified_unix_milli));
     step
+}
+
+/// How many of the first files fit together.
+fn fitting(files: &[&Arc<DataFile>], fits: impl Fn(Size) -> bool) -> usize {
+    let mut all = Size::default();
+    let fitting = files.iter().take_while(|file| {
+        all = add(all, size(file));
+        fits(all)
+    });
+    fitting.count()
+}
+
+fn add(one: Size, other: Size) -> Size {
+    std::array::from_fn(|place| one[place] + other[place])
 }
 
 /// Of files in the order of time, the first neighbours that are worth joining.
 fn runs(files: &Day<'_>) -> Option<Vec<Arc<DataFile>>> {
     let mut rest = files.as_slice();
     while !rest.is_empty() {
-        let (mut rows, mut bytes) = (0, 0);
-        let fitting = rest.iter().take_while(|file| {
-            rows += file.rows;
-            bytes += file.bytes;
-            fits(rows, bytes)
-        });
-        let (run, after) = rest.split_at(fitting.count().max(1));
+        let (run, after) = rest.split_at(fitting(rest, fits).max(1));
         rest = after;
         if let Some(worth) = worth_it(run.to_vec()) {
             return Some(worth.into_iter().map(Arc::clone).collect());
@@ -207,7 +222,7 @@ fn runs(files: &Day<'_>) -> Option<Vec<Arc<DataFile>>> {
 fn worth_it(mut run: Day<'_>) -> Option<Day<'_>> {
     while run.len() > 1 {
         let (place, largest) = run.iter().enumerate().max_by_key(|(_, file)| file.rows)?;
-        let (rows, _) = total(&run);
+        let [rows, ..] = total(&run);
         if largest.rows <= LARGEST_MAX * (rows - largest.rows) {
             return Some(run);
         }
@@ -216,8 +231,8 @@ fn worth_it(mut run: Day<'_>) -> Option<Day<'_>> {
     None
 }
 
-fn total(files: &Day<'_>) -> (u64, u64) {
-    (files.iter().map(|file| file.rows).sum(), files.iter().map(|file| file.bytes).sum())
+fn total(files: &Day<'_>) -> Size {
+    files.iter().map(|file| size(file)).fold(Size::default(), add)
 }
 
 fn some(step: Vec<Arc<DataFile>>) -> Option<Vec<Arc<DataFile>>> {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::file::{date_of, start_of};
+use crate::snapshot::TraceFilter;
 use crate::testing::DAY;
 use crate::time::TimeRange;
 
@@ -213,4 +214,18 @@ fn late_files_wait_until_the_hour_is_quiet_again() {
     let files = [file("one", 10, DAY), Arc::new(late)];
     assert!(next(&files, &HashSet::new(), quiet + 1).is_none());
     assert!(next(&files, &HashSet::new(), quiet + SETTLED_NANO).is_some());
+}
+
+#[test]
+fn a_file_is_full_of_traces_too() {
+    let with = |traces: u64| {
+        let mut file = (*file("traces", ROWS_SMALL, DAY)).clone();
+        let filter = TraceFilter::with_capacity(usize::try_from(traces).unwrap());
+        file.traces = Some(Arc::new(filter));
+        Arc::new(file)
+    };
+    let now = DAY + 40 * HOUR;
+    assert!(next(&[with(FULL_TRACES), with(FULL_TRACES)], &HashSet::new(), now).is_none());
+    let halves = [with(FULL_TRACES / 2), with(FULL_TRACES / 2)];
+    assert_eq!(files_of(next(&halves, &HashSet::new(), now)).len(), 2);
 }
