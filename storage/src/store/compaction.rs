@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::flusher::Command;
-use crate::compact::Compactor;
+use crate::compact::{Compactor, Merged};
 use crate::error::{Error, Result};
 use crate::table::Table;
 
@@ -39,23 +39,28 @@ impl Compaction {
         }
     }
 
-    /// Steps until nothing is worth one; returns how many.
+    /// Steps until nothing is worth one; returns how many. Between two steps, a drop that waits has its turn.
     pub(super) async fn all(&self) -> Result<u64> {
-        let _turn = self.turn.lock().await;
         let mut steps = 0;
-        while let Some(merged) = self.compactor.step(&self.table).await? {
-            let (done, answer) = oneshot::channel();
-            let merged = Arc::new(merged);
-            // Only while there is a store: this task alone must not keep the flusher waiting for commands.
-            let commands = self.commands.upgrade().ok_or(Error::Closed)?;
-            let command = Command::Merged(Arc::clone(&merged), done);
-            commands.send(command).await.map_err(|_| Error::Closed)?;
-            drop(commands);
-            if answer.await.map_err(|_| Error::Closed)?? {
-                self.compactor.committed(&merged);
-                steps += 1;
-            }
+        loop {
+            let _turn = self.turn.lock().await;
+            let Some(merged) = self.compactor.step(&self.table).await? else { return Ok(steps) };
+            steps += u64::from(self.commit(Arc::new(merged)).await?);
         }
-        Ok(steps)
+    }
+
+    /// Whether the step's files were still there.
+    async fn commit(&self, merged: Arc<Merged>) -> Result<bool> {
+        let (done, answer) = oneshot::channel();
+        // Only while there is a store: this task alone must not keep the flusher waiting for commands.
+        let commands = self.commands.upgrade().ok_or(Error::Closed)?;
+        let command = Command::Merged(Arc::clone(&merged), done);
+        commands.send(command).await.map_err(|_| Error::Closed)?;
+        drop(commands);
+        let was_live = answer.await.map_err(|_| Error::Closed)??;
+        if was_live {
+            self.compactor.committed(&merged);
+        }
+        Ok(was_live)
     }
 }
