@@ -247,7 +247,7 @@ impl Engine {
     /// As [`Engine::sql`].
     pub async fn trace(&self, trace: TraceId) -> Result<Answer> {
         let plan = move |context: SessionContext, tables: Tables| async move {
-            let rows = by_id::stream(&context, &tables, trace)?;
+            let rows = by_id::stream(&context, &tables, trace).await?;
             Ok(Started { rows, notes: Vec::new() })
         };
         self.run(plan, None).await

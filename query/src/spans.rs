@@ -1,19 +1,27 @@
 //! The table `spans`: one [`Snapshot`] as DataFusion sees it.
 //!
 //! ```text
-//! filters, columns of SQL -> translate -> over stored columns -> prune files -> Parquet scan  -.
+//! filters, columns of SQL -> translate -> over stored columns -> prune files -> select rows -> Parquet scan -.
 //!                                                             -> hot batches -> HotExec     -> union -> SQL's columns
 //! ```
+//! Rows are selected by the dictionaries of a file's columns (`select`, `pages`), which is why a trace is found in
+//! milliseconds, by its id as well as by a rare value.
 pub(crate) mod attributes;
 pub(crate) mod by_id;
 pub(crate) mod columns;
+pub(crate) mod counts;
 mod files;
 mod hot;
 mod nothing;
+pub(crate) mod nulls;
 pub(crate) mod numbers;
+mod pages;
 pub mod present;
 pub(crate) mod provider;
 mod prune;
+mod reader;
+mod select;
+mod source;
 mod translate;
 
 use std::sync::Arc;

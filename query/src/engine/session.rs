@@ -23,6 +23,8 @@ use crate::function::allowed;
 use crate::retention_log::RetentionLog;
 use crate::spans::Tables;
 use crate::spans::attributes::AttributePlanner;
+use crate::spans::counts::CountKeys;
+use crate::spans::nulls::NullsLast;
 use crate::spans::numbers::ReadNumbers;
 use crate::view::View;
 
@@ -52,6 +54,7 @@ pub(crate) fn base(config: &Config, environment: Arc<RuntimeEnv>) -> SessionStat
     let planners = SessionStateDefaults::default_expr_planners();
     let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(ReadNumbers)];
     rules.extend(Analyzer::new().rules);
+    rules.push(Arc::new(NullsLast));
     SessionStateBuilder::new()
         .with_config(settings(config))
         .with_runtime_env(environment)
@@ -60,6 +63,7 @@ pub(crate) fn base(config: &Config, environment: Arc<RuntimeEnv>) -> SessionStat
         .with_scalar_functions(allowed::scalar())
         .with_aggregate_functions(allowed::aggregate())
         .with_window_functions(allowed::window())
+        .with_physical_optimizer_rule(Arc::new(CountKeys))
         .with_physical_optimizer_rule(Arc::new(Cooperate))
         .build()
 }

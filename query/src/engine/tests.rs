@@ -353,3 +353,55 @@ async fn explain_analyze_says_which_files_were_left_out_and_why() {
         assert_eq!(plan.contains("row_groups_pruned"), reads, "{condition}\n{plan}");
     }
 }
+
+#[tokio::test]
+async fn rows_of_files_are_counted_by_the_keys_of_a_column() {
+    let engine = engine(Config { threads: 2, ..Config::default() }).await;
+    let ask = |sql: &'static str| {
+        let engine = engine.clone();
+        async move {
+            let found = rows(engine.sql(sql, Vec::new()).await).await.unwrap();
+            pretty_format_batches(&found).unwrap().to_string()
+        }
+    };
+    let plan = ask("EXPLAIN SELECT attributes['http.route'], count(*) FROM spans GROUP BY 1").await;
+    assert!(plan.contains("CountKeysExec: files=2, column=http_route"), "{plan}");
+    assert!(plan.contains("HotExec"), "{plan}");
+    check(
+        &ask("SELECT attributes['http.route'] AS route, count(*) AS n FROM spans GROUP BY 1 ORDER BY 1")
+            .await,
+        expect_test::expect![[r#"
+            +-------+---+
+            | route | n |
+            +-------+---+
+            | /cart | 1 |
+            | /pay  | 1 |
+            |       | 2 |
+            +-------+---+"#]],
+    );
+    // Where something else is counted, or not all rows are, they are read.
+    for sql in [
+        "EXPLAIN SELECT service, count(status_message) FROM spans GROUP BY 1",
+        "EXPLAIN SELECT service, count(*) FROM spans WHERE kind = 'SERVER' GROUP BY 1",
+        "EXPLAIN SELECT service, name, count(*) FROM spans GROUP BY 1, 2",
+        "EXPLAIN SELECT upper(service), count(*) FROM spans GROUP BY 1",
+    ] {
+        let plan = ask(sql).await;
+        assert!(!plan.contains("CountKeysExec"), "{sql}\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn a_sort_of_what_is_never_null_leaves_out_files_that_are_too_old() {
+    let snapshot = three_known_files().await;
+    let clock = Arc::new(ManualClock::at(DAY));
+    let config = Config { threads: 1, ..Config::default() };
+    let over = Engine::over(move || Arc::clone(&snapshot), config, clock).unwrap();
+    let sql = "EXPLAIN ANALYZE SELECT span_id FROM spans ORDER BY start_time DESC LIMIT 1";
+    let found = rows(over.sql(sql, Vec::new()).await).await.unwrap();
+    let plan = pretty_format_batches(&found).unwrap().to_string();
+    assert!(!plan.contains("IS NULL"), "{plan}");
+    // The newest of the three files has one span; no row of the others was read.
+    let scan = plan.lines().find(|line| line.contains("DataSourceExec")).unwrap();
+    assert!(scan.contains("output_rows=1,"), "{plan}");
+}

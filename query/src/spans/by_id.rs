@@ -1,36 +1,209 @@
 //! All spans of one trace, by a plan made by hand: no SQL, no optimizer.
+//!
+//! A file that may hold the trace is asked twice: its keys of trace ids tell the rows, and of the other columns only those
+//! are read that have a value on one of the pages with such a row. Most of the attribute columns have none.
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef, Date32Array, RecordBatch, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::catalog::TableProvider;
+use datafusion::common::{Result as PlanResult, ScalarValue};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::logical_expr::{col, lit};
-use datafusion::physical_expr::expressions::col as physical_col;
+use datafusion::physical_expr::expressions::{binary, col as physical_col, lit as physical_lit};
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelectionPolicy, RowSelector,
+};
+use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use parquet::file::metadata::ParquetMetaData;
 use storage::schema::column as c;
-use storage::{TimeRange, TraceId};
+use storage::{DataFile, TimeRange, TraceId};
 
 use crate::Result;
 use crate::spans::Tables;
-use crate::spans::provider::Shape;
+use crate::spans::files::partitioned;
+use crate::spans::provider::{Shape, present};
+use crate::spans::prune::date_days;
+use crate::spans::reader::{Reader, Readers};
+use crate::spans::select::{Condition, Rows, select};
+
+/// Beyond this many rows of one file, a scan reads it: in pieces, and with memory that is accounted for.
+const ROWS_MAX: usize = 20_000;
 
 /// The spans of `trace` in the columns of SQL `spans`, ordered by start, then span id.
-pub(crate) fn stream(
+pub(crate) async fn stream(
     context: &SessionContext,
     tables: &Tables,
     trace: TraceId,
 ) -> Result<SendableRecordBatchStream> {
+    let state = context.state();
     let table = tables.table(TimeRange::ALL, Shape::Presented);
-    let filter = col(c::TRACE_ID).eq(lit(trace.to_string()));
-    let scan = table.plan(&context.state(), None, &[filter], None)?;
+    let (made_of, needed) = table.presented()?;
+    let stored = table.stored_schema();
+    let lookup = Lookup {
+        readers: Readers::new(&state, Arc::clone(&tables.snapshot.object_store)),
+        conditions: vec![is_trace(trace, &stored)?],
+        projected: Arc::new(stored.project(&needed)?),
+    };
+    let (mut found, mut others) = (Vec::new(), Vec::new());
+    for file in tables.snapshot.files.iter().filter(|file| file.may_hold_trace(&trace)) {
+        match lookup.of_file(file).await? {
+            Some(batches) => found.extend(batches),
+            None => others.push(Arc::clone(file)),
+        }
+    }
+    let filter = col(c::TRACE_ID).eq(lit(ScalarValue::FixedSizeBinary(16, Some(trace.0.to_vec()))));
+    let rest = tables.part(others.into(), Arc::clone(&tables.snapshot.hot));
+    let rest = rest.table(TimeRange::ALL, Shape::Stored).stored_rows(&state, &needed, filter)?;
+    let found: Arc<dyn ExecutionPlan> =
+        MemorySourceConfig::try_new_exec(&[found], lookup.projected, None)?;
+    let scan = present(made_of, UnionExec::try_new(vec![found, rest])?)?;
     let schema = table.schema();
     let by = [c::START, c::SPAN_ID].map(|name| physical_col(name, &schema));
-    let by = by.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let by = by.into_iter().collect::<PlanResult<Vec<_>>>()?;
+    let all: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(scan));
     let Some(order) = LexOrdering::new(by.into_iter().map(PhysicalSortExpr::new_default)) else {
-        return Ok(execute_stream(scan, context.task_ctx())?);
+        return Ok(execute_stream(all, context.task_ctx())?);
     };
-    let all = Arc::new(CoalescePartitionsExec::new(scan));
     Ok(execute_stream(Arc::new(SortExec::new(order, all)), context.task_ctx())?)
+}
+
+fn is_trace(trace: TraceId, stored: &SchemaRef) -> PlanResult<Condition> {
+    use datafusion::logical_expr::Operator;
+    let id = physical_lit(ScalarValue::FixedSizeBinary(16, Some(trace.0.to_vec())));
+    let equal = binary(physical_col(c::TRACE_ID, stored)?, Operator::Eq, id, stored)?;
+    let told = Condition::of(&equal, stored);
+    told.ok_or_else(|| datafusion::common::internal_datafusion_err!("a trace id has 16 bytes"))
+}
+
+/// Reads the rows of one trace.
+struct Lookup {
+    readers: Readers,
+    conditions: Vec<Condition>,
+    /// What is read, with the types that readers see.
+    projected: SchemaRef,
+}
+
+impl Lookup {
+    /// The rows of a file; `None` where it is better scanned.
+    async fn of_file(&self, file: &Arc<DataFile>) -> PlanResult<Option<Vec<RecordBatch>>> {
+        let metrics = ExecutionPlanMetricsSet::new();
+        let mut reader = self.readers.create_reader(0, partitioned(file), None, &metrics)?;
+        let metadata = reader.get_metadata(None).await?;
+        let rows = select(&mut reader, &metadata, &self.conditions).await?;
+        let groups = metadata.row_groups().iter().map(|group| usize::try_from(group.num_rows()));
+        let groups = groups.collect::<std::result::Result<Vec<_>, _>>().unwrap_or_default();
+        let count: usize = rows.iter().zip(&groups).map(|(rows, all)| rows.count(*all)).sum();
+        if count > ROWS_MAX || rows.iter().any(|rows| matches!(rows, Rows::All)) {
+            return Ok(None);
+        }
+        let mut batches = Vec::new();
+        for (number, rows) in rows.into_iter().enumerate() {
+            if let Rows::Some(selection) = rows {
+                let part = Part { file, metadata: &metadata, number, selection };
+                let reader = self.readers.create_reader(0, partitioned(file), None, &metrics)?;
+                batches.extend(self.read(reader, part).await?);
+            }
+        }
+        Ok(Some(batches))
+    }
+
+    async fn read(&self, reader: Reader, part: Part<'_>) -> PlanResult<Vec<RecordBatch>> {
+        let reader: Box<dyn AsyncFileReader> = reader;
+        let schema = part.metadata.file_metadata().schema_descr();
+        let roots = schema.root_schema().get_fields().iter().enumerate();
+        let wanted =
+            roots.filter(|(_, field)| self.projected.column_with_name(field.name()).is_some());
+        let filled = wanted.map(|(root, _)| root).filter(|root| part.has_values(*root));
+        let mask = ProjectionMask::roots(schema, filled);
+        let metadata =
+            ArrowReaderMetadata::try_new(Arc::clone(part.metadata), ArrowReaderOptions::new())?;
+        let stream = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata)
+            .with_projection(mask)
+            .with_row_groups(vec![part.number])
+            .with_row_selection_policy(RowSelectionPolicy::Selectors)
+            .with_row_selection(part.selection)
+            .build()?;
+        let batches: Vec<RecordBatch> = stream.try_collect().await?;
+        batches.iter().map(|batch| self.with_types(batch, part.file)).collect()
+    }
+
+    /// The columns in order, with their types; those that were not read are null.
+    fn with_types(&self, batch: &RecordBatch, file: &DataFile) -> PlanResult<RecordBatch> {
+        let rows = batch.num_rows();
+        let column = |field: &FieldRef| -> PlanResult<ArrayRef> {
+            match batch.column_by_name(field.name()) {
+                _ if field.name() == c::DATE => {
+                    Ok(Arc::new(Date32Array::from_value(date_days(file.date), rows)))
+                }
+                Some(read) if read.data_type() == field.data_type() => Ok(Arc::clone(read)),
+                Some(read) => Ok(cast(read, field.data_type())?),
+                None => Ok(new_null_array(field.data_type(), rows)),
+            }
+        };
+        let columns = self.projected.fields().iter().map(column).collect::<PlanResult<Vec<_>>>()?;
+        Ok(RecordBatch::try_new(Arc::clone(&self.projected), columns)?)
+    }
+}
+
+/// Rows of one row group.
+struct Part<'a> {
+    file: &'a DataFile,
+    metadata: &'a Arc<ParquetMetaData>,
+    number: usize,
+    selection: RowSelection,
+}
+
+impl Part<'_> {
+    /// False only where no selected row has a value in the column `root`, by the page index.
+    fn has_values(&self, root: usize) -> bool {
+        let schema = self.metadata.file_metadata().schema_descr();
+        let mut leaves =
+            (0..schema.num_columns()).filter(|leaf| schema.get_column_root_idx(*leaf) == root);
+        let (Some(leaf), None) = (leaves.next(), leaves.next()) else { return true };
+        if schema.column(leaf).max_rep_level() > 0 {
+            return true;
+        }
+        let group = self.metadata.row_group(self.number);
+        let statistics = group.column(leaf).statistics();
+        let nulls = statistics.and_then(|statistics| statistics.null_count_opt());
+        if nulls.is_some_and(|nulls| i64::try_from(nulls) == Ok(group.num_rows())) {
+            return false;
+        }
+        self.has_values_on_pages(leaf).unwrap_or(true)
+    }
+
+    fn has_values_on_pages(&self, leaf: usize) -> Option<bool> {
+        let pages = self.metadata.offset_index()?.get(self.number)?.get(leaf)?.page_locations();
+        let nulls = self.metadata.column_index()?.get(self.number)?.get(leaf)?.null_counts()?;
+        let all = self.metadata.row_group(self.number).num_rows();
+        let mut row = 0_i64;
+        for RowSelector { row_count, skip } in self.selection.iter() {
+            let until = row.saturating_add(i64::try_from(*row_count).ok()?);
+            if !skip {
+                let first =
+                    pages.partition_point(|page| page.first_row_index <= row).checked_sub(1)?;
+                let here = pages.iter().enumerate().skip(first);
+                for (at, page) in here.take_while(|(_, page)| page.first_row_index < until) {
+                    let next = pages.get(at + 1).map_or(all, |next| next.first_row_index);
+                    if *nulls.get(at)? < next - page.first_row_index {
+                        return Some(true);
+                    }
+                }
+            }
+            row = until;
+        }
+        Some(false)
+    }
 }

@@ -7,7 +7,6 @@ use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
 };
@@ -26,11 +25,28 @@ use storage::DataFile;
 use storage::schema::column as c;
 
 use crate::spans::prune::{Pruned, date_days};
+use crate::spans::reader::Readers;
+use crate::spans::source::SelectiveSource;
 
 /// The scheme under which the one object store of a query is known.
 pub(crate) const STORE_URL: &str = "spanlake://spans";
 
 type Filters = Vec<Arc<dyn PhysicalExpr>>;
+
+/// A file as readers want it.
+pub(crate) fn partitioned(file: &Arc<DataFile>) -> PartitionedFile {
+    let modified = DateTime::from_timestamp_millis(file.modified_unix_milli);
+    let meta = ObjectMeta {
+        location: Path::from(file.path.as_str()),
+        last_modified: modified.unwrap_or_default(),
+        size: file.bytes,
+        e_tag: None,
+        version: None,
+    };
+    let date = ScalarValue::Date32(Some(date_days(file.date)));
+    let file = Arc::clone(file);
+    PartitionedFile::new_from_meta(meta).with_partition_values(vec![date]).with_extension(file)
+}
 
 /// Files of one snapshot, ready to be scanned.
 #[derive(Debug)]
@@ -100,12 +116,13 @@ impl Files<'_> {
         let date = Arc::new(Field::new(c::DATE, DataType::Date32, false));
         let in_files = Arc::new(datafusion::arrow::datatypes::Schema::new(in_files));
         let schema = TableSchema::builder(in_files).with_table_partition_cols(vec![date]).build();
-        let metadata = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let reader = CachedParquetFileReaderFactory::new(Arc::clone(&self.object_store), metadata);
+        let readers = Arc::new(Readers::new(state, Arc::clone(&self.object_store)));
+        let own = Arc::clone(&readers);
         let source = ParquetSource::new(schema)
             .with_table_parquet_options(state.default_table_options().parquet)
-            .with_parquet_file_reader_factory(Arc::new(reader));
+            .with_parquet_file_reader_factory(own);
         if filters.is_empty() {
+            let source = SelectiveSource::over(Arc::new(source), readers);
             return Ok((Arc::new(source), Vec::new()));
         }
         let pushed = source.try_pushdown_filters(filters.to_vec(), state.config_options())?;
@@ -115,7 +132,8 @@ impl Files<'_> {
             .filter(|(_, pushed)| matches!(pushed, PushedDown::No))
             .map(|(filter, _)| Arc::clone(filter))
             .collect();
-        Ok((pushed.updated_node.unwrap_or_else(|| Arc::new(source)), refused))
+        let source = pushed.updated_node.unwrap_or_else(|| Arc::new(source));
+        Ok((Arc::new(SelectiveSource::over(source, readers)), refused))
     }
 
     /// The files dealt out over partitions, newest first, so that a search for the newest spans ends early.
@@ -133,19 +151,10 @@ impl Files<'_> {
         groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect()
     }
 
-    fn partitioned(&self, file: &DataFile) -> PartitionedFile {
+    fn partitioned(&self, file: &Arc<DataFile>) -> PartitionedFile {
         /// Beyond this many files, statistics of each would cost more than they save.
         const FILES_WITH_STATISTICS_MAX: usize = 200;
-        let modified = DateTime::from_timestamp_millis(file.modified_unix_milli);
-        let meta = ObjectMeta {
-            location: Path::from(file.path.as_str()),
-            last_modified: modified.unwrap_or_default(),
-            size: file.bytes,
-            e_tag: None,
-            version: None,
-        };
-        let date = ScalarValue::Date32(Some(date_days(file.date)));
-        let partitioned = PartitionedFile::new_from_meta(meta).with_partition_values(vec![date]);
+        let partitioned = partitioned(file);
         if self.files.len() > FILES_WITH_STATISTICS_MAX {
             return partitioned;
         }

@@ -65,15 +65,36 @@ impl SpansTable {
         let Some(made_of) = self.made_of(wanted)? else {
             return self.scan_stored(state, wanted, &filters, limit);
         };
-        let mut needed: Vec<usize> = made_of
-            .iter()
-            .flat_map(|made_of| collect_columns(&made_of.expr))
-            .map(|column| column.index())
-            .collect();
-        needed.sort_unstable();
-        needed.dedup();
-        let scan = self.scan_stored(state, &needed, &filters, limit)?;
+        let scan = self.scan_stored(state, &needed(&made_of), &filters, limit)?;
         present(made_of, scan)
+    }
+
+    /// How SQL's columns are made of stored ones, and which of these they need.
+    pub(crate) fn presented(&self) -> Result<(Vec<ProjectionExpr>, Vec<usize>)> {
+        let physical = self.columns.physical()?.iter().zip(self.columns.presented.fields());
+        let made_of = physical.map(|(expr, field)| ProjectionExpr {
+            expr: Arc::clone(expr),
+            alias: field.name().clone(),
+        });
+        let made_of: Vec<_> = made_of.collect();
+        let needed = needed(&made_of);
+        Ok((made_of, needed))
+    }
+
+    /// The stored columns at `needed`, as they are stored, of the rows for which `filter` over stored columns holds.
+    pub(crate) fn stored_rows(
+        &self,
+        state: &dyn Session,
+        needed: &[usize],
+        filter: Expr,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let filter = state.create_physical_expr(filter, &self.columns.stored_names)?;
+        self.scan_stored(state, needed, &[filter], None)
+    }
+
+    /// The stored columns, `date` last.
+    pub(crate) fn stored_schema(&self) -> SchemaRef {
+        Arc::clone(&self.columns.stored)
     }
 
     fn physical_filters(
@@ -177,8 +198,17 @@ fn range_filters(range: TimeRange) -> Vec<Expr> {
     filters
 }
 
+/// The stored columns that some expressions read.
+fn needed(made_of: &[ProjectionExpr]) -> Vec<usize> {
+    let columns = made_of.iter().flat_map(|made_of| collect_columns(&made_of.expr));
+    let mut needed: Vec<usize> = columns.map(|column| column.index()).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    needed
+}
+
 /// `made_of` over the columns that `scan` gives.
-fn present(
+pub(crate) fn present(
     made_of: Vec<ProjectionExpr>,
     scan: Arc<dyn ExecutionPlan>,
 ) -> Result<Arc<dyn ExecutionPlan>> {

@@ -1,0 +1,173 @@
+//! Which rows of a file can satisfy a filter, by the dictionaries of its columns.
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::Result;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use parquet::arrow::arrow_reader::RowSelection;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+
+use super::pages::{self, Wanted};
+use super::reader::Reader;
+
+/// A condition on one column whose dictionary may decide it.
+#[derive(Debug)]
+pub(super) struct Condition {
+    expr: Arc<dyn PhysicalExpr>,
+    /// That column alone.
+    schema: SchemaRef,
+}
+
+impl Condition {
+    /// `filter` over the columns of `table`, where it is such a condition.
+    pub(super) fn of(filter: &Arc<dyn PhysicalExpr>, table: &Schema) -> Option<Self> {
+        let columns = collect_columns(filter);
+        let mut columns = columns.iter();
+        let (column, None) = (columns.next()?, columns.next()) else { return None };
+        let field = table.field_with_name(column.name()).ok()?;
+        let is_told = match field.data_type() {
+            DataType::Utf8View | DataType::FixedSizeBinary(16) => !is_changing(filter),
+            _ => false,
+        };
+        if !is_told {
+            return None;
+        }
+        let schema = Arc::new(Schema::new(vec![field.clone()]));
+        let expr = reassign_expr_columns(Arc::clone(filter), &schema).ok()?;
+        Some(Self { expr, schema })
+    }
+
+    fn column(&self) -> &str {
+        self.schema.field(0).name()
+    }
+
+    /// By place of `values`, whether it holds.
+    fn holds(&self, values: ArrayRef) -> Result<Vec<bool>> {
+        let rows = values.len();
+        // The column is nullable to the table, or has no nulls.
+        let schema = match values.null_count() {
+            0 => Arc::clone(&self.schema),
+            _ => {
+                let field = self.schema.field(0).clone().with_nullable(true);
+                Arc::new(Schema::new(vec![field]))
+            }
+        };
+        let batch = RecordBatch::try_new(schema, vec![values])?;
+        let held = self.expr.evaluate(&batch)?.into_array(rows)?;
+        Ok(held.as_boolean().iter().map(|held| held == Some(true)).collect())
+    }
+
+    fn holds_for_null(&self) -> Result<bool> {
+        let null = new_null_array(self.schema.field(0).data_type(), 1);
+        Ok(self.holds(null)? == [true])
+    }
+
+    fn wanted(&self, values: &ArrayRef) -> Result<Wanted> {
+        Ok(Wanted { by_key: self.holds(Arc::clone(values))?, null: self.holds_for_null()? })
+    }
+}
+
+/// True where `filter` may say another thing later.
+pub(super) fn is_changing(filter: &Arc<dyn PhysicalExpr>) -> bool {
+    let changes = filter.exists(|expr| {
+        Ok(expr.is_volatile_node() || expr.downcast_ref::<DynamicFilterPhysicalExpr>().is_some())
+    });
+    changes.unwrap_or(true)
+}
+
+/// What to read of one row group.
+#[derive(Debug, Clone)]
+pub(super) enum Rows {
+    All,
+    None,
+    Some(RowSelection),
+}
+
+/// A selection that leaves out fewer rows than this, of four, is not worth skipping.
+const QUARTERS_LEFT_OUT_MIN: usize = 3;
+
+impl Rows {
+    /// How many rows, of `all`.
+    pub(super) fn count(&self, all: usize) -> usize {
+        match self {
+            Self::All => all,
+            Self::None => 0,
+            Self::Some(selection) => selection.row_count(),
+        }
+    }
+
+    fn and(&mut self, ranges: Vec<Range<usize>>, all: usize) {
+        let count: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+        if count == 0 {
+            *self = Self::None;
+            return;
+        }
+        if (all - count) < all / 4 * QUARTERS_LEFT_OUT_MIN {
+            return;
+        }
+        let own = RowSelection::from_consecutive_ranges(ranges.into_iter(), all);
+        *self = match self {
+            Self::None => Self::None,
+            Self::All => Self::Some(own),
+            Self::Some(other) => match other.intersection(&own) {
+                both if both.selects_any() => Self::Some(both),
+                _ => Self::None,
+            },
+        };
+    }
+}
+
+/// By row group of the file, the rows for which all `conditions` can hold.
+///
+/// # Errors
+/// The file is damaged, or cannot be read.
+pub(super) async fn select(
+    reader: &mut Reader,
+    metadata: &ParquetMetaData,
+    conditions: &[Condition],
+) -> Result<Vec<Rows>> {
+    let mut selected = Vec::with_capacity(metadata.num_row_groups());
+    for row_group in metadata.row_groups() {
+        let mut rows = Rows::All;
+        for condition in conditions {
+            if matches!(rows, Rows::None) {
+                break;
+            }
+            narrow(&mut rows, reader, row_group, condition).await?;
+        }
+        selected.push(rows);
+    }
+    Ok(selected)
+}
+
+/// Leaves out the rows for which `condition` certainly does not hold.
+async fn narrow(
+    rows: &mut Rows,
+    reader: &mut Reader,
+    row_group: &RowGroupMetaData,
+    condition: &Condition,
+) -> Result<()> {
+    let is_it = |chunk: &&parquet::file::metadata::ColumnChunkMetaData| matches!(chunk.column_path().parts(), [name] if name == condition.column());
+    let Some(chunk) = row_group.columns().iter().find(is_it) else {
+        if !condition.holds_for_null()? {
+            *rows = Rows::None;
+        }
+        return Ok(());
+    };
+    if chunk.dictionary_page_offset().is_none() {
+        return Ok(());
+    }
+    let all = usize::try_from(row_group.num_rows()).unwrap_or(usize::MAX);
+    let (start, length) = chunk.byte_range();
+    let bytes = reader.get_bytes(start..start.saturating_add(length)).await?;
+    let decide = |values: &ArrayRef| condition.wanted(values);
+    if let Some(ranges) = pages::rows(bytes, chunk, all, decide)? {
+        rows.and(ranges, all);
+    }
+    Ok(())
+}
