@@ -15,6 +15,7 @@ mod tests;
 mod trace;
 mod workload;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,15 +35,32 @@ const HISTORY_SECONDS: i64 = 30 * 60;
 /// It stops making up history after this.
 const HISTORY_TIME_MAX: Duration = Duration::from_secs(40);
 
+/// The shop's seed and load, and what its table holds already.
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    /// Spans a second.
+    pub(crate) rate: f64,
+    /// Start of the newest span that the table holds. A shop that opens again makes up history from there on only: the
+    /// same seconds would be the same spans once more.
+    pub(crate) newest_unix_nano: Option<i64>,
+}
+
 /// Sends the shop's spans for ever: new ones as they happen, and beside them the last half hour, newest first.
 ///
 /// # Errors
 /// Spans could not be made.
-pub(crate) async fn run(at: Addresses, seed: u64, rate: f64) -> anyhow::Result<()> {
+pub(crate) async fn run(at: Addresses, plan: Plan) -> anyhow::Result<()> {
     let now = SystemClock.now_unix_nano() / NANOS_PER_SECOND;
-    let shop = Arc::new(Shop::new(seed, rate, now * NANOS_PER_SECOND));
-    tokio::try_join!(live(&shop, at, now), history(&shop, at, now))?;
+    let shop = Arc::new(Shop::new(plan.seed, plan.rate, now * NANOS_PER_SECOND));
+    let until = history_until(now, plan.newest_unix_nano);
+    tokio::try_join!(live(&shop, at, now.max(until)), history(&shop, at, until..now))?;
     Ok(())
+}
+
+/// The first second of history at `now`.
+fn history_until(now: i64, newest_unix_nano: Option<i64>) -> i64 {
+    let held = newest_unix_nano.map_or(i64::MIN, |newest| newest / NANOS_PER_SECOND + 1);
+    held.max(now - HISTORY_SECONDS)
 }
 
 async fn second(shop: &Arc<Shop>, second: i64) -> anyhow::Result<Vec<Span>> {
@@ -50,22 +68,23 @@ async fn second(shop: &Arc<Shop>, second: i64) -> anyhow::Result<Vec<Span>> {
     tokio::task::spawn_blocking(move || shop.second(second)).await.context("make spans")
 }
 
-async fn history(shop: &Arc<Shop>, at: Addresses, now: i64) -> anyhow::Result<()> {
+async fn history(shop: &Arc<Shop>, at: Addresses, seconds: Range<i64>) -> anyhow::Result<()> {
     /// Seconds sent at once.
     const STEP: i64 = 10;
     let begin = Instant::now();
     let mut sender = Sender::new(at);
     let mut sent = 0;
-    let mut from = now;
-    while from > now - HISTORY_SECONDS && begin.elapsed() < HISTORY_TIME_MAX {
+    let mut from = seconds.end;
+    while from > seconds.start && begin.elapsed() < HISTORY_TIME_MAX {
         let mut spans = Vec::new();
-        for earlier in 1..=STEP {
-            spans.append(&mut second(shop, from - earlier).await?);
+        let next = seconds.start.max(from - STEP);
+        for earlier in (next..from).rev() {
+            spans.append(&mut second(shop, earlier).await?);
         }
-        from -= STEP;
+        from = next;
         sent += deliver(&mut sender, spans).await;
     }
-    tracing::info!(spans = sent, minutes = (now - from) / 60, "history is in place");
+    tracing::info!(spans = sent, minutes = (seconds.end - from) / 60, "history is in place");
     Ok(())
 }
 

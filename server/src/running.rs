@@ -149,6 +149,14 @@ impl Running {
         }
     }
 
+    /// Start of the newest span that the table holds.
+    pub(crate) fn newest_unix_nano(&self) -> Option<i64> {
+        let snapshot = self.store.snapshot();
+        let files = snapshot.files.iter().map(|file| file.start);
+        let ranges = files.chain(snapshot.hot.iter().map(|batch| batch.start()));
+        ranges.map(|range| range.until - 1).max()
+    }
+
     /// Ends all connections at once when told [`Stop::Now`].
     pub(crate) fn stopper(&self) -> watch::Sender<Stop> {
         self.listeners.stopper()

@@ -7,6 +7,7 @@ use clap::Args;
 use super::serve::{runtime, serve};
 use super::{Format, Usage, usage};
 use crate::config::{Config, Flags, ListenFlags, environment};
+use crate::demo::Plan;
 
 /// Serve, with a live synthetic shop of thirty services that has an incident every five minutes.
 #[derive(Debug, Args)]
@@ -46,7 +47,8 @@ impl Demo {
         let (seed, rate) = (self.seed, f64::from(self.rate));
         runtime()?.block_on(serve(&config, self.format, async move |running| {
             tracing::info!(seed, rate, "the shop is open; its first incident begins in a minute");
-            crate::demo::run(running.addresses, seed, rate).await
+            let newest_unix_nano = running.newest_unix_nano();
+            crate::demo::run(running.addresses, Plan { seed, rate, newest_unix_nano }).await
         }))
     }
 }

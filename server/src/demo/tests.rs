@@ -149,3 +149,13 @@ fn every_encoding_holds_every_span() {
     let zipkin: serde_json::Value = serde_json::from_slice(&encode::zipkin(&spans)).unwrap();
     assert_eq!(zipkin.as_array().unwrap().len(), spans.len());
 }
+
+#[test]
+fn a_shop_that_opens_again_goes_on_where_its_table_ends() {
+    let now = ORIGIN / NANOS_PER_SECOND;
+    assert_eq!(history_until(now, None), now - HISTORY_SECONDS);
+    assert_eq!(history_until(now, Some(ORIGIN - 90 * NANOS_PER_SECOND + 5)), now - 89);
+    assert_eq!(history_until(now, Some(ORIGIN - 3_600 * NANOS_PER_SECOND)), now - HISTORY_SECONDS);
+    // A span of this very second: the next one is the first to be made.
+    assert_eq!(history_until(now, Some(ORIGIN + 1)), now + 1);
+}
