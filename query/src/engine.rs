@@ -1,6 +1,7 @@
 //! `Engine`: sessions, memory pool, time limit, permits.
 mod answer;
 mod cooperate;
+mod damage;
 pub(crate) mod permit;
 mod runtime;
 mod session;
@@ -309,7 +310,8 @@ impl Engine {
             let (context, tables) = shared.session()?;
             plan(context, tables).await
         };
-        Running::start(self.threads()?, begin, permit, limits).answer().await
+        let snapshot = (self.shared.snapshots)();
+        Running::start((self.threads()?, snapshot), begin, permit, limits).answer().await
     }
 
     fn threads(&self) -> Result<&Handle> {

@@ -38,7 +38,7 @@ impl From<storage::Error> for Error {
         let message = match error.kind() {
             Kind::Invalid => error.to_string(),
             Kind::Corrupt => DAMAGED.into(),
-            _ => "stored spans cannot be read now; try again in a moment".into(),
+            _ => AWAY.into(),
         };
         Self { kind: error.kind(), message, source: Some(Box::new(error)) }
     }
@@ -70,6 +70,8 @@ impl From<arrow::error::ArrowError> for Error {
 }
 
 const DAMAGED: &str = "a stored file is damaged; its name is in the server's log. A query that leaves out its time range still works";
+const GONE: &str = "a file left the table while it was being read; run the query again";
+const AWAY: &str = "stored spans cannot be read now; try again in a moment";
 const MEMORY: &str = "the query needs more memory than one query may use; narrow the time range, select fewer columns, \
                       or aggregate before joining";
 const DIVISION: &str = "division by zero; use nullif(divisor, 0)";
@@ -128,14 +130,25 @@ fn in_condition(text: &str) -> Option<(Kind, String)> {
 }
 
 fn parquet_error(error: &parquet::errors::ParquetError) -> (Kind, String) {
-    in_condition(&error.to_string()).unwrap_or_else(|| (Kind::Corrupt, DAMAGED.into()))
+    let text = error.to_string();
+    in_store(&text)
+        .or_else(|| in_condition(&text))
+        .unwrap_or_else(|| (Kind::Corrupt, DAMAGED.into()))
+}
+
+/// The store's failure to hand out a file, of which the reader keeps only the text: nothing says that the file is damaged.
+fn in_store(text: &str) -> Option<(Kind, String)> {
+    let (_, cause) = text.split_once("Object Store error: ")?;
+    let is_gone = cause.starts_with("Object at location") && cause.contains(" not found");
+    Some((Kind::Unavailable, if is_gone { GONE.into() } else { AWAY.into() }))
 }
 
 fn arrow_error(error: &arrow::error::ArrowError) -> (Kind, String) {
     use arrow::error::ArrowError as E;
     match error {
         E::ParquetError(text) => {
-            in_condition(text).unwrap_or_else(|| (Kind::Corrupt, DAMAGED.into()))
+            let known = in_store(text).or_else(|| in_condition(text));
+            known.unwrap_or_else(|| (Kind::Corrupt, DAMAGED.into()))
         }
         E::ExternalError(error) => external(error.as_ref()),
         E::ComputeError(text) if text.starts_with(IN_CONDITION) => {
@@ -153,10 +166,8 @@ fn arrow_error(error: &arrow::error::ArrowError) -> (Kind, String) {
 
 fn object_store_error(error: &object_store::Error) -> (Kind, String) {
     let message = match error {
-        object_store::Error::NotFound { .. } => {
-            "a file left the table while it was being read; run the query again"
-        }
-        _ => "stored spans cannot be read now; try again in a moment",
+        object_store::Error::NotFound { .. } => GONE,
+        _ => AWAY,
     };
     (Kind::Unavailable, message.into())
 }

@@ -1,16 +1,17 @@
 //! A running query and its answer: rows cross from the query runtime through a short queue, under the time limit.
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::stream::{self, BoxStream, StreamExt};
-use storage::Kind;
+use storage::{Kind, Snapshot};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::engine::Started;
+use crate::engine::{Started, damage};
 use crate::{Error, Result};
 
 /// A running answer. Dropping it stops the work.
@@ -99,9 +100,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Plans by `begin` and runs the plan on `threads`; `permit` is kept until the work has ended.
+    /// Plans by `begin` and runs the plan on `threads`; `permit` is kept until the work has ended. Where files of the
+    /// snapshot turn out to be damaged, they are named in the log.
     pub(crate) fn start(
-        threads: &Handle,
+        (threads, snapshot): (&Handle, Arc<Snapshot>),
         begin: impl Future<Output = Result<Started>> + Send + 'static,
         permit: OwnedSemaphorePermit,
         limits: Limits,
@@ -110,7 +112,7 @@ impl Running {
         let (sender, messages) = mpsc::channel(BATCHES_QUEUED_MAX);
         let task = threads.spawn(async move {
             let _permit = permit;
-            pump(begin, header_sender, sender).await;
+            pump(begin, header_sender, sender, &snapshot).await;
         });
         let left = limits.rows_max;
         let stop = Stop(task.abort_handle());
@@ -203,6 +205,7 @@ async fn pump(
     begin: impl Future<Output = Result<Started>>,
     header: oneshot::Sender<Result<Header>>,
     messages: mpsc::Sender<Result<Message>>,
+    snapshot: &Snapshot,
 ) {
     let mut rows = match begin.await {
         Ok(Started { rows, notes }) => {
@@ -212,6 +215,7 @@ async fn pump(
             rows
         }
         Err(error) => {
+            damage::name(&error, snapshot).await;
             // Nobody listening is fine: the question was withdrawn.
             let _ = header.send(Err(error));
             return;
@@ -220,6 +224,9 @@ async fn pump(
     while let Some(batch) = rows.next().await {
         let failed = batch.is_err();
         let message = batch.map(Message::Batch).map_err(Error::from);
+        if let Err(error) = &message {
+            damage::name(error, snapshot).await;
+        }
         if messages.send(message).await.is_err() || failed {
             return;
         }

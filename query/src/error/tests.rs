@@ -65,3 +65,13 @@ fn a_condition_that_fails_inside_a_file_is_no_damage() {
     check(within("ArrowError(DivideByZero, None)"), Kind::Invalid, "division by zero");
     check(within("ResourcesExhausted(\"/a\")"), Kind::Busy, "narrow");
 }
+
+#[test]
+fn a_footer_that_cannot_be_fetched_is_no_damage() {
+    let at = "Failed to fetch metadata for file date=2026/x: Object Store error: ";
+    let parquet = |text: &str| parquet::errors::ParquetError::General(format!("{at}{text}"));
+    let gone = parquet("Object at location date=2026/x not found: 404");
+    check(gone.into(), Kind::Unavailable, "run the query again");
+    let away = parquet("Generic S3 error: connection reset");
+    check(away.into(), Kind::Unavailable, "try again in a moment");
+}
