@@ -11,6 +11,7 @@ mod grpc;
 pub mod limit;
 pub mod lookup;
 pub mod overload;
+pub mod questions;
 pub mod report;
 pub mod rounds;
 pub mod send;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::questions::questions;
 use crate::send::Sent;
 use crate::server::{Disk, Server};
 
@@ -108,40 +109,14 @@ pub struct Timing {
     pub milli: Result<[f64; 3], String>,
 }
 
-/// The questions: name and SQL.
-pub const QUESTIONS: &[(&str, &str)] = &[
-    ("count", "SELECT count(*) AS n FROM spans"),
-    ("latency by root operation", "SELECT * FROM latency()"),
-    ("latency histogram", "SELECT * FROM latency_histogram()"),
-    ("quantiles by service and operation", "SELECT * FROM operations()"),
-    ("dependencies", "SELECT * FROM dependencies()"),
-    ("network", "SELECT * FROM network()"),
-    ("network caused", "SELECT * FROM network_caused()"),
-    ("traces, newest 20", "SELECT * FROM traces() ORDER BY start_time DESC LIMIT 20"),
-    (
-        "count by http.route",
-        "SELECT attributes['http.route'] AS route, count(*) AS n FROM spans GROUP BY 1",
-    ),
-    (
-        "errors, newest 20",
-        "SELECT trace_id, service, name, start_time FROM spans WHERE status = 'ERROR' \
-         ORDER BY start_time DESC LIMIT 20",
-    ),
-    (
-        "slow spans of one statement, newest 20",
-        "SELECT trace_id, start_time, duration_nano FROM spans WHERE duration_nano > 15000000 \
-         AND attributes['db.query.text'] LIKE 'SELECT id, order_id%' ORDER BY start_time DESC LIMIT 20",
-    ),
-];
-
 /// Asks every question `repetitions` times, after one time that does not count.
 ///
 /// # Errors
 /// An answer was not a success.
 pub fn ask(server: &Server, repetitions: usize) -> Result<Vec<Timing>> {
     let mut timings = Vec::new();
-    for (question, sql) in QUESTIONS {
-        timings.push(time(question, repetitions, || rows_of_sql(server, sql))?);
+    for (question, sql) in questions(server)? {
+        timings.push(time(question, repetitions, || Ok(rows_of(server, &sql)?.len()))?);
     }
     let ids = rows(ureq::post(server.url("/api/v1/sql")).send(
         "SELECT DISTINCT trace_id FROM spans WHERE start_time_unix_nano % 97 = 0 LIMIT 50",
@@ -184,8 +159,12 @@ fn time(
     Ok(Timing { question, rows, milli })
 }
 
-fn rows_of_sql(server: &Server, sql: &str) -> Result<usize> {
-    Ok(rows(post(server, sql)?)?.len())
+/// The rows that `sql` gives.
+///
+/// # Errors
+/// The answer was not a success.
+pub fn rows_of(server: &Server, sql: &str) -> Result<Vec<Value>> {
+    rows(post(server, sql)?)
 }
 
 fn post(server: &Server, sql: &str) -> Result<ureq::http::Response<ureq::Body>> {

@@ -16,6 +16,7 @@
 //! | [`Operation`]: counts, bytes, durations | every span, also of open traces | no |
 //! | [`Operation`]: variance of its weights | plain fragments | yes, where anything is sampled |
 //! | [`Calls`] (edges), [`Traces`] (roots), calls without a name | plain fragments | yes |
+//! | [`TraceRow`]: what a list of traces shows of one | plain fragments | yes |
 //!
 //! Knows no Arrow: `flush::fragments` makes the spans of a file's traces, `format` and `stored` the bytes, `cache` reads them.
 //! Decision: docs/decisions/0011-rollups.md; bytes: docs/format.md#rollup.
@@ -31,13 +32,14 @@ mod seen;
 mod stored;
 mod sum;
 mod trace;
+mod traces;
 mod varint;
 mod weight;
 
 #[cfg(test)]
 mod tests;
 
-pub use builder::{Builder, Slots};
+pub use builder::{Builder, Head, Slots};
 pub use cache::Rollups;
 pub(crate) use cache::{check, read};
 pub use edge::{Edge, EdgeKind, Link, Moved};
@@ -52,4 +54,6 @@ pub use stored::{Rollup, RollupSlots};
 pub use sum::{Figures, Names, Sum};
 pub(crate) use trace::compare_parents;
 pub use trace::{Caller, Peer, Sizes, Span, SpanKind, Status, Trace, Words};
+pub(crate) use traces::settle;
+pub use traces::{RollupTraces, TraceRow};
 pub use weight::{Cluster, Weight};

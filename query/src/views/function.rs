@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{
     DFSchema, Result, ScalarValue, internal_err, plan_datafusion_err, plan_err,
@@ -16,8 +17,12 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::utils::conjunction_opt;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
@@ -30,6 +35,8 @@ use storage::TimeRange;
 use super::load::Source;
 use super::question::{Arguments, NAMES, Question};
 use super::traces::Reading;
+use super::traces::filter::Filter;
+use super::traces::listing::Listing;
 use super::{Ask, NoteBoard, Notes, range};
 use crate::spans::Tables;
 use crate::view::View;
@@ -229,6 +236,7 @@ impl Answer {
         context: SessionContext,
         task: Arc<TaskContext>,
         projection: Vec<usize>,
+        condition: Option<Arc<dyn PhysicalExpr>>,
     ) -> Result<Batches> {
         let consumer = MemoryConsumer::new(self.name());
         let reservation = consumer.register(task.memory_pool());
@@ -240,7 +248,9 @@ impl Answer {
             Asked::View { view, range, exact } => {
                 let ask = Ask { range: *range, exact: *exact, bytes: reads_bytes };
                 if *view == View::Traces {
-                    return Ok(self.traces(Reading::of(source, ask), projection));
+                    let schema = Arc::new(self.schema()?.project(&projection)?);
+                    let filter = Filter::new(condition, schema, projection);
+                    return self.traces(source, ask, filter).await;
                 }
                 Box::pin(super::answer(*view, source, ask, &mut notes)).await?
             }
@@ -253,29 +263,60 @@ impl Answer {
         Ok(Box::pin(stream::iter(rows)))
     }
 
-    /// Traces, slice by slice: there may be more than fit into memory. Their notes are known after the last.
-    fn traces(&self, reading: Reading, projection: Vec<usize>) -> Batches {
-        let slices = Slices { reading, notes: Arc::clone(&self.notes), projection };
-        Box::pin(stream::try_unfold(slices, Slices::next).try_flatten())
+    /// Traces, piece by piece: there may be more than fit into memory. Their notes are known after the last.
+    async fn traces(&self, source: Source, ask: Ask, filter: Filter) -> Result<Batches> {
+        let notes = Arc::clone(&self.notes);
+        match Listing::new(source, ask).await? {
+            Ok(listing) => {
+                let listed = Listed { listing, filter, notes };
+                Ok(Box::pin(stream::try_unfold(listed, Listed::next)))
+            }
+            Err((source, reason)) => {
+                let reading = Reading::of(source, ask);
+                let slices = Slices { reading, filter, reason, notes };
+                Ok(Box::pin(stream::try_unfold(slices, Slices::next).try_flatten()))
+            }
+        }
     }
 }
 
-/// Traces that are still to be read.
+/// Traces that are still to be shown.
+struct Listed {
+    listing: Listing,
+    filter: Filter,
+    notes: NoteBoard,
+}
+
+impl Listed {
+    async fn next(mut self) -> Result<Option<(RecordBatch, Self)>> {
+        let mut notes = Notes::new();
+        let Some(batch) = self.listing.next(&self.filter, &mut notes).await? else {
+            *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
+            return Ok(None);
+        };
+        Ok(Some((batch, self)))
+    }
+}
+
+/// Traces that are still to be read from spans.
 struct Slices {
     reading: Reading,
+    filter: Filter,
+    /// Why from spans.
+    reason: &'static str,
     notes: NoteBoard,
-    projection: Vec<usize>,
 }
 
 impl Slices {
     async fn next(mut self) -> Result<Option<(Batches, Self)>> {
         let mut notes = Notes::new();
         let Some(slice) = self.reading.next(&mut notes).await? else {
+            notes.push(("source", format!("spans: {}", self.reason)));
             *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
             return Ok(None);
         };
-        let rows = slice.into_iter().map(|batch| Ok(batch.project(&self.projection)?));
-        let rows: Vec<Result<RecordBatch>> = rows.collect();
+        let rows: Vec<Result<RecordBatch>> =
+            slice.iter().map(|batch| self.filter.batch(batch)).collect();
         Ok(Some((Box::pin(stream::iter(rows)), self)))
     }
 }
@@ -322,6 +363,7 @@ impl TableProvider for ViewTable {
         Ok(Arc::new(ViewExec {
             answer: self.answer.clone(),
             projection,
+            condition: None,
             state: state.clone(),
             properties: Arc::new(properties),
         }))
@@ -329,9 +371,12 @@ impl TableProvider for ViewTable {
 }
 
 /// Computes a view when it is executed. Plans its own scans, because the second depends on what the first found.
+#[derive(Clone)]
 struct ViewExec {
     answer: Answer,
     projection: Vec<usize>,
+    /// Which rows are wanted, over the columns at `projection`; of `traces` only.
+    condition: Option<Arc<dyn PhysicalExpr>>,
     state: SessionState,
     properties: Arc<PlanProperties>,
 }
@@ -344,7 +389,11 @@ impl fmt::Debug for ViewExec {
 
 impl DisplayAs for ViewExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ViewExec: {}", self.answer.name())
+        write!(f, "ViewExec: {}", self.answer.name())?;
+        match &self.condition {
+            Some(condition) => write!(f, ", predicate={condition}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -370,9 +419,31 @@ impl ExecutionPlan for ViewExec {
 
     fn apply_expressions(
         &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
+        self.condition.as_ref().map_or(Ok(TreeNodeRecursion::Continue), visit)
+    }
+
+    /// Of `traces` the conditions are asked before rows are made; with them comes what a sort knows of the rows that it
+    /// does not want.
+    fn handle_child_pushdown_result(
+        &self,
+        _phase: FilterPushdownPhase,
+        from_parent: ChildPushdownResult,
+        _config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let conditions = from_parent.parent_filters.iter().map(|part| Arc::clone(&part.filter));
+        let is_traces = matches!(self.answer.asked, Asked::View { view: View::Traces, .. });
+        let count = from_parent.parent_filters.len();
+        if !is_traces || count == 0 {
+            return Ok(FilterPushdownPropagation::if_all(from_parent));
+        }
+        let all = self.condition.iter().map(Arc::clone).chain(conditions);
+        let narrowed: Arc<dyn ExecutionPlan> =
+            Arc::new(Self { condition: conjunction_opt(all), ..self.clone() });
+        let taken = vec![PushedDown::Yes; count];
+        Ok(FilterPushdownPropagation::with_parent_pushdown_result(taken)
+            .with_updated_node(narrowed))
     }
 
     fn execute(
@@ -384,7 +455,8 @@ impl ExecutionPlan for ViewExec {
             return internal_err!("ViewExec has one partition, not {partition}");
         }
         let context = SessionContext::new_with_state(self.state.clone());
-        let rows = self.answer.clone().rows(context, task, self.projection.clone());
+        let (projection, condition) = (self.projection.clone(), self.condition.clone());
+        let rows = self.answer.clone().rows(context, task, projection, condition);
         let stream = stream::once(Box::pin(rows)).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
     }

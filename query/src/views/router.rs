@@ -102,16 +102,9 @@ pub(crate) async fn totals(
     asked: TimeRange,
 ) -> Result<std::result::Result<Totals, &'static str>> {
     let range = widened(&source.tables.snapshot.files, asked);
-    let known = match cache.find(&source.tables.snapshot.files, range) {
-        Some(known) => known,
-        None => {
-            let files = &source.tables.snapshot.files;
-            let older = cache.older(files, range);
-            match of_files(source, range, older.as_deref()).await? {
-                Ok(known) => cache.put(files, range, known),
-                Err(reason) => return Ok(Err(reason)),
-            }
-        }
+    let known = match known(source, cache, range).await? {
+        Ok(known) => known,
+        Err(reason) => return Ok(Err(reason)),
     };
     let hot = rest::of_hot(source, &known, asked).await?;
     let source = format!(
@@ -124,6 +117,51 @@ pub(crate) async fn totals(
         hot.rest.apply(Arc::make_mut(&mut sum), Arc::make_mut(&mut gaps));
     }
     Ok(Ok(Totals { sum, gaps, source }))
+}
+
+/// The figures of the files alone. Of a range that begins within a minute the first part, up to the minute, is found out
+/// each time, and the rest is kept: the last hour begins a second later each second.
+async fn known(
+    source: &Source,
+    cache: &Cache,
+    range: TimeRange,
+) -> Result<std::result::Result<Arc<Known>, &'static str>> {
+    let files = &source.tables.snapshot.files;
+    let Some(minute) = first_minute(range) else { return kept(source, cache, range).await };
+    if let Some(known) = cache.find(files, range) {
+        return Ok(Ok(known));
+    }
+    let rest = match kept(source, cache, TimeRange { from: minute, ..range }).await? {
+        Ok(rest) => rest,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let first = of_files(source, TimeRange { until: minute, ..range }, None).await?;
+    Ok(first.map(|first| Arc::new(rest.with(first))))
+}
+
+/// What is known of `range`, now or from before.
+async fn kept(
+    source: &Source,
+    cache: &Cache,
+    range: TimeRange,
+) -> Result<std::result::Result<Arc<Known>, &'static str>> {
+    let files = &source.tables.snapshot.files;
+    if let Some(known) = cache.find(files, range) {
+        return Ok(Ok(known));
+    }
+    let older = cache.older(files, range);
+    let known = of_files(source, range, older.as_deref()).await?;
+    Ok(known.map(|known| cache.put(files, range, known)))
+}
+
+/// The first full minute of `range`, where there is something before it and several minutes after it.
+fn first_minute(range: TimeRange) -> Option<i64> {
+    const MINUTE: i64 = 60 * storage::time::NANOS_PER_SECOND;
+    if range.from == i64::MIN || range.from.rem_euclid(MINUTE) == 0 {
+        return None;
+    }
+    let minute = (range.from.div_euclid(MINUTE) + 1).checked_mul(MINUTE)?;
+    (minute.saturating_add(MINUTE) < range.until).then_some(minute)
 }
 
 /// `range` without bounds that cut no file: it tells the same of the files, now and in a minute.

@@ -13,16 +13,35 @@ pub(crate) struct Columns<'a, Row> {
     rows: &'a [Row],
     fields: Vec<Field>,
     arrays: Vec<ArrayRef>,
+    /// The places of the columns to make; `None` for all.
+    wanted: Option<&'a [usize]>,
+    /// The place of the next column.
+    place: usize,
 }
 
 impl<'a, Row> Columns<'a, Row> {
     /// No columns yet.
     pub(crate) fn of(rows: &'a [Row]) -> Self {
-        Self { rows, fields: Vec::new(), arrays: Vec::new() }
+        Self { rows, fields: Vec::new(), arrays: Vec::new(), wanted: None, place: 0 }
+    }
+
+    /// No columns yet; only those at `wanted` are going to be made.
+    pub(crate) fn some_of(rows: &'a [Row], wanted: &'a [usize]) -> Self {
+        Self { wanted: Some(wanted), ..Self::of(rows) }
+    }
+
+    /// Passes over the next column where it is not wanted.
+    fn passes(&mut self) -> bool {
+        let place = self.place;
+        self.place += 1;
+        self.wanted.is_some_and(|wanted| !wanted.contains(&place))
     }
 
     /// A text column.
-    pub(crate) fn text<T: AsRef<str>>(self, name: &str, value: impl Fn(&'a Row) -> T) -> Self {
+    pub(crate) fn text<T: AsRef<str>>(mut self, name: &str, value: impl Fn(&'a Row) -> T) -> Self {
+        if self.passes() {
+            return self;
+        }
         let mut texts = StringViewBuilder::with_capacity(self.rows.len());
         for row in self.rows {
             texts.append_value(value(row));
@@ -32,10 +51,13 @@ impl<'a, Row> Columns<'a, Row> {
 
     /// A text column with NULLs.
     pub(crate) fn text_or_null<T: AsRef<str>>(
-        self,
+        mut self,
         name: &str,
         value: impl Fn(&'a Row) -> Option<T>,
     ) -> Self {
+        if self.passes() {
+            return self;
+        }
         let mut texts = StringViewBuilder::with_capacity(self.rows.len());
         for row in self.rows {
             texts.append_option(value(row));
@@ -44,44 +66,65 @@ impl<'a, Row> Columns<'a, Row> {
     }
 
     /// A BIGINT column.
-    pub(crate) fn big(self, name: &str, value: impl Fn(&Row) -> i64) -> Self {
+    pub(crate) fn big(mut self, name: &str, value: impl Fn(&Row) -> i64) -> Self {
+        if self.passes() {
+            return self;
+        }
         let array = Int64Array::from_iter_values(self.rows.iter().map(value));
         self.add(name, DataType::Int64, false, Arc::new(array))
     }
 
     /// A BIGINT column with NULLs.
-    pub(crate) fn big_or_null(self, name: &str, value: impl Fn(&Row) -> Option<i64>) -> Self {
+    pub(crate) fn big_or_null(mut self, name: &str, value: impl Fn(&Row) -> Option<i64>) -> Self {
+        if self.passes() {
+            return self;
+        }
         let array: Int64Array = self.rows.iter().map(value).collect();
         self.add(name, DataType::Int64, true, Arc::new(array))
     }
 
     /// A DOUBLE column.
-    pub(crate) fn float(self, name: &str, value: impl Fn(&Row) -> f64) -> Self {
+    pub(crate) fn float(mut self, name: &str, value: impl Fn(&Row) -> f64) -> Self {
+        if self.passes() {
+            return self;
+        }
         let array = Float64Array::from_iter_values(self.rows.iter().map(value));
         self.add(name, DataType::Float64, false, Arc::new(array))
     }
 
     /// A DOUBLE column with NULLs.
-    pub(crate) fn float_or_null(self, name: &str, value: impl Fn(&Row) -> Option<f64>) -> Self {
+    pub(crate) fn float_or_null(mut self, name: &str, value: impl Fn(&Row) -> Option<f64>) -> Self {
+        if self.passes() {
+            return self;
+        }
         let array: Float64Array = self.rows.iter().map(value).collect();
         self.add(name, DataType::Float64, true, Arc::new(array))
     }
 
     /// A BOOLEAN column.
-    pub(crate) fn flag(self, name: &str, value: impl Fn(&Row) -> bool) -> Self {
+    pub(crate) fn flag(mut self, name: &str, value: impl Fn(&Row) -> bool) -> Self {
+        if self.passes() {
+            return self;
+        }
         let array: BooleanArray = self.rows.iter().map(|row| Some(value(row))).collect();
         self.add(name, DataType::Boolean, false, Arc::new(array))
     }
 
     /// A timestamp column, from Unix nanoseconds.
-    pub(crate) fn time(self, name: &str, value: impl Fn(&Row) -> i64) -> Self {
+    pub(crate) fn time(mut self, name: &str, value: impl Fn(&Row) -> i64) -> Self {
+        if self.passes() {
+            return self;
+        }
         let array = TimestampNanosecondArray::from_iter_values(self.rows.iter().map(value));
         let kind = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
         self.add(name, kind, false, Arc::new(array.with_timezone("UTC")))
     }
 
     /// A timestamp column with NULLs, from Unix nanoseconds.
-    pub(crate) fn time_or_null(self, name: &str, value: impl Fn(&Row) -> Option<i64>) -> Self {
+    pub(crate) fn time_or_null(mut self, name: &str, value: impl Fn(&Row) -> Option<i64>) -> Self {
+        if self.passes() {
+            return self;
+        }
         let array: TimestampNanosecondArray = self.rows.iter().map(value).collect();
         let kind = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
         self.add(name, kind, true, Arc::new(array.with_timezone("UTC")))

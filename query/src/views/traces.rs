@@ -2,6 +2,10 @@
 //!
 //! The root is the earliest span that names no parent; without one the earliest span stands in and `complete` is
 //! false. A trace belongs to the range in which its root starts, so that adjacent ranges share no trace and lose none.
+pub(crate) mod filter;
+pub(crate) mod listing;
+pub(crate) mod open;
+
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
 use storage::TimeRange;
@@ -199,13 +203,31 @@ pub(crate) async fn answer(
     Ok(rows)
 }
 
-/// The columns.
+/// SQL's name of the root's start.
+const START_TIME: &str = "start_time";
+
+/// All columns.
 pub(crate) fn batch(texts: &Texts, rows: &[Row]) -> Result<RecordBatch> {
-    Columns::of(rows)
+    columns(texts, Columns::of(rows))
+}
+
+/// The columns at `places`, in that order.
+pub(crate) fn batch_of(texts: &Texts, rows: &[Row], places: &[usize]) -> Result<RecordBatch> {
+    let made = columns(texts, Columns::some_of(rows, places))?;
+    let mut rising = places.to_vec();
+    rising.sort_unstable();
+    rising.dedup();
+    let order: Vec<usize> =
+        places.iter().map(|place| rising.partition_point(|made| made < place)).collect();
+    Ok(made.project(&order)?)
+}
+
+fn columns<'a>(texts: &'a Texts, columns: Columns<'a, Row>) -> Result<RecordBatch> {
+    columns
         .text("trace_id", |row| hex::encode(row.key.to_be_bytes()))
         .text("root_service", |row| texts.text(row.service))
         .text("root_name", |row| texts.text(row.name))
-        .time("start_time", |row| row.start)
+        .time(START_TIME, |row| row.start)
         .big("duration_nano", |row| row.duration)
         .big("extent_nano", |row| row.extent)
         .big("spans", |row| row.spans)

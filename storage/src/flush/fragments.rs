@@ -15,7 +15,8 @@ use crate::batch::{self, SpanBatch};
 use crate::file::chunk::value::Values as _;
 use crate::id::TraceId;
 use crate::rollup::{
-    Builder, Caller, Content, Link, Names, Slots, Span, SpanKind, Status, Trace, Words,
+    self, Builder, Caller, Content, Link, Names, Slots, Span, SpanKind, Status, Trace, TraceRow,
+    Words,
 };
 use crate::schema::{AttributeColumns, column};
 
@@ -146,7 +147,8 @@ impl<'a> Fragments<'a> {
             }
             let is_linked = self.links(trace, file, &mut family);
             let of = Trace { spans: &family.spans, callers: &family.callers };
-            builder.add_trace(&of, &family.links);
+            let head = builder.add_trace(&of, &family.links);
+            content.traces.push(TraceRow::of(id, &of, head.root, &head.caused));
             if is_linked {
                 content.linked.push(id);
             }
@@ -154,6 +156,7 @@ impl<'a> Fragments<'a> {
         content.open.sort_unstable();
         content.linked.sort_unstable();
         content.slots = builder.slots();
+        rollup::settle(&mut content.traces, &words, &mut content.slots.names);
         Ok(content)
     }
 

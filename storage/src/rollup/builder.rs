@@ -33,6 +33,15 @@ impl std::fmt::Debug for Builder<'_> {
     }
 }
 
+/// What adding a trace found out about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Head {
+    /// Place of its root.
+    pub root: u32,
+    /// What its edges moved, links not among them.
+    pub caused: Moved,
+}
+
 /// Figures by slot of time.
 #[derive(Debug, Clone, Default)]
 pub struct Slots {
@@ -103,7 +112,7 @@ impl<'w> Builder<'w> {
 
     /// Adds the edges, the root, and the variances of weights. Of a whole trace, or of a plain fragment; `links` are
     /// those of its CONSUMER spans to stored spans (of a fragment: to spans in the same file).
-    pub fn add_trace(&mut self, trace: &Trace<'_>, links: &[Link]) {
+    pub fn add_trace(&mut self, trace: &Trace<'_>, links: &[Link]) -> Head {
         let sampled = trace.spans.iter().any(|span| span.weight != 1.0);
         if sampled {
             self.add_operation_variances(trace);
@@ -127,13 +136,15 @@ impl<'w> Builder<'w> {
                 self.edges.get(slot, key).add_variance(group.all, group.failed);
             }
         }
-        let (root, _) = trace.root(self.words);
-        let Some(root) = trace.spans.get(root as usize) else { return };
+        let (place, _) = trace.root(self.words);
+        let head = Head { root: place, caused };
+        let Some(root) = trace.spans.get(place as usize) else { return head };
         if self.range.contains(root.start) {
             let slot = self.clock.slot(root.start);
             let key = RootKey { service: root.service, name: root.name };
             self.roots.get(slot, key).add(root, &caused);
         }
+        head
     }
 
     /// Rows so far.

@@ -1,7 +1,8 @@
 //! The rollups that readers asked for, and those of the newest files, in memory under a budget of bytes.
 //!
 //! A rollup's whole-file part is small and read at every question; its slots are larger and read only for a range that
-//! cuts through the file. So where the budget is exceeded, slots go first, the longest unused before the others.
+//! cuts through the file; the rows of its traces only for a list of traces. So where the budget is exceeded, slots and
+//! traces go first, the longest unused before the others.
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,8 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use super::stored::{HEADER_BYTES, Header, Rollup, RollupSlots};
+use super::stored::{Header, Rollup, RollupSlots};
+use super::traces::RollupTraces;
 use crate::error::{Error, Result};
 use crate::metrics::{Counter, Metric, Shape};
 use crate::snapshot::DataFile;
@@ -42,13 +44,15 @@ struct Entry {
     /// None where the object is damaged: it is not read again.
     whole: Option<Arc<Rollup>>,
     slots: Option<Arc<RollupSlots>>,
+    traces: Option<Arc<RollupTraces>>,
     used: u64,
 }
 
 impl Entry {
     fn bytes(&self) -> usize {
         let slots = self.slots.as_ref().map_or(0, |slots| slots.memory_bytes());
-        self.whole.as_ref().map_or(0, |whole| whole.memory_bytes()) + slots
+        let traces = self.traces.as_ref().map_or(0, |traces| traces.memory_bytes());
+        self.whole.as_ref().map_or(0, |whole| whole.memory_bytes()) + slots + traces
     }
 }
 
@@ -89,6 +93,27 @@ impl Rollups {
             held.shrink(self.bytes_max, path);
         }
         Some(slots)
+    }
+
+    /// The traces that a file has whole; `None` as for [`Self::whole`], and where its rollup is of an older version.
+    pub async fn traces(&self, file: &DataFile) -> Option<Arc<RollupTraces>> {
+        let path = file.rollup.as_deref()?;
+        let whole = self.whole(file).await?;
+        if let Some(traces) = self.lock().find(path).and_then(|known| known.traces.clone()) {
+            return Some(traces);
+        }
+        let range = whole.traces_range()?;
+        let loaded = self.load_traces(path, &whole, range).await;
+        let traces = self.usable(path, loaded)?;
+        let mut held = self.lock();
+        if let Some(entry) = held.entries.get_mut(path)
+            && entry.traces.is_none()
+        {
+            entry.traces = Some(Arc::clone(&traces));
+            held.bytes += traces.memory_bytes();
+            held.shrink(self.bytes_max, path);
+        }
+        Some(traces)
     }
 
     /// Takes the rollup of a new file, as it is written.
@@ -156,6 +181,16 @@ impl Rollups {
         whole.slots_from_bytes(path, &bytes)
     }
 
+    async fn load_traces(
+        &self,
+        path: &str,
+        whole: &Rollup,
+        range: Range<u64>,
+    ) -> Result<RollupTraces> {
+        let bytes = if range.is_empty() { Bytes::new() } else { self.read(path, range).await? };
+        whole.traces_from_bytes(path, &bytes)
+    }
+
     async fn read(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
         let read = self.object_store.get_range(&Path::from(path), range).await;
         read.map_err(|source| Error::ObjectStore { step: "read", path: path.into(), source })
@@ -186,8 +221,10 @@ fn parse(path: &str, object: &[u8], spans: u64) -> Result<Rollup> {
 pub(crate) fn read(path: &str, object: &[u8]) -> Result<Rollup> {
     let corrupt = |detail: String| Error::Corrupt { path: path.into(), detail };
     let header = Header::from_bytes(path, object)?;
-    let end = usize::try_from(header.whole_range().end).unwrap_or(usize::MAX);
-    let whole = object.get(HEADER_BYTES..end).ok_or_else(|| corrupt("too short".into()))?;
+    let range = header.whole_range();
+    let end = usize::try_from(range.end).unwrap_or(usize::MAX);
+    let begin = usize::try_from(range.start).unwrap_or(usize::MAX);
+    let whole = object.get(begin..end).ok_or_else(|| corrupt("too short".into()))?;
     Rollup::from_bytes(path, &header, whole)
 }
 
@@ -201,13 +238,21 @@ pub(crate) async fn check(store: &dyn ObjectStore, file: &DataFile) -> Result<()
     let object = store.get(&Path::from(path)).await.map_err(failed)?;
     let object = object.bytes().await.map_err(failed)?;
     let whole = parse(path, &object, file.rows)?;
-    let range = whole.slots_range();
-    let end = usize::try_from(range.end).unwrap_or(usize::MAX);
-    let slots = usize::try_from(range.start).ok().and_then(|begin| object.get(begin..end));
-    let slots = slots
-        .filter(|_| end == object.len())
-        .ok_or_else(|| Error::Corrupt { path: path.into(), detail: "length differs".into() })?;
-    whole.slots_from_bytes(path, slots).map(drop)
+    let differs = || Error::Corrupt { path: path.into(), detail: "length differs".into() };
+    let part = |range: &Range<u64>| {
+        let begin = usize::try_from(range.start).ok()?;
+        object.get(begin..usize::try_from(range.end).ok()?)
+    };
+    let slots = whole.slots_range();
+    let end = whole.traces_range().map_or(slots.end, |traces| traces.end);
+    if end != object.len() as u64 {
+        return Err(differs());
+    }
+    whole.slots_from_bytes(path, part(&slots).ok_or_else(differs)?)?;
+    if let Some(traces) = whole.traces_range() {
+        whole.traces_from_bytes(path, part(&traces).ok_or_else(differs)?)?;
+    }
+    Ok(())
 }
 
 impl Held {
@@ -220,14 +265,14 @@ impl Held {
 
     fn insert(&mut self, path: &str, whole: Option<Arc<Rollup>>) {
         self.turn += 1;
-        let entry = Entry { whole, slots: None, used: self.turn };
+        let entry = Entry { whole, slots: None, traces: None, used: self.turn };
         self.bytes += entry.bytes();
         if let Some(before) = self.entries.insert(path.to_owned(), entry) {
             self.bytes -= before.bytes();
         }
     }
 
-    /// Lets go of what was not used for longest, but not of `newest`, until there is room: first of slots.
+    /// Lets go of what was not used for longest, but not of `newest`, until there is room: first of slots and traces.
     fn shrink(&mut self, bytes_max: usize, newest: &str) {
         if self.bytes <= bytes_max {
             return;
@@ -239,8 +284,10 @@ impl Held {
             if self.bytes <= bytes_max {
                 return;
             }
-            if let Some(slots) = self.entries.get_mut(path).and_then(|entry| entry.slots.take()) {
-                self.bytes -= slots.memory_bytes();
+            if let Some(entry) = self.entries.get_mut(path) {
+                let before = entry.bytes();
+                (entry.slots, entry.traces) = (None, None);
+                self.bytes -= before - entry.bytes();
             }
         }
         for (_, path) in oldest.iter().filter(|(_, path)| path != newest) {

@@ -1,8 +1,8 @@
 //! A file's rollup as an object of its own, and what of it stays in memory.
 //!
-//! Layout (docs/format.md#rollup): a header, then two blocks, each compressed by itself: the *whole* block (names, open
-//! and linked traces, the figures of the whole file) and the *slots* block (figures by slot of time), which is only read
-//! for a range that cuts through the file. In memory the figures stay as bytes, which are added to a [`Sum`] as they are
+//! Layout (docs/format.md#rollup): a header, then three blocks, each compressed by itself: the *whole* block (names, open
+//! and linked traces, the figures of the whole file), the *slots* block (figures by slot of time), which is only read
+//! for a range that cuts through the file, and the *traces* block (a row for each), which is only read for a list of them. In memory the figures stay as bytes, which are added to a [`Sum`] as they are
 //! read: a tenth of what they would take as rows.
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,16 +14,19 @@ use super::builder::Slots;
 use super::figures::{Calls, EdgeKey, Operation, OperationKey, RootKey, Traces};
 use super::format::{PartReader, Streams, Visit};
 use super::sum::{Figures, Names, Sum};
+use super::traces::{self, RollupTraces, TraceRow};
 use super::varint::{Reader, put, put_signed};
 use crate::error::{Error, Result};
 use crate::id::TraceId;
 use crate::time::TimeRange;
 
 const MAGIC: &[u8; 8] = b"SPNLROLL";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Some span stands for more than itself.
 const SAMPLED: u32 = 1;
-pub(super) const HEADER_BYTES: usize = 96;
+pub(super) const HEADER_BYTES: usize = 120;
+/// That of version 1, which has no block of traces.
+const HEADER_BYTES_1: usize = 96;
 const ZSTD_LEVEL: i32 = 3;
 /// What a block may say that it becomes: no rollup that was ever written comes near.
 const BLOCK_BYTES_MAX: u64 = 1 << 30;
@@ -39,6 +42,8 @@ pub(crate) struct Content {
     /// Sorted.
     pub(crate) linked: Vec<TraceId>,
     pub(crate) sampled: bool,
+    /// Those that are whole here, settled.
+    pub(crate) traces: Vec<TraceRow>,
 }
 
 /// The rollup of one data file: what stays in memory.
@@ -52,6 +57,8 @@ pub struct Rollup {
     whole: Arc<Section>,
     slots: Block,
     slots_range: Range<u64>,
+    /// `None` where the object is of version 1.
+    traces: Option<Block>,
     #[cfg(test)]
     object: Vec<u8>,
 }
@@ -100,9 +107,9 @@ impl Content {
             put(&mut whole, text.len() as u64);
             whole.extend_from_slice(text.as_bytes());
         }
-        for traces in [&self.open, &self.linked] {
-            put(&mut whole, traces.len() as u64);
-            traces.iter().for_each(|trace| whole.extend_from_slice(&trace.0));
+        for listed in [&self.open, &self.linked] {
+            put(&mut whole, listed.len() as u64);
+            listed.iter().for_each(|trace| whole.extend_from_slice(&trace.0));
         }
         write_section(&mut whole, &[(0, Streams::write(&figures, &keys))]);
         let mut by_slot = Vec::new();
@@ -113,7 +120,10 @@ impl Content {
             write_section(&mut by_slot, &parts);
         }
         let (whole, slots) = (Compressed::of(&whole)?, Compressed::of(&by_slot)?);
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + whole.bytes.len() + slots.bytes.len());
+        let traces = Compressed::of(&traces::write(&self.traces, &keys))?;
+        let blocks = [&whole, &slots, &traces];
+        let length: usize = blocks.iter().map(|block| block.bytes.len()).sum();
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + length);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&(if self.sampled { SAMPLED } else { 0 }).to_le_bytes());
@@ -121,14 +131,13 @@ impl Content {
         bytes.extend_from_slice(&slot_nano.to_le_bytes());
         let first_slot = self.slots.slots.keys().next().copied().unwrap_or(0);
         bytes.extend_from_slice(&first_slot.to_le_bytes());
-        for block in [&whole, &slots] {
+        for block in blocks {
             bytes.extend_from_slice(&(block.bytes.len() as u64).to_le_bytes());
             bytes.extend_from_slice(&block.raw_bytes.to_le_bytes());
             bytes.extend_from_slice(&xxh3_64(&block.bytes).to_le_bytes());
         }
         bytes.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
-        bytes.extend_from_slice(&whole.bytes);
-        bytes.extend_from_slice(&slots.bytes);
+        blocks.iter().for_each(|block| bytes.extend_from_slice(&block.bytes));
         Ok(bytes.into())
     }
 }
@@ -187,6 +196,8 @@ pub(super) struct Header {
     first_slot: i64,
     whole: Block,
     slots: Block,
+    traces: Option<Block>,
+    bytes: usize,
 }
 
 impl Header {
@@ -195,7 +206,7 @@ impl Header {
         self.spans
     }
 
-    /// Reads the first [`HEADER_BYTES`] of the object `path`.
+    /// Reads the beginning of the object `path`.
     pub(super) fn from_bytes(path: &str, bytes: &[u8]) -> Result<Self> {
         let parsed = parse_header(bytes);
         parsed.map_err(|detail| Error::Corrupt { path: path.into(), detail: detail.into() })
@@ -203,7 +214,7 @@ impl Header {
 
     /// Where the whole block lies in the object.
     pub(super) fn whole_range(&self) -> Range<u64> {
-        let begin = HEADER_BYTES as u64;
+        let begin = self.bytes as u64;
         begin..begin.saturating_add(self.whole.bytes)
     }
 
@@ -215,21 +226,28 @@ impl Header {
 }
 
 fn parse_header(bytes: &[u8]) -> std::result::Result<Header, &'static str> {
-    if bytes.len() < HEADER_BYTES || &bytes[..8] != MAGIC {
+    if bytes.len() < HEADER_BYTES_1 || &bytes[..8] != MAGIC {
         return Err("not a rollup");
+    }
+    let length = match bytes[8..12] {
+        [1, 0, 0, 0] => HEADER_BYTES_1,
+        _ => HEADER_BYTES,
+    };
+    if bytes.len() < length {
+        return Err("too short");
     }
     let u64_at = |offset: usize| {
         let mut number = [0; 8];
         number.copy_from_slice(&bytes[offset..offset + 8]);
         u64::from_le_bytes(number)
     };
-    let end = HEADER_BYTES - 8;
+    let end = length - 8;
     if u64_at(end) != xxh3_64(&bytes[..end]) {
         return Err("checksum of the header differs");
     }
     let version_and_flags = u64_at(8).to_le_bytes();
     let [a, b, c, d, flags, ..] = version_and_flags;
-    if u32::from_le_bytes([a, b, c, d]) != VERSION {
+    if !(1..=VERSION).contains(&u32::from_le_bytes([a, b, c, d])) {
         return Err("written by a newer version");
     }
     let block = |at: usize| Block {
@@ -244,6 +262,8 @@ fn parse_header(bytes: &[u8]) -> std::result::Result<Header, &'static str> {
         first_slot: u64_at(32).cast_signed(),
         whole: block(40),
         slots: block(64),
+        traces: (length == HEADER_BYTES).then(|| block(88)),
+        bytes: length,
     })
 }
 
@@ -295,6 +315,29 @@ impl Rollup {
     /// Where the slots block lies in the object.
     pub(super) fn slots_range(&self) -> Range<u64> {
         self.slots_range.clone()
+    }
+
+    /// False where an older version wrote it, without a row for each trace.
+    pub fn has_traces(&self) -> bool {
+        self.traces.is_some()
+    }
+
+    /// Where the traces block lies in the object; `None` where there is none, because version 1 wrote it.
+    pub(super) fn traces_range(&self) -> Option<Range<u64>> {
+        let begin = self.slots_range.end;
+        self.traces.map(|block| begin..begin.saturating_add(block.bytes))
+    }
+
+    /// Reads the traces block of the object `path`.
+    ///
+    /// # Errors
+    /// As [`Self::from_bytes`].
+    pub(super) fn traces_from_bytes(&self, path: &str, traces: &[u8]) -> Result<RollupTraces> {
+        let read = || {
+            let raw = self.traces.ok_or("there is no block of traces")?.open(traces)?;
+            RollupTraces::parse(&raw, &self.names).ok_or("traces unreadable")
+        };
+        read().map_err(|detail: &str| Error::Corrupt { path: path.into(), detail: detail.into() })
     }
 
     /// False where the whole file is one slot: then there is no slots block.
@@ -390,8 +433,8 @@ fn parse_whole(header: &Header, whole: &[u8]) -> std::result::Result<Rollup, &'s
     let raw = header.whole.open(whole)?;
     let mut reader = Reader::new(&raw);
     let names = names(&mut reader).ok_or("names unreadable")?;
-    let open = traces(&mut reader).ok_or("open traces unreadable")?;
-    let linked = traces(&mut reader).ok_or("linked traces unreadable")?;
+    let open = trace_ids(&mut reader).ok_or("open traces unreadable")?;
+    let linked = trace_ids(&mut reader).ok_or("linked traces unreadable")?;
     let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
     let rest = &raw[raw.len() - reader.rest()..];
     let mut section = Section::parse(rest, count).ok_or("figures unreadable")?;
@@ -407,6 +450,7 @@ fn parse_whole(header: &Header, whole: &[u8]) -> std::result::Result<Rollup, &'s
         whole: Arc::new(section),
         slots: header.slots,
         slots_range: header.slots_range(),
+        traces: header.traces,
         #[cfg(test)]
         object: Vec::new(),
     })
@@ -421,7 +465,7 @@ fn names(reader: &mut Reader<'_>) -> Option<Vec<Arc<str>>> {
     Some(names)
 }
 
-fn traces(reader: &mut Reader<'_>) -> Option<Vec<TraceId>> {
+fn trace_ids(reader: &mut Reader<'_>) -> Option<Vec<TraceId>> {
     let count = reader.count()?;
     let bytes = reader.take(count.checked_mul(TraceId::LEN)?)?;
     let traces: Vec<TraceId> =

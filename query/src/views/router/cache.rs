@@ -8,6 +8,7 @@ use storage::{DataFile, TimeRange, TraceId};
 
 use super::Part;
 use crate::views::totals::Gaps;
+use crate::views::traces::open::OpenRows;
 
 /// What the files of a snapshot tell about a range.
 pub(crate) struct Known {
@@ -29,6 +30,25 @@ impl Known {
         self.parts.iter().find(|part| Arc::ptr_eq(&part.file, file)).map(Arc::clone)
     }
 
+    /// The same with what is known of the time right before it.
+    pub(super) fn with(&self, before: Self) -> Self {
+        let (mut sum, mut gaps) = (self.sum.as_ref().clone(), self.gaps.as_ref().clone());
+        sum.add(&before.sum);
+        gaps.merge(before.gaps.as_ref().clone());
+        let mut traces = before.traces;
+        traces.extend(&self.traces);
+        let mut dangling = before.dangling;
+        for (linked, own) in &self.dangling {
+            let all = dangling.entry(*linked).or_default();
+            let new = own.iter().filter(|trace| !all.contains(trace)).copied();
+            let new: Vec<[u8; 16]> = new.collect();
+            all.extend(new);
+        }
+        // A file that only the time before has something of tells all its traces there from spans.
+        let parts = self.parts.clone();
+        Self { parts, traces, dangling, sum: Arc::new(sum), gaps: Arc::new(gaps) }
+    }
+
     /// Traces with a link that `file` may resolve.
     pub(super) fn linked_to(&self, file: &DataFile) -> impl Iterator<Item = [u8; 16]> {
         let here = self.dangling.iter();
@@ -39,7 +59,11 @@ impl Known {
 
 /// The last answers.
 #[derive(Default)]
-pub(crate) struct Cache(Mutex<VecDeque<Entry>>);
+pub(crate) struct Cache {
+    entries: Mutex<VecDeque<Entry>>,
+    /// Rows of open traces.
+    pub(crate) open: OpenRows,
+}
 
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -63,7 +87,7 @@ impl Cache {
         files: &Arc<[Arc<DataFile>]>,
         range: TimeRange,
     ) -> Option<Arc<Known>> {
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |entry: &&Entry| Arc::ptr_eq(&entry.files, files) && entry.range == range;
         entries.iter().find(same).map(|entry| Arc::clone(&entry.known))
     }
@@ -78,7 +102,7 @@ impl Cache {
             return None;
         }
         let here: HashSet<*const DataFile> = files.iter().map(Arc::as_ptr).collect();
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let is_most = |entry: &&Entry| {
             entry.range == range
                 && entry.files.len() * 2 >= files.len()
@@ -95,7 +119,7 @@ impl Cache {
         known: Known,
     ) -> Arc<Known> {
         let known = Arc::new(known);
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|entry| Arc::ptr_eq(&entry.files, files));
         entries.truncate(RANGES_MAX - 1);
         let files = Arc::clone(files);

@@ -1,7 +1,7 @@
 use object_store::memory::InMemory;
 
 use super::*;
-use crate::rollup::{Builder, Content, Slots, Span, SpanKind, Status, Sum, Trace, Words};
+use crate::rollup::{Builder, Content, Slots, Span, SpanKind, Status, Sum, Trace, TraceRow, Words};
 
 struct Texts;
 
@@ -46,9 +46,71 @@ fn slots() -> Slots {
 
 fn object() -> Bytes {
     let open = vec![crate::TraceId([1; 16]), crate::TraceId([2; 16])];
-    Content { spans: 3_000, slots: slots(), open, sampled: true, ..Content::default() }
+    let mut slots = slots();
+    let mut traces: Vec<TraceRow> = (0..100).map(row).collect();
+    crate::rollup::settle(&mut traces, &Texts, &mut slots.names);
+    Content { spans: 3_000, slots, open, sampled: true, traces, ..Content::default() }
         .to_bytes()
         .unwrap()
+}
+
+/// A trace; those that come later are older.
+fn row(number: u8) -> TraceRow {
+    TraceRow {
+        id: crate::TraceId([number; 16]),
+        service: 0,
+        name: u32::from(number),
+        start: -i64::from(number),
+        duration: 5,
+        first_start: -200,
+        extent: 300,
+        spans: 4,
+        errors: 1,
+        services: 2,
+        depth: 3,
+        is_error: number.is_multiple_of(2),
+        weight: 1.0 + f64::from(number % 3),
+        bytes: 77,
+    }
+}
+
+/// The same object as version 1 wrote it.
+fn version_1() -> Bytes {
+    let object = object();
+    let u64_at = |at: usize| u64::from_le_bytes(object[at..at + 8].try_into().unwrap());
+    let blocks = usize::try_from(u64_at(40) + u64_at(64)).unwrap();
+    let mut old = object[..88].to_vec();
+    old[8] = 1;
+    let checksum = xxhash_rust::xxh3::xxh3_64(&old);
+    old.extend_from_slice(&checksum.to_le_bytes());
+    old.extend_from_slice(&object[120..120 + blocks]);
+    old.into()
+}
+
+#[tokio::test]
+async fn traces_are_read_oldest_first_with_their_names() {
+    let rollups = with(&[("a.rollup", object())], usize::MAX).await;
+    let traces = rollups.traces(&file("a.rollup")).await.unwrap();
+    assert_eq!(traces.rows().len(), 100);
+    for (read, number) in traces.rows().iter().zip((0..100).rev()) {
+        let keys = (read.service, read.name);
+        assert_eq!(TraceRow { service: 0, name: u32::from(number), ..*read }, row(number));
+        assert_eq!(&*traces.names()[keys.0 as usize], "shop");
+        assert_eq!(&*traces.names()[keys.1 as usize], Texts.name(u32::from(number)));
+    }
+}
+
+#[tokio::test]
+async fn a_rollup_of_version_1_has_everything_but_traces() {
+    let rollups = with(&[("a.rollup", version_1())], usize::MAX).await;
+    let file = file("a.rollup");
+    let whole = rollups.whole(&file).await.unwrap();
+    assert!(!whole.has_traces() && whole.is_open(&crate::TraceId([2; 16])));
+    assert!(rollups.slots(&file).await.is_some());
+    assert!(rollups.traces(&file).await.is_none());
+    check(rollups.object_store.as_ref(), &file).await.unwrap();
+    // That it has none is no damage.
+    assert!(rollups.whole(&file).await.is_some());
 }
 
 fn file(path: &str) -> DataFile {
@@ -115,12 +177,14 @@ async fn a_damaged_object_is_reported_by_a_check_and_treated_as_absent() {
         let rollups = with(&[("a.rollup", damaged.clone())], usize::MAX).await;
         let file = file("a.rollup");
         // The slots are not read with the whole.
-        let unusable = rollups.whole(&file).await.is_none() || rollups.slots(&file).await.is_none();
+        let unusable = rollups.whole(&file).await.is_none()
+            || rollups.slots(&file).await.is_none()
+            || rollups.traces(&file).await.is_none();
         assert!(unusable, "byte {place}");
         let checked = check(rollups.object_store.as_ref(), &file).await;
         assert!(matches!(checked, Err(Error::Corrupt { .. })), "byte {place}: {checked:?}");
     }
-    for length in [0, 8, 95, 96, object.len() - 1] {
+    for length in [0, 8, 95, 96, 119, 120, object.len() - 1] {
         let rollups = with(&[("a.rollup", object.slice(..length))], usize::MAX).await;
         assert!(check(rollups.object_store.as_ref(), &file("a.rollup")).await.is_err());
     }

@@ -1,0 +1,124 @@
+//! Conditions on rows of `traces`, asked before a row is made: what the statement says, and what a sort by which only the
+//! first rows are wanted has found so far.
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampNanosecondArray};
+use arrow::compute::{filter_record_batch, prep_null_mask_filter};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::{Column, Result, ScalarValue};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr_common::physical_expr::snapshot_physical_expr;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use storage::TimeRange;
+
+use super::{Row, START_TIME, batch_of};
+use crate::views::forest::Texts;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(crate) struct Filter {
+    /// Over the columns of `schema`; `None` where everything is wanted.
+    condition: Option<Arc<dyn PhysicalExpr>>,
+    /// The columns of the answer, and their places among all.
+    schema: SchemaRef,
+    projection: Vec<usize>,
+}
+
+impl Filter {
+    /// `condition` is over the columns at `projection`, which are `schema`.
+    pub(crate) fn new(
+        condition: Option<Arc<dyn PhysicalExpr>>,
+        schema: SchemaRef,
+        projection: Vec<usize>,
+    ) -> Self {
+        Self { condition, schema, projection }
+    }
+
+    /// The columns that are wanted, of the rows that are.
+    pub(super) fn rows(&self, texts: &Texts, rows: &[Row]) -> Result<RecordBatch> {
+        let Some(wanted) = self.wanted(texts, rows)? else {
+            return batch_of(texts, rows, &self.projection);
+        };
+        let places = wanted.iter().zip(rows).filter(|(is_wanted, _)| *is_wanted == Some(true));
+        let rows: Vec<Row> = places.map(|(_, row)| row.clone()).collect();
+        batch_of(texts, &rows, &self.projection)
+    }
+
+    /// The same of rows that are made already, with all columns.
+    pub(crate) fn batch(&self, all: &RecordBatch) -> Result<RecordBatch> {
+        let batch = all.project(&self.projection)?;
+        let Some(condition) = &self.condition else { return Ok(batch) };
+        Ok(filter_record_batch(&batch, &holds(condition, &batch)?)?)
+    }
+
+    /// False only where no trace whose root starts within `range` can be wanted, as far as is known now.
+    pub(super) fn admits(&self, range: TimeRange) -> Result<bool> {
+        let Some(condition) = &self.condition else { return Ok(true) };
+        let known = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(&self.schema))
+            .build(snapshot_physical_expr(Arc::clone(condition))?);
+        let Some(known) = known else { return Ok(true) };
+        Ok(known.prune(&Starts(range))? != [false])
+    }
+
+    /// By row whether it is wanted; `None` where all are.
+    fn wanted(&self, texts: &Texts, rows: &[Row]) -> Result<Option<BooleanArray>> {
+        let Some(condition) = &self.condition else { return Ok(None) };
+        let condition = snapshot_physical_expr(Arc::clone(condition))?;
+        let mut needed: Vec<usize> =
+            collect_columns(&condition).iter().map(|column| column.index()).collect();
+        needed.sort_unstable();
+        let places: Vec<usize> = needed.iter().map(|own| self.projection[*own]).collect();
+        let columns = batch_of(texts, rows, &places)?;
+        let condition = reassign_expr_columns(condition, &columns.schema())?;
+        holds(&condition, &columns).map(Some)
+    }
+}
+
+fn holds(condition: &Arc<dyn PhysicalExpr>, columns: &RecordBatch) -> Result<BooleanArray> {
+    let held = condition.evaluate(columns)?.into_array(columns.num_rows())?;
+    let held = held.as_boolean();
+    Ok(if held.null_count() > 0 { prep_null_mask_filter(held) } else { held.clone() })
+}
+
+/// What is known of the roots of one file.
+struct Starts(TimeRange);
+
+impl Starts {
+    fn bound(column: &Column, nano: i64) -> Option<ArrayRef> {
+        let time = TimestampNanosecondArray::from_value(nano, 1).with_timezone("UTC");
+        (column.name() == START_TIME).then_some(Arc::new(time))
+    }
+}
+
+impl PruningStatistics for Starts {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        Self::bound(column, self.0.from)
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        Self::bound(column, self.0.until.saturating_sub(1))
+    }
+
+    fn num_containers(&self) -> usize {
+        1
+    }
+
+    fn null_counts(&self, _column: &Column) -> Option<ArrayRef> {
+        None
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        None
+    }
+
+    fn contained(
+        &self,
+        _column: &Column,
+        _values: &std::collections::HashSet<ScalarValue>,
+    ) -> Option<BooleanArray> {
+        None
+    }
+}
