@@ -56,7 +56,7 @@ impl<'a> Join<'a> {
         let rows = Rows::of(&self.sources, &self.attributes).await?;
         let inputs: Vec<Arc<DataFile>> =
             self.sources.iter().map(|source| Arc::clone(&source.file)).collect();
-        let split = rows.split();
+        let split = rows.split(&self.without_rows(&inputs).await);
         let elsewhere = Arc::new(Elsewhere::of(self.table, &inputs).await);
         let mut sums = Sums::of(self.table, &inputs, &split).await;
         let mends = self.mend(&rows, &split, &elsewhere, &mut sums).await?;
@@ -88,6 +88,19 @@ impl<'a> Join<'a> {
         self.table.count_file(file.bytes);
         write_beside(self.table, &file, &sidecar, rollup).await?;
         Ok(Merged { inputs, outputs: vec![file], duplicates: 0 })
+    }
+
+    /// The files whose rollups were written by a version that kept no row for each trace: all of their traces are looked
+    /// at again.
+    async fn without_rows(&self, inputs: &[Arc<DataFile>]) -> Vec<usize> {
+        let mut without = Vec::new();
+        for (place, file) in inputs.iter().enumerate() {
+            let rollup = self.table.rollups().whole(file).await;
+            if rollup.is_some_and(|rollup| !rollup.has_traces()) {
+                without.push(place);
+            }
+        }
+        without
     }
 
     /// Looks at the split traces, slice by slice.

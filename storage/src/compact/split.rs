@@ -80,11 +80,12 @@ impl Rows {
         several(groups).into_iter().collect()
     }
 
-    /// Traces with rows in more than one file, or whose links lead to another file.
-    pub(crate) fn split(&self) -> Split {
+    /// Traces with rows in more than one file, or whose links lead to another file; of the files `whole`, all.
+    pub(crate) fn split(&self, whole: &[usize]) -> Split {
         let files = self.files.iter().map(|groups| sorted(groups.concat()));
         let several: Hashes = several(files).into_iter().collect();
         let mut traces = several.clone();
+        traces.extend(whole.iter().flat_map(|file| self.files[*file].iter().flatten()));
         if !self.links.is_empty() {
             let targets: Hashes = self.links.iter().map(|link| link.to).collect();
             let here: HashSet<(usize, u64), RandomState> = self.places(&targets).collect();

@@ -27,17 +27,21 @@ impl Sums {
         for file in files {
             let whole = table.rollups().whole(file).await;
             let slots = table.rollups().slots(file).await;
-            let Some(both) = whole.zip(slots) else { return Self(None) };
-            loaded.push(both);
+            let Some((whole, slots)) = whole.zip(slots) else { return Self(None) };
+            let rows = table.rollups().traces(file).await;
+            if whole.has_traces() && rows.is_none() {
+                return Self(None);
+            }
+            loaded.push((whole, slots, rows));
         }
-        let slot_nano = loaded.iter().map(|(_, slots)| slots.slot_nano()).max().unwrap_or(1);
+        let slot_nano = loaded.iter().map(|(_, slots, _)| slots.slot_nano()).max().unwrap_or(1);
         let traces: Hashes = split.traces.iter().copied().collect();
         let mut joining = Joining::new(slot_nano);
-        for (file, (whole, slots)) in files.iter().zip(&loaded) {
+        for (file, (whole, slots, rows)) in files.iter().zip(&loaded) {
             let is_split = |trace: &TraceId| traces.contains(&hash(trace));
-            joining.add(file.rows, (whole, slots), &is_split);
+            joining.add(file.rows, (whole, slots, rows.as_deref()), &is_split);
         }
-        let rollups = loaded.into_iter().map(|(whole, _)| whole).collect();
+        let rollups = loaded.into_iter().map(|(whole, ..)| whole).collect();
         Self(Some(Known { joining, slot_nano, rollups }))
     }
 

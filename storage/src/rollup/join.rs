@@ -3,6 +3,7 @@
 use super::builder::Slots;
 use super::stored::{Content, Rollup, RollupSlots};
 use super::sum::Figures;
+use super::traces::{RollupTraces, TraceRow};
 use crate::id::TraceId;
 
 impl Slots {
@@ -55,11 +56,12 @@ impl Joining {
         Self { content: Content { slots, ..Content::default() } }
     }
 
-    /// Adds the rollup of a file of `spans` spans; the traces that `is_split` names come with [`Self::mend`].
+    /// Adds the rollup of a file of `spans` spans; the traces that `is_split` names come with [`Self::mend`]. Without
+    /// `traces`, those must be all.
     pub(crate) fn add(
         &mut self,
         spans: u64,
-        (rollup, slots): (&Rollup, &RollupSlots),
+        (rollup, slots, traces): (&Rollup, &RollupSlots, Option<&RollupTraces>),
         is_split: &dyn Fn(&TraceId) -> bool,
     ) {
         let content = &mut self.content;
@@ -68,11 +70,18 @@ impl Joining {
         slots.add_all_to(&mut content.slots);
         content.open.extend(rollup.open().iter().filter(|trace| !is_split(trace)));
         content.linked.extend(rollup.linked().iter().filter(|trace| !is_split(trace)));
+        let Some(traces) = traces else { return };
+        let names = &mut content.slots.names;
+        let keys: Vec<u32> = traces.names().iter().map(|name| names.key(name)).collect();
+        let rows = traces.rows().iter().filter(|row| !is_split(&row.id));
+        content.traces.extend(rows.map(|row| with_keys(*row, &keys)));
     }
 
     /// Takes `minus` away, and adds `plus`.
     pub(crate) fn mend(&mut self, plus: Content, minus: &Slots) {
         self.content.slots.add(&plus.slots);
+        let keys = self.content.slots.keys_of(&plus.slots);
+        self.content.traces.extend(plus.traces.into_iter().map(|row| with_keys(row, &keys)));
         self.content.slots.subtract(minus);
         self.content.open.extend(plus.open);
         self.content.linked.extend(plus.linked);
@@ -84,6 +93,12 @@ impl Joining {
             traces.sort_unstable();
             traces.dedup();
         }
+        self.content.traces.sort_unstable_by_key(|row| (row.start, row.id));
         self.content.slots.is_sound().then_some(self.content)
     }
+}
+
+/// With the keys that `keys` has for its own.
+fn with_keys(row: TraceRow, keys: &[u32]) -> TraceRow {
+    TraceRow { service: keys[row.service as usize], name: keys[row.name as usize], ..row }
 }

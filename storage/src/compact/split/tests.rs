@@ -10,7 +10,8 @@ fn rows(files: &[&[&[u64]]], links: &[(usize, u64, u64)]) -> Rows {
 #[test]
 fn traces_in_several_files_are_split_and_those_in_several_row_groups_are_not() {
     let rows = rows(&[&[&[1, 1, 2], &[2, 3]], &[&[3, 4]], &[&[1, 5]]], &[]);
-    assert_eq!(rows.split().traces, [1, 3]);
+    assert_eq!(rows.split(&[]).traces, [1, 3]);
+    assert_eq!(rows.split(&[2]).traces, [1, 3, 5]);
     assert_eq!(rows.in_several_groups(), Hashes::from_iter([1, 2, 3]));
     assert_eq!(rows.distinct(), [1, 2, 3, 4, 5]);
 }
@@ -19,7 +20,7 @@ fn traces_in_several_files_are_split_and_those_in_several_row_groups_are_not() {
 fn a_link_to_another_file_makes_its_trace_split_and_brings_the_linked_one_along() {
     let files: &[&[&[u64]]] = &[&[&[1, 2, 3]], &[&[4, 3]]];
     let links = [(0, 1, 4), (0, 2, 1), (1, 4, 9)];
-    let split = rows(files, &links).split();
+    let split = rows(files, &links).split(&[]);
     assert_eq!(split.traces, [1, 3], "2 links within its file, 4 to nowhere");
     let (own, all) = split.slice(0, 1);
     assert_eq!((own, all), (Hashes::from_iter([1, 3]), Hashes::from_iter([1, 3, 4])));
@@ -29,7 +30,7 @@ fn a_link_to_another_file_makes_its_trace_split_and_brings_the_linked_one_along(
 fn every_split_trace_is_in_one_slice() {
     let hashes: Vec<u64> = (1..100).map(|number| number << 32).collect();
     let files: &[&[&[u64]]] = &[&[&hashes], &[&hashes]];
-    let split = rows(files, &[]).split();
+    let split = rows(files, &[]).split(&[]);
     let mut all: Vec<u64> = (0..7).flat_map(|number| split.slice(number, 7).0).collect();
     all.sort_unstable();
     assert_eq!(all, hashes);

@@ -1,7 +1,7 @@
 //! Joining files must end where merging them ends.
 use super::*;
 use crate::TraceId;
-use crate::rollup::Figures;
+use crate::rollup::{Figures, TraceRow};
 
 /// Joins all files of the table.
 async fn join(table: &Table) -> Merged {
@@ -84,8 +84,8 @@ async fn with(files: &[Vec<TestSpan>]) -> Rig {
     table
 }
 
-/// All figures by texts, and the open traces.
-async fn figures(table: &Table) -> (BTreeMap<String, String>, Vec<TraceId>) {
+/// All figures by texts, the open traces, and the rows of the others.
+async fn figures(table: &Table) -> (BTreeMap<String, String>, Vec<TraceId>, Vec<String>) {
     let file = Arc::clone(&table.state().files[0]);
     let whole = table.rollups().whole(&file).await.unwrap();
     let slots = table.rollups().slots(&file).await.unwrap();
@@ -93,7 +93,13 @@ async fn figures(table: &Table) -> (BTreeMap<String, String>, Vec<TraceId>) {
     whole.add_to(&mut sum);
     slots.add_to(&mut by_slot, crate::TimeRange::ALL);
     assert_eq!(shown_figures(&sum), shown_figures(&by_slot));
-    (shown_figures(&sum), whole.open().to_vec())
+    let traces = table.rollups().traces(&file).await.unwrap();
+    let name = |key: u32| &traces.names()[key as usize];
+    let rows = traces.rows().iter().map(|row| {
+        let keyless = TraceRow { service: 0, name: 0, ..*row };
+        format!("{} {} {keyless:?}", name(row.service), name(row.name))
+    });
+    (shown_figures(&sum), whole.open().to_vec(), rows.collect())
 }
 
 fn shown_figures(sum: &Sum) -> BTreeMap<String, String> {
