@@ -9,7 +9,7 @@ use crate::server::Server;
 pub type Question = (&'static str, String);
 
 /// Those that need to know nothing of the corpus.
-const FIXED: &[(&str, &str)] = &[
+pub(crate) const FIXED: &[(&str, &str)] = &[
     ("count", "SELECT count(*) AS n FROM spans"),
     ("latency by root operation", "SELECT * FROM latency()"),
     ("latency histogram", "SELECT * FROM latency_histogram()"),

@@ -272,7 +272,7 @@ impl Answer {
                 Ok(Box::pin(stream::try_unfold(listed, Listed::next)))
             }
             Err((source, reason)) => {
-                let reading = Reading::of(source, ask);
+                let reading = Reading::of(*source, ask);
                 let slices = Slices { reading, filter, reason, notes };
                 Ok(Box::pin(stream::try_unfold(slices, Slices::next).try_flatten()))
             }

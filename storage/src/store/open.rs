@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::compaction::Compaction;
-use super::flusher::Flusher;
+use super::flusher::{Command, Flusher};
 use super::folders::Folders;
 use super::health::Health;
 use super::retention::Retention;
@@ -192,19 +192,7 @@ impl Opened {
             health: Arc::clone(&health),
             _locks: Arc::clone(&locks),
         };
-        let compaction = Compaction {
-            table: Arc::clone(&table),
-            compactor: Arc::default(),
-            commands: commands.downgrade(),
-            turn: Arc::default(),
-            interval: config.compact_interval,
-        };
-        let retention = Retention {
-            table: Arc::clone(&table),
-            commands: commands.downgrade(),
-            turn: Arc::clone(&compaction.turn),
-            unpinned: Arc::default(),
-        };
+        let (compaction, retention) = upkeep(&config, &table, &commands);
         let tasks = Tasks {
             retention: spawn_again(&supervisor, Task::Retention, &retention, Retention::run),
             compaction: config
@@ -232,6 +220,28 @@ impl Opened {
         };
         Ok(Store { shared: Arc::new(shared) })
     }
+}
+
+/// Who keeps the table in order: they take turns.
+fn upkeep(
+    config: &Config,
+    table: &Arc<Table>,
+    commands: &mpsc::Sender<Command>,
+) -> (Compaction, Retention) {
+    let compaction = Compaction {
+        table: Arc::clone(table),
+        compactor: Arc::default(),
+        commands: commands.downgrade(),
+        turn: Arc::default(),
+        interval: config.compact_interval,
+    };
+    let retention = Retention {
+        table: Arc::clone(table),
+        commands: commands.downgrade(),
+        turn: Arc::clone(&compaction.turn),
+        unpinned: Arc::default(),
+    };
+    (compaction, retention)
 }
 
 /// A background task that begins anew after a panic.

@@ -68,22 +68,28 @@ impl Listing {
     pub(crate) async fn new(
         source: Source,
         ask: Ask,
-    ) -> Result<std::result::Result<Self, (Source, &'static str)>> {
+    ) -> Result<std::result::Result<Self, (Box<Source>, &'static str)>> {
         let Some(cache) = source.tables.rollups.clone() else {
-            return Ok(Err((source, "rollups are off")));
+            return Ok(Err((Box::new(source), "rollups are off")));
         };
         if !source.tables.snapshot.patches.renames().is_empty() {
-            return Ok(Err((source, "operations were renamed, which rollups do not know")));
+            return Ok(Err((
+                Box::new(source),
+                "operations were renamed, which rollups do not know",
+            )));
         }
         let snapshot = Arc::clone(&source.tables.snapshot);
         let near = load::window(ask.range);
         let (mut files, mut open) = (Vec::new(), HashSet::new());
         for file in snapshot.files.iter().filter(|file| file.start.overlaps(&near)) {
             let Some(rollup) = snapshot.rollups.whole(file).await else {
-                return Ok(Err((source, "a file has no rollup")));
+                return Ok(Err((Box::new(source), "a file has no rollup")));
             };
             if !rollup.has_traces() {
-                return Ok(Err((source, "the rollup of a file is older than lists of traces")));
+                return Ok(Err((
+                    Box::new(source),
+                    "the rollup of a file is older than lists of traces",
+                )));
             }
             open.extend(rollup.open().iter().map(|trace| trace.0));
             if file.start.overlaps(&ask.range) {
@@ -105,9 +111,10 @@ impl Listing {
             seen,
         };
         match listing.read_hot().await {
-            Err(error) if is_exhausted(&error) => {
-                Ok(Err((listing.source, "the spans in memory are too many for one query")))
-            }
+            Err(error) if is_exhausted(&error) => Ok(Err((
+                Box::new(listing.source),
+                "the spans in memory are too many for one query",
+            ))),
             read => read.map(|()| Ok(listing)),
         }
     }
