@@ -25,6 +25,8 @@ pub(super) async fn say_the_same_as_spans(lake: &Lake, borders: &[&str]) {
             let request = ViewRequest {
                 from: range.0.map(str::to_owned),
                 to: range.1.map(str::to_owned),
+                // The other views order themselves.
+                order: (view == View::Traces).then(|| "trace_id".into()),
                 ..ViewRequest::everything(view)
             };
             let spans = raw.view(request.clone()).await.unwrap();
@@ -51,7 +53,7 @@ fn equal(view: View, is_cut: bool, rollups: &[Value], spans: &[Value]) {
         for (column, value) in expected.as_object().unwrap() {
             let same = match column.as_str() {
                 // Of a trace that crosses the border rollups count all spans where the first of them lies.
-                name if is_cut && name.ends_with("_error") => value.is_number(),
+                name if is_cut && name.ends_with("_error") && value.is_number() => true,
                 // Bounds hold; where something was taken away they may be wide.
                 "first_seen" => own[column].as_str() <= value.as_str(),
                 "last_seen" => own[column].as_str() >= value.as_str(),
