@@ -132,7 +132,7 @@ impl RollupTraces {
         self.rows.capacity() * size_of::<TraceRow>() + size_of::<Self>()
     }
 
-    /// Reads what [`write`] wrote; `None` where the bytes are something else.
+    /// Reads what [`write()`] wrote; `None` where the bytes are something else.
     pub(super) fn parse(bytes: &[u8], names: &Arc<[Arc<str>]>) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self { names: Arc::clone(names), rows: Vec::new() });

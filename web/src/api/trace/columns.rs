@@ -16,7 +16,7 @@ use crate::api::literal;
 use crate::api::tree::Tree;
 use crate::encode::write_string;
 
-/// The spans with the columns that [`members`] writes and no others; and how many are stored, where the engine may
+/// The spans with the columns that [`write()`] needs and no others; and how many are stored, where the engine may
 /// have ended the answer at its limit of rows.
 pub(super) async fn read(
     engine: &Engine,

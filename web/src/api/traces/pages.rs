@@ -62,7 +62,7 @@ pub(super) enum Total {
     /// So many.
     Exactly(u64),
     /// So many or more.
-    AtLeast(u64),
+    OrMore(u64),
 }
 
 impl std::fmt::Display for Total {
@@ -70,7 +70,7 @@ impl std::fmt::Display for Total {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Exactly(traces) => write!(f, "{traces}"),
-            Self::AtLeast(traces) => write!(f, "{traces}+"),
+            Self::OrMore(traces) => write!(f, "{traces}+"),
         }
     }
 }
@@ -155,7 +155,7 @@ impl Page {
             return Ok(Total::Exactly(self.seen()));
         }
         let Some(statement) = self.search.count_statement() else {
-            return Ok(Total::AtLeast(self.seen() + u64::from(self.is_seen)));
+            return Ok(Total::OrMore(self.seen() + u64::from(self.is_seen)));
         };
         let answer = self.shared.web.engine.sql(&statement, Vec::new()).await?;
         let count = answer::collect(answer).await?;

@@ -139,6 +139,6 @@ fn totals_come_from_rollups_or_are_asked_for() {
     assert_eq!(counted(&[("min_duration", "1s")]), None);
     let all = counted(&[("min_duration", "1s"), ("total", "exact")]).unwrap();
     assert_eq!(all, "SELECT count(*) FROM traces() WHERE duration_nano >= 1000000000");
-    assert_eq!(Total::AtLeast(101).to_string(), "101+");
+    assert_eq!(Total::OrMore(101).to_string(), "101+");
     assert_eq!(Total::Exactly(7).to_string(), "7");
 }
