@@ -55,5 +55,5 @@ pub use sum::{Figures, Names, Sum};
 pub(crate) use trace::compare_parents;
 pub use trace::{Caller, Peer, Sizes, Span, SpanKind, Status, Trace, Words};
 pub(crate) use traces::settle;
-pub use traces::{RollupTraces, TraceRow};
+pub use traces::{RollupTraces, TraceRow, longest_way};
 pub use weight::{Cluster, Weight};

@@ -333,6 +333,17 @@ def must_be_healthy(data, *flags: str, env=None):
     assert code == 0, findings
 
 
+def comes_back_whole(data, log, journal: Journal):
+    """Starts a server once more: it has what the journal says and ends in peace."""
+    server = Server(data, log)
+    try:
+        server.wait_until_ready()
+        check(server, journal)
+        assert server.stop() == 0, server.words()
+    finally:
+        server.kill()
+
+
 def wait_for(server: Server, condition, what: str, seconds: float) -> float:
     """Returns how long it took. A pause of the whole machine does not count."""
     took, last = 0.0, time.monotonic()

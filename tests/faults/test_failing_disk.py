@@ -6,7 +6,7 @@ import time
 
 import pytest
 from disks import Ext4, Memory
-from rig import Ended, Journal, Load, Server, check, must_be_healthy, wait_for
+from rig import Ended, Journal, Load, Server, check, comes_back_whole, must_be_healthy, wait_for
 
 #: Calls that change the disk, and nothing else in this program (`write` would also hit sockets and wake-ups).
 CALLS = ("fdatasync", "fsync", "pwrite64", "linkat", "link", "rename", "openat", "fallocate", "ftruncate", "mkdir")
@@ -71,13 +71,7 @@ def test_calls_that_fail(own_mounts, strace, tmp_path, cycles, seeded, record):
                 server.kill()
             injected += no_file_was_synced_again(calls)
             disk.replug()
-        server = Server(data, log)
-        try:
-            server.wait_until_ready()
-            check(server, journal)
-            assert server.stop() == 0
-        finally:
-            server.kill()
+        comes_back_whole(data, log, journal)
         must_be_healthy(data)
     assert sum(injected.values()) > 0, "nothing was injected"
     record(cycles=rounds, acknowledged_requests=journal.count(), lost=0, injected=injected, then=states)
@@ -178,12 +172,6 @@ def test_a_disk_that_becomes_read_only(own_mounts, tmp_path, cycles, record):
             finally:
                 server.kill()
             disk.repair()
-        server = Server(data, log)
-        try:
-            server.wait_until_ready()
-            check(server, journal)
-            assert server.stop() == 0
-        finally:
-            server.kill()
+        comes_back_whole(data, log, journal)
         must_be_healthy(data)
     record(cycles=rounds, acknowledged_requests=journal.count(), lost=0)

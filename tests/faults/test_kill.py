@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 
-from rig import Ended, Journal, Load, Server, check, must_be_healthy
+from rig import Ended, Journal, Load, Server, comes_back_whole, must_be_healthy
 
 #: What changes the disk. A kill at the next one is a kill after the last one.
 CALLS = ("fdatasync", "fsync", "pwrite64", "pwritev", "linkat", "rename", "unlink", "fallocate", "mkdir")
@@ -94,13 +94,7 @@ def test_kill_at_each_step(strace, tmp_path, cycles, seeded, record):
 
 def look(data, folder, journal) -> int:
     """Starts, compares, ends in peace; returns how often files were merged so far, by the log of commits."""
-    server = Server(data, folder / "server.log")
-    try:
-        server.wait_until_ready()
-        check(server, journal)
-        assert server.stop() == 0
-    finally:
-        server.kill()
+    comes_back_whole(data, folder / "server.log", journal)
     commits = data / "default" / "spans" / "_delta_log"
     return int(subprocess.run(
         ["grep", "-l", "-r", "--include=*.json", "OPTIMIZE", str(commits)], capture_output=True, text=True

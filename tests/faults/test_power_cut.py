@@ -5,7 +5,7 @@ import time
 
 import pytest
 from disks import Ext4
-from rig import Journal, Load, Server, check, must_be_healthy
+from rig import Journal, Load, Server, check, comes_back_whole, must_be_healthy
 
 
 def live_through_cuts(folder, rounds, seeded, settings=None, before=lambda: ()):
@@ -25,13 +25,7 @@ def live_through_cuts(folder, rounds, seeded, settings=None, before=lambda: ()):
             finally:
                 server.kill()
             disk.replug()
-        server = Server(data, log)
-        try:
-            server.wait_until_ready()
-            check(server, journal)
-            assert server.stop() == 0, server.words()
-        finally:
-            server.kill()
+        comes_back_whole(data, log, journal)
         must_be_healthy(data)
     return journal, slowest
 

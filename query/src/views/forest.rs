@@ -407,31 +407,10 @@ impl<'a> Trace<'a> {
 
     /// Spans on the longest way down, the first included.
     pub(crate) fn depth(&self) -> u32 {
-        const ON_THE_WAY: u32 = u32::MAX;
-        let mut depths = vec![0u32; self.members.len()];
-        let mut way = Vec::new();
-        for own in 0..self.len() {
-            let mut at = own;
-            // Upwards until a known depth, the top, or round a circle.
-            let mut depth = loop {
-                match depths[at as usize] {
-                    0 => {}
-                    ON_THE_WAY => break 0,
-                    known => break known,
-                }
-                depths[at as usize] = ON_THE_WAY;
-                way.push(at);
-                match self.caller(at) {
-                    Caller::Known(above) => at = above,
-                    Caller::Root | Caller::Missing => break 0,
-                }
-            };
-            while let Some(below) = way.pop() {
-                depth += 1;
-                depths[below as usize] = depth;
-            }
-        }
-        depths.into_iter().max().unwrap_or(0)
+        storage::rollup::longest_way(self.len(), |place| match self.caller(place) {
+            Caller::Known(above) => Some(above),
+            Caller::Root | Caller::Missing => None,
+        })
     }
 
     fn resolve(&self, own: u32, by_id: &[(u64, u32)]) -> Caller {

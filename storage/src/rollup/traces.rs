@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::edge::Moved;
 use super::sum::Names;
-use super::trace::{Caller, Trace, Words, places};
+use super::trace::{Caller, Trace, Words};
 use super::varint::{Reader, put, put_signed};
 use crate::id::TraceId;
 
@@ -81,32 +81,42 @@ fn small(count: usize) -> u32 {
 impl Trace<'_> {
     /// Spans on the longest way down, the first included.
     pub fn depth(&self) -> u32 {
-        const ON_THE_WAY: u32 = u32::MAX;
-        let mut depths = vec![0u32; self.spans.len()];
-        let mut way = Vec::new();
-        for own in places(self.spans) {
-            let mut at = own;
-            // Upwards until a known depth, the top, or round a circle.
-            let mut depth = loop {
-                match depths[at as usize] {
-                    0 => {}
-                    ON_THE_WAY => break 0,
-                    known => break known,
-                }
-                depths[at as usize] = ON_THE_WAY;
-                way.push(at);
-                match self.callers[at as usize] {
-                    Caller::Known(above) => at = above,
-                    Caller::Root | Caller::Missing => break 0,
-                }
-            };
-            while let Some(below) = way.pop() {
-                depth += 1;
-                depths[below as usize] = depth;
-            }
-        }
-        depths.into_iter().max().unwrap_or(0)
+        let count = u32::try_from(self.spans.len()).unwrap_or(u32::MAX);
+        longest_way(count, |place| match self.callers[place as usize] {
+            Caller::Known(above) => Some(above),
+            Caller::Root | Caller::Missing => None,
+        })
     }
+}
+
+/// Spans on the longest way down, the first included, where `above` tells the place of a span's caller. Each span is
+/// visited once; a circle ends where it began.
+pub fn longest_way(count: u32, above: impl Fn(u32) -> Option<u32>) -> u32 {
+    const ON_THE_WAY: u32 = u32::MAX;
+    let mut depths = vec![0u32; count as usize];
+    let mut way = Vec::new();
+    for own in 0..count {
+        let mut at = own;
+        // Upwards until a known depth, the top, or round a circle.
+        let mut depth = loop {
+            match depths[at as usize] {
+                0 => {}
+                ON_THE_WAY => break 0,
+                known => break known,
+            }
+            depths[at as usize] = ON_THE_WAY;
+            way.push(at);
+            match above(at) {
+                Some(caller) => at = caller,
+                None => break 0,
+            }
+        };
+        while let Some(below) = way.pop() {
+            depth += 1;
+            depths[below as usize] = depth;
+        }
+    }
+    depths.into_iter().max().unwrap_or(0)
 }
 
 /// The traces that one file has whole, sorted by start, then id.
