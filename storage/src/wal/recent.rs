@@ -75,6 +75,11 @@ impl Recent {
         Ok(recent)
     }
 
+    /// Every request up to here was in a file once, as far as the window reaches back.
+    pub(super) fn saved(&self) -> WalSeq {
+        self.saved
+    }
+
     fn take_file(&mut self, name: String, requests: Vec<Request>) {
         let newest = requests.iter().map(|request| request.received_unix_nano).max();
         self.files.push((name, newest.unwrap_or(i64::MIN)));

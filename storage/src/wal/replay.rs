@@ -139,8 +139,16 @@ impl Replay {
     }
 
     /// What was learned; call it after the last group.
-    pub(crate) fn finish(self) -> Recovery {
+    pub(crate) fn finish(mut self) -> Recovery {
         assert!(self.waiting.is_empty() && self.ready.is_empty(), "replay is read to its end");
+        // What was trimmed is in files. A table that does not know it was read from an old list of its store, or is an old
+        // copy; a position given out again would be taken for one of those that are stored.
+        let trimmed = self.recovery.recent.saved();
+        if trimmed >= self.recovery.next {
+            let next = self.recovery.next.0;
+            tracing::error!(next, trimmed = trimmed.0, "the table is older than its log");
+            self.skip_to(WalSeq(trimmed.0 + 1));
+        }
         self.recovery
     }
 

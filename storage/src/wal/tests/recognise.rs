@@ -207,3 +207,21 @@ async fn a_save_that_fails_keeps_the_segments() {
     assert_eq!(rig.append("1 2").await.unwrap(), Appended::Duplicate);
     rig.end().await;
 }
+
+/// Scenario: a server starts on a table that is older than what was trimmed from its log (an old list of the store).
+/// Guarantees: no position is given out twice, and what the table lacks is counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn positions_go_on_after_what_was_trimmed_though_the_table_is_older() {
+    let mut rig = Rig::open(Disk::default()).unwrap();
+    for number in 1..=3 {
+        rig.append(&format!("{number} 1")).await.unwrap();
+    }
+    rig.commit_and_trim().await.unwrap();
+    let mut disk = rig.end().await;
+    assert!(disk.folder.names(".log").is_empty());
+    (disk.committed, disk.table) = (1, vec![1]);
+    let rig = Rig::open(disk).unwrap();
+    assert_eq!(rig.lost, 2);
+    assert_eq!(rig.append("4 1").await.unwrap(), Appended::Stored(WalSeq(4)));
+    rig.end().await;
+}
