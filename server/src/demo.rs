@@ -52,13 +52,13 @@ pub(crate) struct Plan {
 pub(crate) async fn run(at: Addresses, plan: Plan) -> anyhow::Result<()> {
     let now = SystemClock.now_unix_nano() / NANOS_PER_SECOND;
     let shop = Arc::new(Shop::new(plan.seed, plan.rate, now * NANOS_PER_SECOND));
-    let until = history_until(now, plan.newest_unix_nano);
-    tokio::try_join!(live(&shop, at, now.max(until)), history(&shop, at, until..now))?;
+    let from = history_from(now, plan.newest_unix_nano);
+    tokio::try_join!(live(&shop, at, now.max(from)), history(&shop, at, from..now))?;
     Ok(())
 }
 
 /// The first second of history at `now`.
-fn history_until(now: i64, newest_unix_nano: Option<i64>) -> i64 {
+fn history_from(now: i64, newest_unix_nano: Option<i64>) -> i64 {
     let held = newest_unix_nano.map_or(i64::MIN, |newest| newest / NANOS_PER_SECOND + 1);
     held.max(now - HISTORY_SECONDS)
 }

@@ -72,12 +72,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.lists[self.path] = (answer.status, headers, content, None)
         return answer.status, headers, content, length if self.command == "HEAD" else None
 
-    def answer(self, status, headers, content, length=None):
+    def head(self, status, headers, content, length):
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
         self.send_header("Content-Length", length if length is not None else str(len(content)))
         self.end_headers()
+
+    def answer(self, status, headers, content, length=None):
+        self.head(status, headers, content, length)
         if self.command != "HEAD":
             self.wfile.write(content)
 
@@ -95,11 +98,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def slow(self, body):
         status, headers, content, length = self.forward(body)
-        self.send_response(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        self.send_header("Content-Length", length if length is not None else str(len(content)))
-        self.end_headers()
+        self.head(status, headers, content, length)
         if self.command != "HEAD":
             pause = 0.5 / max(1, len(content) // 4096)
             for at in range(0, len(content), 4096):

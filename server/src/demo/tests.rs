@@ -153,9 +153,9 @@ fn every_encoding_holds_every_span() {
 #[test]
 fn a_shop_that_opens_again_goes_on_where_its_table_ends() {
     let now = ORIGIN / NANOS_PER_SECOND;
-    assert_eq!(history_until(now, None), now - HISTORY_SECONDS);
-    assert_eq!(history_until(now, Some(ORIGIN - 90 * NANOS_PER_SECOND + 5)), now - 89);
-    assert_eq!(history_until(now, Some(ORIGIN - 3_600 * NANOS_PER_SECOND)), now - HISTORY_SECONDS);
+    assert_eq!(history_from(now, None), now - HISTORY_SECONDS);
+    assert_eq!(history_from(now, Some(ORIGIN - 90 * NANOS_PER_SECOND + 5)), now - 89);
+    assert_eq!(history_from(now, Some(ORIGIN - 3_600 * NANOS_PER_SECOND)), now - HISTORY_SECONDS);
     // A span of this very second: the next one is the first to be made.
-    assert_eq!(history_until(now, Some(ORIGIN + 1)), now + 1);
+    assert_eq!(history_from(now, Some(ORIGIN + 1)), now + 1);
 }

@@ -30,22 +30,22 @@ pub(crate) const MISSING_FILTERS: &[&str] = &["service", "name", "reason"];
 /// Columns that services can be filtered by.
 pub(crate) const CAUSED_FILTERS: &[&str] = &["service"];
 
+const ROOT_SERVICE: Parameter =
+    Parameter { name: "root_service", help: "only traces of this root service" };
+const ROOT_NAME: Parameter =
+    Parameter { name: "root_name", help: "only traces of this root operation" };
+
 /// What `critical-path` takes.
-pub(crate) const PATHS: &[Parameter] = &[
-    crate::routes::FROM,
-    crate::routes::TO,
-    crate::routes::LIMIT,
-    Parameter { name: "root_service", help: "only traces of this root service" },
-    Parameter { name: "root_name", help: "only traces of this root operation" },
-];
+pub(crate) const PATHS: &[Parameter] =
+    &[crate::routes::FROM, crate::routes::TO, crate::routes::LIMIT, ROOT_SERVICE, ROOT_NAME];
 
 /// What `latency/heatmap` takes.
 pub(crate) const HEATMAP: &[Parameter] = &[
     crate::routes::FROM,
     crate::routes::TO,
     crate::routes::LIMIT,
-    Parameter { name: "root_service", help: "only traces of this root service" },
-    Parameter { name: "root_name", help: "only traces of this root operation" },
+    ROOT_SERVICE,
+    ROOT_NAME,
     Parameter {
         name: "step",
         help: "width of a column, such as 30s or 5m; by default what makes 60 columns at most",
@@ -112,9 +112,7 @@ pub(crate) async fn compare(State(shared): Web, parameters: Parameters) -> Resul
 
 pub(crate) async fn critical_path(State(shared): Web, parameters: Parameters) -> Result<Response> {
     let mut call = call(&shared, "critical_path", &parameters)?;
-    for name in ["root_service", "root_name"] {
-        call.arguments.push(parameters.one(name)?.map(str::to_owned));
-    }
+    call.arguments.extend(root(&parameters)?);
     rows(&shared, call, &parameters).await
 }
 
@@ -126,6 +124,12 @@ pub(crate) async fn trace_path(
     rows(&shared, of_trace("critical_path", &trace)?, &parameters).await
 }
 
+/// The arguments that choose traces by the operation of their root.
+fn root(parameters: &Parameters) -> Result<[Option<String>; 2]> {
+    let [service, name] = [parameters.one("root_service")?, parameters.one("root_name")?];
+    Ok([service.map(str::to_owned), name.map(str::to_owned)])
+}
+
 /// A call of `function` with the id of a trace.
 fn of_trace(function: &'static str, trace: &str) -> Result<Call> {
     let trace: TraceId = trace.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
@@ -134,9 +138,7 @@ fn of_trace(function: &'static str, trace: &str) -> Result<Call> {
 
 pub(crate) async fn heatmap(State(shared): Web, parameters: Parameters) -> Result<Response> {
     let mut call = call(&shared, "latency_heatmap", &parameters)?;
-    for name in ["root_service", "root_name"] {
-        call.arguments.push(parameters.one(name)?.map(str::to_owned));
-    }
+    call.arguments.extend(root(&parameters)?);
     call.arguments.push(parameters.duration("step")?.map(|nanos| nanos.to_string()));
     call.arguments.push(parameters.one("rows")?.map(str::to_owned));
     rows(&shared, call, &parameters).await
