@@ -66,7 +66,9 @@ impl Shop {
     pub(super) fn second(&self, second: i64) -> Vec<Span> {
         let mut random =
             ChaCha8Rng::seed_from_u64(self.seed ^ second.unsigned_abs().rotate_left(20));
-        let wanted = self.requests_per_second * tide(second) * random.random_range(0.8..1.2);
+        let wanted = self.requests_per_second
+            * tide(second - self.origin / NANOS_PER_SECOND)
+            * random.random_range(0.8..1.2);
         let requests = wanted as u64 + u64::from(random.random_bool(wanted.fract()));
         let mut spans = Vec::new();
         let mut messages = Vec::new();
@@ -154,10 +156,11 @@ impl Shop {
     }
 }
 
-/// Load rises and falls by a third in twenty minutes: a day in the life, hurried.
+/// Load falls and rises by a third in twenty minutes: a day in the life, hurried. Counted from the shop's opening, so that
+/// its last incident before that is as clear at any time of the clock.
 #[expect(clippy::cast_precision_loss, reason = "seconds within a period")]
-fn tide(second: i64) -> f64 {
+fn tide(seconds_open: i64) -> f64 {
     const PERIOD: i64 = 1_200;
-    let phase = second.rem_euclid(PERIOD) as f64 / PERIOD as f64;
-    1.0 + 0.33 * (phase * std::f64::consts::TAU).sin()
+    let phase = seconds_open.rem_euclid(PERIOD) as f64 / PERIOD as f64;
+    1.0 - 0.33 * (phase * std::f64::consts::TAU).sin()
 }

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 /** `demo`: with its shop beside it. */
 export async function startServer(binary, { demo = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "spanlake-page-"));
-  const process_ = spawn(binary, [...(demo ? ["demo", "--rate", "200"] : ["serve"]), "--data", join(folder, "data"), "--listen", "127.0.0.1:0", "--ttl", "never", "--format", "json"], { stdio: ["ignore", "pipe", "pipe"] });
+  const process_ = spawn(binary, [...(demo ? ["demo", "--rate", "400"] : ["serve"]), "--data", join(folder, "data"), "--listen", "127.0.0.1:0", "--ttl", "never", "--format", "json"], { stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   process_.stderr.on("data", (chunk) => (log += chunk));
   const ended = new Promise((resolve) => process_.once("exit", resolve));

@@ -67,10 +67,10 @@ function Value(props: { row: Difference; onSame: () => void }): preact.JSX.Eleme
   const { same } = row;
   const others = same.slice(0, 12).map((one) => `${one.key} = ${one.value}`).join("\n");
   return (
-    <>
+    <span class="value-line">
       {row.value === "" ? <i class="quiet">empty</i> : <code>{cut(valueWords(row))}</code>}
       {same.length > 0 && <button type="button" class="badge" title={`The very same have:\n${others}`} onClick={props.onSame}>and {plural(same.length, "other")}</button>}
-    </>
+    </span>
   );
 }
 
