@@ -22,6 +22,6 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    memory::keep_freed();
+    memory::settle();
     command::run(command::Cli::parse())
 }
