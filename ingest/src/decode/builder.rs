@@ -122,7 +122,7 @@ impl<'s> Builder<'s> {
         &self.cut_counts
     }
 
-    #[inline]
+    #[inline(always)]
     fn span_attribute(&mut self, key: &[u8], value: Value<'_>) {
         let limit = self.config.value_bytes_max;
         let bytes = self.span.bytes + key.len() + value.bytes_kept(limit);
@@ -153,6 +153,17 @@ impl<'s> Builder<'s> {
         text::value(json, value, limit);
         if let Some(kind) = rest_type(slot.column.map(|(_, kind)| kind), value) {
             span_keys.count(index, kind, 1);
+        }
+    }
+
+    /// An attribute of anything but a span.
+    #[inline(never)]
+    fn other_attribute(&mut self, place: Place, key: &[u8], value: Value<'_>) {
+        match place {
+            Place::Resource => self.resource_attribute(key, value),
+            Place::Scope => self.scope_attribute(key, value),
+            Place::Span => self.span_attribute(key, value),
+            Place::Event | Place::Link => self.part_attribute(place, key, value),
         }
     }
 
@@ -383,13 +394,11 @@ impl Sink for Builder<'_> {
         buffers.flags.push_run(self.rows, self.rows + 1, head.flags.cast_signed());
     }
 
-    #[inline]
+    #[inline(always)]
     fn attribute(&mut self, place: Place, key: &[u8], value: Value<'_>) {
         match place {
             Place::Span => self.span_attribute(key, value),
-            Place::Resource => self.resource_attribute(key, value),
-            Place::Scope => self.scope_attribute(key, value),
-            Place::Event | Place::Link => self.part_attribute(place, key, value),
+            _ => self.other_attribute(place, key, value),
         }
     }
 

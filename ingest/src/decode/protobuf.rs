@@ -11,12 +11,13 @@ use super::text;
 use super::wire::{Field, Fields, Malformed, malformed, short};
 use crate::Config;
 
-/// Slices gathered while a span's fields are read; reused from span to span.
+/// Slices gathered while the fields of a span or of its scope are read; reused from span to span.
 #[derive(Debug, Default)]
 struct Scratch<'a> {
     attributes: Vec<&'a [u8]>,
     events: Vec<&'a [u8]>,
     links: Vec<&'a [u8]>,
+    scopes: Vec<&'a [u8]>,
     json: Vec<u8>,
 }
 
@@ -131,7 +132,7 @@ impl<S: Sink> Walk<'_, S> {
         message: &'a [u8],
         scratch: &mut Scratch<'a>,
     ) -> Result<(), Malformed> {
-        self.scope(message, &mut scratch.json)?;
+        self.scope(message, scratch)?;
         let mut fields = Fields::new(message);
         while let Some((number, field)) = fields.next()? {
             match (number, field) {
@@ -145,26 +146,25 @@ impl<S: Sink> Walk<'_, S> {
     }
 
     /// Reads the `scope` of a ScopeSpans message, wherever in it that stands.
-    fn scope(&mut self, message: &[u8], json: &mut Vec<u8>) -> Result<(), Malformed> {
+    fn scope<'a>(&mut self, message: &'a [u8], scratch: &mut Scratch<'a>) -> Result<(), Malformed> {
+        let Scratch { scopes, json, .. } = scratch;
+        scopes.clear();
+        let mut fields = Fields::new(message);
+        while let Some((number, field)) = fields.next()? {
+            match (number, field) {
+                (1, Field::Bytes(scope)) => scopes.push(scope),
+                (1, _) => return wrong_type("scope"),
+                _ => {}
+            }
+        }
         let (mut name, mut version): (&[u8], &[u8]) = (&[], &[]);
-        for_each_scope(message, |number, field| match (number, field) {
-            (1, Field::Bytes(bytes)) => {
-                name = bytes;
-                Ok(())
-            }
-            (2, Field::Bytes(bytes)) => {
-                version = bytes;
-                Ok(())
-            }
-            (4, Field::Varint(_)) | (3, Field::Bytes(_)) => Ok(()),
-            (1..=4, _) => wrong_type("scope"),
-            _ => Ok(()),
-        })?;
+        for scope in &*scopes {
+            read_scope(scope, &mut name, &mut version)?;
+        }
         self.sink.begin_scope(name, version);
-        for_each_scope(message, |number, field| match (number, field) {
-            (3, Field::Bytes(pair)) => self.attribute(Place::Scope, pair, json),
-            _ => Ok(()),
-        })?;
+        for scope in &*scopes {
+            self.attributes_of(scope, 3, Place::Scope, json)?;
+        }
         self.sink.end_scope_attributes();
         Ok(())
     }
@@ -239,14 +239,30 @@ impl<S: Sink> Walk<'_, S> {
         Ok(())
     }
 
-    #[inline]
+    /// Hands on a value from where it was read: within a result it would be written to memory by the byte and read back by
+    /// the word, for which the processor waits.
+    #[inline(always)]
     fn attribute(
         &mut self,
         place: Place,
         pair: &[u8],
         json: &mut Vec<u8>,
     ) -> Result<(), Malformed> {
-        let (key, value) = read_pair(pair)?;
+        if let Some((key, value)) = usual_pair(pair) {
+            self.sink.attribute(place, key, value);
+            return Ok(());
+        }
+        self.unusual_attribute(place, pair, json)
+    }
+
+    #[inline(never)]
+    fn unusual_attribute(
+        &mut self,
+        place: Place,
+        pair: &[u8],
+        json: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let (key, value) = read_any_pair(pair)?;
         let value = match value {
             Any::Plain(value) => value,
             nested => {
@@ -262,21 +278,19 @@ impl<S: Sink> Walk<'_, S> {
     }
 }
 
-/// Calls `read` with each field of each `scope` in a ScopeSpans message.
-fn for_each_scope<'a>(
+/// Name and version of a scope, as far as this message has them.
+fn read_scope<'a>(
     message: &'a [u8],
-    mut read: impl FnMut(u32, Field<'a>) -> Result<(), Malformed>,
+    name: &mut &'a [u8],
+    version: &mut &'a [u8],
 ) -> Result<(), Malformed> {
     let mut fields = Fields::new(message);
     while let Some((number, field)) = fields.next()? {
         match (number, field) {
-            (1, Field::Bytes(scope)) => {
-                let mut inner = Fields::new(scope);
-                while let Some((number, field)) = inner.next()? {
-                    read(number, field)?;
-                }
-            }
-            (1, _) => return wrong_type("scope"),
+            (1, Field::Bytes(bytes)) => *name = bytes,
+            (2, Field::Bytes(bytes)) => *version = bytes,
+            (4, Field::Varint(_)) | (3, Field::Bytes(_)) => {}
+            (1..=4, _) => return wrong_type("scope"),
             _ => {}
         }
     }

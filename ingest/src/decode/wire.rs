@@ -36,6 +36,18 @@ pub(crate) fn short(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     if length < 0x80 { rest.split_at_checked(usize::from(length)) } else { None }
 }
 
+/// As [`short`], also behind a length of two bytes, which nearly every span has.
+#[inline(always)]
+fn medium(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&low, rest) = bytes.split_first()?;
+    if low < 0x80 {
+        return rest.split_at_checked(usize::from(low));
+    }
+    let (&high, rest) = rest.split_first()?;
+    let length = usize::from(low & 0x7f) | usize::from(high) << 7;
+    if high < 0x80 { rest.split_at_checked(length) } else { None }
+}
+
 /// Reads the fields of one message in order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fields<'a> {
@@ -54,7 +66,7 @@ impl<'a> Fields<'a> {
 
     /// The next field with its number, `None` at the end.
     ///
-    /// Nearly all fields have a tag of one byte, and a length or number of one byte or eight: these are read where the
+    /// Nearly all fields have a tag of one byte, and a number of one byte or eight, or a length of one or two: these are read where the
     /// caller stands, so that nothing goes through memory; the others by [`Self::any`].
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Result<Option<(u32, Field<'a>)>, Malformed> {
@@ -68,7 +80,7 @@ impl<'a> Fields<'a> {
                 1 => after
                     .split_first_chunk()
                     .map(|(bytes, rest)| (Field::Fixed64(u64::from_le_bytes(*bytes)), rest)),
-                2 => short(after).map(|(bytes, rest)| (Field::Bytes(bytes), rest)),
+                2 => medium(after).map(|(bytes, rest)| (Field::Bytes(bytes), rest)),
                 _ => None,
             };
             if let Some((field, rest)) = field {

@@ -72,13 +72,28 @@ fn offset(bytes: usize) -> u32 {
 #[derive(Debug, Default)]
 pub struct Interner {
     strings: Arc<Strings>,
-    table: HashTable<u32>,
+    table: HashTable<Place>,
     hasher: RandomState,
     fresh: Stored,
 }
 
+/// Where a string is. Its hash tells it from nearly all others without a look at their bytes, which lie all over memory.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    hash: u32,
+    number: u32,
+    /// Among the bytes of the known strings, with the fresh ones behind them.
+    start: u32,
+    length: u32,
+}
+
+/// A hash of 32 bits as the table wants it.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 /// What a string costs beside its bytes: its end, its place in the hash table with the room that the table keeps free.
-const BYTES_PER_STRING: usize = 12;
+const BYTES_PER_STRING: usize = 28;
 
 impl Interner {
     /// The strings, for the batches that name them.
@@ -121,7 +136,7 @@ impl Interner {
 pub struct Interning<'a> {
     known: Reading<'a>,
     base: usize,
-    table: &'a mut HashTable<u32>,
+    table: &'a mut HashTable<Place>,
     hasher: &'a RandomState,
     fresh: &'a mut Stored,
 }
@@ -130,10 +145,12 @@ impl Interning<'_> {
     /// The number of `text`; what is no UTF-8 in it is replaced by U+FFFD.
     #[inline]
     pub fn intern(&mut self, text: &[u8]) -> u32 {
-        let hash = self.hasher.hash_one(text);
+        let [a, b, c, d, ..] = self.hasher.hash_one(text).to_be_bytes();
+        let hash = u32::from_be_bytes([a, b, c, d]);
         let all = All { known: &self.known.stored, base: self.base, fresh: self.fresh };
-        match self.table.find(hash, |&number| all.get(number) == text) {
-            Some(&number) => number,
+        let same = |place: &Place| place.hash == hash && all.at(*place) == text;
+        match self.table.find(spread(hash), same) {
+            Some(place) => place.number,
             None => self.insert(hash, text),
         }
     }
@@ -146,15 +163,15 @@ impl Interning<'_> {
     }
 
     #[cold]
-    fn insert(&mut self, hash: u64, text: &[u8]) -> u32 {
+    fn insert(&mut self, hash: u32, text: &[u8]) -> u32 {
         if std::str::from_utf8(text).is_err() {
             return self.intern(String::from_utf8_lossy(text).as_bytes());
         }
         let number = offset(self.base + self.fresh.count());
+        let start = offset(self.known.stored.bytes.len() + self.fresh.bytes.len());
         self.fresh.push(text);
-        let all = All { known: &self.known.stored, base: self.base, fresh: self.fresh };
-        let hasher = self.hasher;
-        self.table.insert_unique(hash, number, |&number| hasher.hash_one(all.get(number)));
+        let place = Place { hash, number, start, length: offset(text.len()) };
+        self.table.insert_unique(spread(hash), place, |place| spread(place.hash));
         number
     }
 }
@@ -174,6 +191,15 @@ impl<'a> All<'a> {
         match number.checked_sub(self.base) {
             None => self.known.get(number),
             Some(fresh) => self.fresh.get(fresh),
+        }
+    }
+
+    #[inline]
+    fn at(self, place: Place) -> &'a [u8] {
+        let (start, length) = (place.start as usize, place.length as usize);
+        match start.checked_sub(self.known.bytes.len()) {
+            None => &self.known.bytes[start..start + length],
+            Some(start) => &self.fresh.bytes[start..start + length],
         }
     }
 }

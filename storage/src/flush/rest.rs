@@ -1,5 +1,5 @@
 //! Which attributes lie in the JSON of a flush, so that a reader knows which files it must search.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, StringArray};
@@ -15,9 +15,12 @@ use crate::schema::{AttributeScope, column};
 /// Decoders count values of the four column types; lists, maps, bytes and non-finite numbers are looked up in the
 /// JSON, which is only searched where a cheap test says that it holds any.
 pub(crate) fn keys(batches: &[Arc<SpanBatch>]) -> Vec<(AttributeScope, String)> {
-    let mut keys = BTreeSet::new();
-    for batch in batches {
-        keys.extend(batch.rest().iter().map(|rest| (rest.scope, rest.key.clone())));
+    let mut keys = Keys::new();
+    for rest in batches.iter().flat_map(|batch| batch.rest()) {
+        let of_scope = keys.entry(rest.scope).or_default();
+        if !of_scope.contains(&rest.key) {
+            of_scope.insert(rest.key.clone());
+        }
     }
     for part in batch::parts(batches, column::ATTRIBUTES) {
         let Some(Values::Array(array)) = part.values else { continue };
@@ -35,8 +38,14 @@ pub(crate) fn keys(batches: &[Arc<SpanBatch>]) -> Vec<(AttributeScope, String)> 
             add_nested(AttributeScope::Resource, json, &mut keys);
         }
     });
-    keys.into_iter().collect()
+    let of_scope = |(scope, keys): (AttributeScope, BTreeSet<String>)| {
+        keys.into_iter().map(move |key| (scope, key))
+    };
+    keys.into_iter().flat_map(of_scope).collect()
 }
+
+/// By scope.
+type Keys = BTreeMap<AttributeScope, BTreeSet<String>>;
 
 /// False where there are no more brackets than the objects' own.
 fn may_nest(json: &StringArray) -> bool {
@@ -44,7 +53,7 @@ fn may_nest(json: &StringArray) -> bool {
     opening > json.len() - json.null_count()
 }
 
-fn add_nested(scope: AttributeScope, json: &str, keys: &mut BTreeSet<(AttributeScope, String)>) {
+fn add_nested(scope: AttributeScope, json: &str, keys: &mut Keys) {
     // The object's own brace comes first; another brace or a bracket is a nested value, or within a string.
     if !json.get(1..).is_some_and(|inner| inner.contains(['{', '['])) {
         return;
@@ -52,7 +61,7 @@ fn add_nested(scope: AttributeScope, json: &str, keys: &mut BTreeSet<(AttributeS
     for (key, value) in members(json) {
         if value.starts_with(['{', '[']) {
             let key = serde_json::from_str(key).unwrap_or_default();
-            keys.insert((scope, key));
+            keys.entry(scope).or_default().insert(key);
         }
     }
 }

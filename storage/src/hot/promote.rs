@@ -23,7 +23,8 @@ pub(crate) struct Frequent {
 #[derive(Debug, Default)]
 pub(crate) struct Promotion {
     rows: u64,
-    counts: HashMap<(AttributeScope, String), Counts>,
+    /// By scope, then key: most keys were counted before, and need no copy then.
+    counts: HashMap<AttributeScope, HashMap<String, Counts>>,
 }
 
 /// Spans by type of the value.
@@ -66,8 +67,11 @@ impl Promotion {
         let counts = std::mem::take(&mut self.counts);
         let mut frequent: Vec<Frequent> = counts
             .into_iter()
-            .filter(|(_, counts)| !counts.given && is_frequent(counts, rows, SPANS_MIN_AT_FLUSH))
-            .map(|((scope, key), counts)| Frequent { scope, key, kind: counts.kind() })
+            .flat_map(|(scope, keys)| {
+                keys.into_iter().map(move |(key, counts)| (scope, key, counts))
+            })
+            .filter(|(.., counts)| !counts.given && is_frequent(counts, rows, SPANS_MIN_AT_FLUSH))
+            .map(|(scope, key, counts)| Frequent { scope, key, kind: counts.kind() })
             .collect();
         // The map's order is random; the order of columns should not be.
         frequent.sort_unstable_by(|a, b| (a.scope, &a.key).cmp(&(b.scope, &b.key)));
@@ -76,7 +80,7 @@ impl Promotion {
 
     fn add(&mut self, rest: &RestCount) -> Option<Frequent> {
         let rows = self.rows;
-        let counts = self.counts.entry((rest.scope, rest.key.clone())).or_default();
+        let counts = self.counts.entry(rest.scope).or_default().entry_ref(&rest.key).or_default();
         let kind = KINDS.iter().position(|kind| *kind == rest.kind)?;
         counts.by_kind[kind] += rest.spans;
         if counts.given || !is_frequent(counts, rows, SPANS_MIN) {

@@ -30,6 +30,8 @@ pub(super) struct Slot {
     pub(super) holder: u64,
     /// Spans that carried it without a column, by type: string, int, double, bool.
     spans: [u64; 4],
+    /// The key that came after it the last time.
+    next: usize,
 }
 
 /// All keys of one scope.
@@ -41,6 +43,8 @@ pub(super) struct Keys {
     hasher: RandomState,
     /// Keys with [`Slot::spans`] in this group.
     counted: Vec<usize>,
+    /// The key that was looked for last.
+    last: usize,
     /// Bytes of all keys.
     bytes: usize,
 }
@@ -60,6 +64,7 @@ impl Keys {
             table: HashTable::new(),
             hasher: RandomState::default(),
             counted: Vec::new(),
+            last: 0,
             bytes: 0,
         }
     }
@@ -85,9 +90,25 @@ impl Keys {
         slot.spans[type_index(kind)] += spans;
     }
 
-    /// The number of `key`, for [`Self::slot`].
+    /// The number of `key`, for [`Self::slot`]. Senders write their keys in the same order again and again, so the one
+    /// that came next the last time is tried first.
     #[inline]
     pub(super) fn find(&mut self, key: &[u8], columns: &AttributeColumns) -> usize {
+        let expected = self.slots.get(self.last).map_or(0, |last| last.next);
+        if self.slots.get(expected).is_some_and(|slot| *slot.key == *key) {
+            self.last = expected;
+            return expected;
+        }
+        let found = self.look_up(key, columns);
+        if let Some(last) = self.slots.get_mut(self.last) {
+            last.next = found;
+        }
+        self.last = found;
+        found
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, key: &[u8], columns: &AttributeColumns) -> usize {
         let hash = self.hasher.hash_one(key);
         let slots = &self.slots;
         match self.table.find(hash, |&index| *slots[index].key == *key) {
@@ -123,6 +144,7 @@ impl Keys {
             role: role(self.scope, key),
             holder: 0,
             spans: [0; 4],
+            next: 0,
         });
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.table.insert_unique(hash, index, |&index| hasher.hash_one(&*slots[index].key));
