@@ -98,7 +98,7 @@ pub fn print(figures: &Figures) {
     println!();
 }
 
-/// One question's latency as a whole HTTP request.
+/// One question's latency as a whole HTTP request: from its first byte to the last of the answer.
 #[derive(Debug, Serialize)]
 pub struct Timing {
     /// What was asked.
@@ -116,7 +116,7 @@ pub struct Timing {
 pub fn ask(server: &Server, repetitions: usize) -> Result<Vec<Timing>> {
     let mut timings = Vec::new();
     for (question, sql) in questions(server)? {
-        timings.push(time(question, repetitions, || Ok(rows_of(server, &sql)?.len()))?);
+        timings.push(time(question, repetitions, || text_of(server, &sql))?);
     }
     let ids = rows(ureq::post(server.url("/api/v1/sql")).send(
         "SELECT DISTINCT trace_id FROM spans WHERE start_time_unix_nano % 97 = 0 LIMIT 50",
@@ -124,9 +124,8 @@ pub fn ask(server: &Server, repetitions: usize) -> Result<Vec<Timing>> {
     let mut next = ids.iter().cycle();
     timings.push(time("trace by id", repetitions * 5, || {
         let id = next.next().and_then(|row| row["trace_id"].as_str()).context("an id")?;
-        let mut answer = ureq::get(server.url(&format!("/api/v1/traces/{id}"))).call()?;
-        let trace: Value = serde_json::from_str(&answer.body_mut().read_to_string()?)?;
-        Ok(trace["spans"].as_array().map_or(0, Vec::len))
+        let answer = ureq::get(server.url(&format!("/api/v1/traces/{id}"))).call()?;
+        text(answer)
     })?);
     Ok(timings)
 }
@@ -135,17 +134,17 @@ pub fn ask(server: &Server, repetitions: usize) -> Result<Vec<Timing>> {
 pub fn ask_once(server: &Server, turn: usize) -> (&'static str, Result<f64>) {
     let (question, sql) = FIXED[turn % FIXED.len()];
     let started = Instant::now();
-    let answer = rows_of(server, sql).map(|_| started.elapsed().as_secs_f64() * 1e3);
+    let answer = text_of(server, sql).map(|_| started.elapsed().as_secs_f64() * 1e3);
     (question, answer)
 }
 
 fn time(
     question: &'static str,
     repetitions: usize,
-    mut ask: impl FnMut() -> Result<usize>,
+    mut ask: impl FnMut() -> Result<String>,
 ) -> Result<Timing> {
     let rows = match ask() {
-        Ok(rows) => rows,
+        Ok(answer) => count(&serde_json::from_str(&answer)?),
         Err(error) => return Ok(Timing { question, rows: 0, milli: Err(format!("{error:#}")) }),
     };
     let mut milli = Vec::new();
@@ -177,7 +176,21 @@ fn post(server: &Server, sql: &str) -> Result<ureq::http::Response<ureq::Body>> 
     Ok(answer)
 }
 
-fn rows(mut answer: ureq::http::Response<ureq::Body>) -> Result<Vec<Value>> {
-    let text = answer.body_mut().with_config().limit(256 << 20).read_to_string()?;
-    Ok(serde_json::from_str(&text)?)
+fn rows(answer: ureq::http::Response<ureq::Body>) -> Result<Vec<Value>> {
+    Ok(serde_json::from_str(&text(answer)?)?)
+}
+
+/// The answer to `sql`, to its last byte.
+fn text_of(server: &Server, sql: &str) -> Result<String> {
+    text(post(server, sql)?)
+}
+
+fn text(mut answer: ureq::http::Response<ureq::Body>) -> Result<String> {
+    Ok(answer.body_mut().with_config().limit(256 << 20).read_to_string()?)
+}
+
+/// Rows of a table, spans of a trace.
+fn count(answer: &Value) -> usize {
+    let list = answer.as_array().or_else(|| answer["spans"].as_array());
+    list.map_or(0, Vec::len)
 }
