@@ -5,13 +5,17 @@
 //!                                                             -> hot batches -> HotExec     -> union -> SQL's columns
 //! ```
 //! Rows are selected by the dictionaries of a file's columns (`select`, `pages`), which is why a trace is found in
-//! milliseconds, by its id as well as by a rare value.
+//! milliseconds, by its id as well as by a rare value. Where a sort wants only its first rows, those are found by the
+//! column that is sorted by (`candidates`, `first`), before any other column is read.
 pub(crate) mod attributes;
 pub(crate) mod by_id;
+mod candidates;
 pub(crate) mod columns;
 pub(crate) mod counts;
 mod files;
+pub(crate) mod first;
 mod hot;
+mod integers;
 mod nothing;
 pub(crate) mod nulls;
 pub(crate) mod numbers;
@@ -23,10 +27,11 @@ mod reader;
 mod select;
 mod source;
 mod translate;
+mod vocabulary;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use datafusion::catalog::TableProvider;
+use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::dataframe::DataFrame;
 use datafusion::prelude::SessionContext;
 use storage::{DataFile, Snapshot, SpanBatch, TimeRange};
@@ -35,6 +40,7 @@ use crate::Result;
 use crate::spans::columns::Columns;
 pub(crate) use crate::spans::files::STORE_URL;
 use crate::spans::provider::{Shape, SpansTable};
+use crate::spans::vocabulary::Vocabularies;
 use crate::views::Cache;
 
 /// What one query sees: one snapshot, at one moment. Cheap to clone.
@@ -49,6 +55,10 @@ pub struct Tables {
     columns: Arc<Columns>,
     /// The same without patches.
     raw: Arc<Columns>,
+    /// What the tables look like, as a schema of SQL; made when first needed.
+    pub(crate) described: Arc<OnceLock<Arc<dyn SchemaProvider>>>,
+    /// What the dictionaries of files are known to hold.
+    vocabularies: Arc<Vocabularies>,
 }
 
 impl Tables {
@@ -60,15 +70,16 @@ impl Tables {
         let columns = Arc::new(Columns::of(&snapshot)?);
         let raw = Arc::new(Columns::new(&snapshot.columns)?);
         let rollups = Some(Arc::default());
-        Ok(Self { snapshot, now_unix_nano, rollups, columns, raw })
+        let (described, vocabularies) = (Arc::default(), Arc::default());
+        Ok(Self { snapshot, now_unix_nano, rollups, columns, raw, described, vocabularies })
     }
 
     /// The same over a newer `snapshot`; the columns are kept where they did not change.
     pub(crate) fn renewed(&self, snapshot: Arc<Snapshot>, now_unix_nano: i64) -> Result<Self> {
         let same = Arc::ptr_eq(&self.snapshot.columns, &snapshot.columns);
         if !same || !self.columns.are_of(&snapshot) {
-            let rollups = self.rollups.clone();
-            return Ok(Self { rollups, ..Self::new(snapshot, now_unix_nano)? });
+            let (rollups, vocabularies) = (self.rollups.clone(), Arc::clone(&self.vocabularies));
+            return Ok(Self { rollups, vocabularies, ..Self::new(snapshot, now_unix_nano)? });
         }
         Ok(Self { snapshot, now_unix_nano, ..self.clone() })
     }
@@ -108,8 +119,7 @@ impl Tables {
 
     /// All spans with the columns of SQL `spans`, as they were sent: without patches.
     pub fn raw_table(&self) -> Arc<dyn TableProvider> {
-        let (snapshot, raw) = (Arc::clone(&self.snapshot), Arc::clone(&self.raw));
-        Arc::new(SpansTable::new(snapshot, raw, TimeRange::ALL, Shape::Presented))
+        Arc::new(self.table_of(&self.raw, TimeRange::ALL, Shape::Presented))
     }
 
     /// [`Tables::stored`] as a table.
@@ -118,6 +128,16 @@ impl Tables {
     }
 
     pub(crate) fn table(&self, range: TimeRange, shape: Shape) -> SpansTable {
-        SpansTable::new(Arc::clone(&self.snapshot), Arc::clone(&self.columns), range, shape)
+        self.table_of(&self.columns, range, shape)
+    }
+
+    fn table_of(&self, columns: &Arc<Columns>, range: TimeRange, shape: Shape) -> SpansTable {
+        SpansTable {
+            snapshot: Arc::clone(&self.snapshot),
+            columns: Arc::clone(columns),
+            vocabularies: Arc::clone(&self.vocabularies),
+            range,
+            shape,
+        }
     }
 }

@@ -24,6 +24,7 @@ use crate::retention_log::RetentionLog;
 use crate::spans::Tables;
 use crate::spans::attributes::AttributePlanner;
 use crate::spans::counts::CountKeys;
+use crate::spans::first::FirstRows;
 use crate::spans::nulls::NullsLast;
 use crate::spans::numbers::ReadNumbers;
 use crate::view::View;
@@ -64,6 +65,7 @@ pub(crate) fn base(config: &Config, environment: Arc<RuntimeEnv>) -> SessionStat
         .with_aggregate_functions(allowed::aggregate())
         .with_window_functions(allowed::window())
         .with_physical_optimizer_rule(Arc::new(CountKeys))
+        .with_physical_optimizer_rule(Arc::new(FirstRows))
         .with_physical_optimizer_rule(Arc::new(Cooperate))
         .build()
 }
@@ -87,8 +89,14 @@ pub(crate) fn context(
     let spans = tables.spans_table(TimeRange::ALL);
     let log = Arc::new(RetentionLog::new(Arc::clone(&tables.snapshot.receipts)));
     let raw = tables.raw_table();
-    let described = [("spans", spans.schema()), (RAW, raw.schema()), (LOG, log.schema())];
-    let described = information_schema(&described)?;
+    let described = match tables.described.get() {
+        Some(known) => Arc::clone(known),
+        None => {
+            let described = [("spans", spans.schema()), (RAW, raw.schema()), (LOG, log.schema())];
+            let made = information_schema(&described)?;
+            Arc::clone(tables.described.get_or_init(|| made))
+        }
+    };
     public.register_table(RAW.into(), raw)?;
     public.register_table("spans".into(), spans)?;
     public.register_table(LOG.into(), log)?;
@@ -101,7 +109,7 @@ pub(crate) fn context(
 }
 
 /// `information_schema.tables` and `.columns`: what there is, and nothing about the server.
-fn information_schema(described: &[(&str, SchemaRef)]) -> Result<Arc<MemorySchemaProvider>> {
+fn information_schema(described: &[(&str, SchemaRef)]) -> Result<Arc<dyn SchemaProvider>> {
     let schema = Arc::new(MemorySchemaProvider::new());
     let functions: Vec<&str> =
         View::ALL.map(View::name).into_iter().chain(crate::views::NAMES).collect();

@@ -2,7 +2,6 @@
 //!
 //! Where some file or hot batch may hold the attribute outside its column (it has another type there, or is older than
 //! the column), the JSON is asked as well. Without a column it is a lookup in the JSON, as text.
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -24,13 +23,13 @@ use crate::spans::columns::ATTRIBUTES_REST;
 /// Plans subscripts of `attributes` and `resource` for one snapshot.
 #[derive(Debug)]
 pub(crate) struct AttributePlanner {
-    /// Attributes with a column, of which some value may lie in the JSON.
-    mixed: HashSet<(AttributeScope, String)>,
+    snapshot: Arc<Snapshot>,
 }
 
 impl AttributePlanner {
+    /// Nothing is looked at before a statement has a subscript: most have none.
     pub(crate) fn new(tables: &Tables) -> Self {
-        Self { mixed: mixed(&tables.snapshot) }
+        Self { snapshot: Arc::clone(&tables.snapshot) }
     }
 
     fn plan(&self, column: &Column, scope: AttributeScope, key: &str, schema: &DFSchema) -> Expr {
@@ -50,7 +49,7 @@ impl AttributePlanner {
             };
             return lookup(rest.unwrap_or(json), key, As::Text);
         };
-        if !self.mixed.contains(&(scope, key.to_owned())) {
+        if !is_mixed(&self.snapshot, scope, key) {
             return own;
         }
         let rest = match scope {
@@ -61,22 +60,13 @@ impl AttributePlanner {
     }
 }
 
-/// Attributes with a column that a file or hot batch may hold in its JSON.
-fn mixed(snapshot: &Snapshot) -> HashSet<(AttributeScope, String)> {
-    let columns = snapshot.columns.as_slice().iter();
-    let in_hot: HashSet<_> = snapshot
-        .hot
-        .iter()
-        .flat_map(|batch| batch.rest().iter().map(|count| (count.scope, count.key.as_str())))
-        .collect();
-    columns
-        .filter(|column| {
-            let (scope, key) = (column.scope, column.key.as_str());
-            in_hot.contains(&(scope, key))
-                || snapshot.files.iter().any(|file| file.may_hold_rest(scope, key))
-        })
-        .map(|column| (column.scope, column.key.clone()))
-        .collect()
+/// True where a file or hot batch may hold a value of this attribute, which has a column, in its JSON.
+fn is_mixed(snapshot: &Snapshot, scope: AttributeScope, key: &str) -> bool {
+    let in_hot = || {
+        let mut counts = snapshot.hot.iter().flat_map(|batch| batch.rest());
+        counts.any(|count| count.scope == scope && count.key == key)
+    };
+    snapshot.files.iter().any(|file| file.may_hold_rest(scope, key)) || in_hot()
 }
 
 /// The column of the same table beside `column`, where the query still has it.

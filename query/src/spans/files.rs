@@ -27,6 +27,7 @@ use storage::schema::column as c;
 use crate::spans::prune::{Pruned, date_days};
 use crate::spans::reader::Readers;
 use crate::spans::source::SelectiveSource;
+use crate::spans::vocabulary::Vocabularies;
 
 /// The scheme under which the one object store of a query is known.
 pub(crate) const STORE_URL: &str = "spanlake://spans";
@@ -59,6 +60,8 @@ pub(crate) struct Files<'a> {
     pub(crate) stored: &'a SchemaRef,
     /// Where the files lie.
     pub(crate) object_store: Arc<dyn ObjectStore>,
+    /// What their dictionaries are known to hold.
+    pub(super) vocabularies: Arc<Vocabularies>,
 }
 
 impl Files<'_> {
@@ -118,12 +121,13 @@ impl Files<'_> {
         let schema = TableSchema::builder(in_files).with_table_partition_cols(vec![date]).build();
         let readers = Arc::new(Readers::new(state, Arc::clone(&self.object_store)));
         let own = Arc::clone(&readers);
+        let vocabularies = Arc::clone(&self.vocabularies);
+        let over = |inner| Arc::new(SelectiveSource::over(inner, readers, vocabularies));
         let source = ParquetSource::new(schema)
             .with_table_parquet_options(state.default_table_options().parquet)
             .with_parquet_file_reader_factory(own);
         if filters.is_empty() {
-            let source = SelectiveSource::over(Arc::new(source), readers);
-            return Ok((Arc::new(source), Vec::new()));
+            return Ok((over(Arc::new(source)), Vec::new()));
         }
         let pushed = source.try_pushdown_filters(filters.to_vec(), state.config_options())?;
         let refused = filters
@@ -133,7 +137,7 @@ impl Files<'_> {
             .map(|(filter, _)| Arc::clone(filter))
             .collect();
         let source = pushed.updated_node.unwrap_or_else(|| Arc::new(source));
-        Ok((Arc::new(SelectiveSource::over(source, readers)), refused))
+        Ok((over(source), refused))
     }
 
     /// The files dealt out over partitions, newest first, so that a search for the newest spans ends early.

@@ -31,9 +31,9 @@ pub(super) struct Wanted {
 }
 
 /// The bytes of one column chunk, at their place in the file.
-struct Chunk {
-    bytes: Bytes,
-    start: u64,
+pub(super) struct Chunk {
+    pub(super) bytes: Bytes,
+    pub(super) start: u64,
 }
 
 impl Chunk {

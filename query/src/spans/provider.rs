@@ -21,6 +21,7 @@ use crate::spans::hot::HotExec;
 use crate::spans::nothing::NothingExec;
 use crate::spans::prune::prune;
 use crate::spans::translate;
+use crate::spans::vocabulary::Vocabularies;
 
 /// Which columns a scan shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,22 +35,14 @@ pub(crate) enum Shape {
 /// The spans of one snapshot that start within a range.
 #[derive(Debug, Clone)]
 pub(crate) struct SpansTable {
-    snapshot: Arc<Snapshot>,
-    columns: Arc<Columns>,
-    range: TimeRange,
-    shape: Shape,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) columns: Arc<Columns>,
+    pub(super) vocabularies: Arc<Vocabularies>,
+    pub(super) range: TimeRange,
+    pub(super) shape: Shape,
 }
 
 impl SpansTable {
-    pub(crate) fn new(
-        snapshot: Arc<Snapshot>,
-        columns: Arc<Columns>,
-        range: TimeRange,
-        shape: Shape,
-    ) -> Self {
-        Self { snapshot, columns, range, shape }
-    }
-
     /// Plans a scan: `projection` counts columns of the table's own schema, `filters` are over them.
     pub(crate) fn plan(
         &self,
@@ -160,7 +153,8 @@ impl SpansTable {
         let (files, pruned) = prune(&self.snapshot.files, self.range, predicate.as_ref(), stored)?;
         if !files.is_empty() {
             let object_store = Arc::clone(&self.snapshot.object_store);
-            let files = Files { files, pruned, stored, object_store };
+            let vocabularies = Arc::clone(&self.vocabularies);
+            let files = Files { files, pruned, stored, object_store, vocabularies };
             scans.push(files.scan(state, projection, filters, limit)?);
         }
         let hot = self.hot();

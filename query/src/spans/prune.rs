@@ -9,7 +9,7 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 use storage::schema::column as c;
 use storage::{DataFile, TimeRange, TraceId};
 
@@ -49,24 +49,48 @@ pub(crate) fn prune(
         files.iter().filter(|file| file.start.overlaps(&range)).map(Arc::clone).collect();
     let mut pruned = Pruned { files: files.len(), ..Pruned::default() };
     pruned.by_time = files.len() - left.len();
-    let Some(predicate) = predicate else { return Ok((left, pruned)) };
-    let columns: HashSet<String> =
-        collect_columns(predicate).iter().map(|column| column.name().to_owned()).collect();
-    let built = PruningPredicateBuilder::new()
-        .with_file_schema(Arc::clone(stored))
-        .build(Arc::clone(predicate));
-    let Some(predicate) = built else { return Ok((left, pruned)) };
-    for reason in [Reason::Time, Reason::Service, Reason::Trace] {
-        if !reason.columns().iter().any(|column| columns.contains(*column)) {
-            continue;
-        }
-        let keep = predicate.prune(&Known { files: &left, through: reason })?;
-        let before = left.len();
-        let kept = left.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file);
-        left = kept.collect();
-        *reason.count(&mut pruned) += before - left.len();
+    if let Some(pruner) = predicate.and_then(|predicate| Pruner::new(predicate, stored)) {
+        left = pruner.prune(left, &mut pruned)?;
     }
     Ok((left, pruned))
+}
+
+/// A predicate, ready to be asked of files.
+#[derive(Debug)]
+pub(crate) struct Pruner {
+    predicate: Arc<PruningPredicate>,
+    columns: HashSet<String>,
+}
+
+impl Pruner {
+    /// `None` where `predicate` (over the stored columns) tells nothing of files.
+    pub(crate) fn new(predicate: &Arc<dyn PhysicalExpr>, stored: &SchemaRef) -> Option<Self> {
+        let columns = collect_columns(predicate);
+        let columns = columns.iter().map(|column| column.name().to_owned()).collect();
+        let built = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(stored))
+            .build(Arc::clone(predicate));
+        built.map(|predicate| Self { predicate, columns })
+    }
+
+    /// Those of `files` that may satisfy it; counts the others.
+    pub(crate) fn prune(
+        &self,
+        mut left: Vec<Arc<DataFile>>,
+        pruned: &mut Pruned,
+    ) -> Result<Vec<Arc<DataFile>>> {
+        for reason in [Reason::Time, Reason::Service, Reason::Trace] {
+            if !reason.columns().iter().any(|column| self.columns.contains(*column)) {
+                continue;
+            }
+            let keep = self.predicate.prune(&Known { files: &left, through: reason })?;
+            let before = left.len();
+            let kept = left.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file);
+            left = kept.collect();
+            *reason.count(pruned) += before - left.len();
+        }
+        Ok(left)
+    }
 }
 
 /// What is looked at, from the cheapest to the dearest; each step knows what those before it know.

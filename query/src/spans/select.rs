@@ -18,7 +18,7 @@ use super::reader::Reader;
 /// A condition on one column whose dictionary may decide it.
 #[derive(Debug)]
 pub(super) struct Condition {
-    expr: Arc<dyn PhysicalExpr>,
+    pub(super) expr: Arc<dyn PhysicalExpr>,
     /// That column alone.
     schema: SchemaRef,
 }
@@ -26,15 +26,27 @@ pub(super) struct Condition {
 impl Condition {
     /// `filter` over the columns of `table`, where it is such a condition.
     pub(super) fn of(filter: &Arc<dyn PhysicalExpr>, table: &Schema) -> Option<Self> {
+        Self::on(filter, table, |kind| {
+            matches!(kind, DataType::Utf8View | DataType::FixedSizeBinary(16))
+        })
+    }
+
+    /// `filter`, where it is one on a column of whole numbers.
+    pub(super) fn of_integers(filter: &Arc<dyn PhysicalExpr>, table: &Schema) -> Option<Self> {
+        Self::on(filter, table, |kind| *kind == DataType::Int64)
+    }
+
+    /// `filter`, where it is one that never changes, on one column of a type that `is_told`.
+    fn on(
+        filter: &Arc<dyn PhysicalExpr>,
+        table: &Schema,
+        is_told: impl Fn(&DataType) -> bool,
+    ) -> Option<Self> {
         let columns = collect_columns(filter);
         let mut columns = columns.iter();
         let (column, None) = (columns.next()?, columns.next()) else { return None };
         let field = table.field_with_name(column.name()).ok()?;
-        let is_told = match field.data_type() {
-            DataType::Utf8View | DataType::FixedSizeBinary(16) => !is_changing(filter),
-            _ => false,
-        };
-        if !is_told {
+        if !is_told(field.data_type()) || is_changing(filter) {
             return None;
         }
         let schema = Arc::new(Schema::new(vec![field.clone()]));
@@ -42,12 +54,12 @@ impl Condition {
         Some(Self { expr, schema })
     }
 
-    fn column(&self) -> &str {
+    pub(super) fn column(&self) -> &str {
         self.schema.field(0).name()
     }
 
     /// By place of `values`, whether it holds.
-    fn holds(&self, values: ArrayRef) -> Result<Vec<bool>> {
+    pub(super) fn holds(&self, values: ArrayRef) -> Result<Vec<bool>> {
         let rows = values.len();
         // The column is nullable to the table, or has no nulls.
         let schema = match values.null_count() {
@@ -62,12 +74,12 @@ impl Condition {
         Ok(held.as_boolean().iter().map(|held| held == Some(true)).collect())
     }
 
-    fn holds_for_null(&self) -> Result<bool> {
+    pub(super) fn holds_for_null(&self) -> Result<bool> {
         let null = new_null_array(self.schema.field(0).data_type(), 1);
         Ok(self.holds(null)? == [true])
     }
 
-    fn wanted(&self, values: &ArrayRef) -> Result<Wanted> {
+    pub(super) fn wanted(&self, values: &ArrayRef) -> Result<Wanted> {
         Ok(Wanted { by_key: self.holds(Arc::clone(values))?, null: self.holds_for_null()? })
     }
 }

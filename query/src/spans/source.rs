@@ -3,7 +3,7 @@
 //! Where a sort wants only its first rows, a file is opened when those before it are read: then it is known what the file
 //! must have to be of use, and mostly it is left out.
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
@@ -16,32 +16,48 @@ use datafusion::datasource::physical_plan::{
 };
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_expr::projection::ProjectionExprs;
-use datafusion::physical_expr::utils::split_conjunction;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_expr_common::physical_expr::snapshot_physical_expr;
+use datafusion::physical_expr_common::physical_expr::{
+    snapshot_generation, snapshot_physical_expr,
+};
 use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
 use futures::stream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
-use storage::{DataFile, TimeRange};
+use storage::DataFile;
 
-use super::prune::prune;
+use super::candidates::Search;
+use super::first::First;
+use super::prune::{Pruned, Pruner};
 use super::reader::Readers;
-use super::select::{Condition, Rows, is_changing, select};
+use super::select::{Rows, is_changing};
+use super::vocabulary::Vocabularies;
 
 /// See the module. Everything but the choice of rows is the inner source's.
 #[derive(Clone)]
 pub(super) struct SelectiveSource {
     inner: Arc<dyn FileSource>,
     readers: Arc<Readers>,
+    vocabularies: Arc<Vocabularies>,
+    /// What a sort above wants.
+    first: Option<First>,
 }
 
 impl SelectiveSource {
     /// The same files as `inner`.
-    pub(super) fn over(inner: Arc<dyn FileSource>, readers: Arc<Readers>) -> Self {
-        Self { inner, readers }
+    pub(super) fn over(
+        inner: Arc<dyn FileSource>,
+        readers: Arc<Readers>,
+        vocabularies: Arc<Vocabularies>,
+    ) -> Self {
+        Self { inner, readers, vocabularies, first: None }
+    }
+
+    /// The same, of which only the first rows of a sort are wanted.
+    pub(super) fn told(&self, first: First) -> Arc<dyn FileSource> {
+        Arc::new(Self { first: Some(first), ..self.clone() })
     }
 
     /// True where not all rows are wanted.
@@ -59,15 +75,14 @@ impl SelectiveSource {
         self.inner.metrics()
     }
 
-    fn conditions(&self) -> Vec<Condition> {
+    fn search(&self) -> Search {
         let schema = self.inner.table_schema().table_schema();
-        let filter = self.inner.filter();
-        let parts = filter.iter().flat_map(split_conjunction);
-        parts.filter_map(|part| Condition::of(part, schema)).collect()
+        let (filter, vocabularies) = (self.inner.filter(), Arc::clone(&self.vocabularies));
+        Search::new(filter.as_ref(), schema, self.first.clone(), vocabularies)
     }
 
     fn with(&self, inner: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
-        Arc::new(Self { inner, readers: Arc::clone(&self.readers) })
+        Arc::new(Self { inner, ..self.clone() })
     }
 }
 
@@ -91,9 +106,12 @@ impl FileOpener for Opener {
 /// What is known before a file is opened.
 struct Narrow {
     readers: Arc<Readers>,
-    /// Of the whole filter those that dictionaries decide.
-    conditions: Vec<Condition>,
+    search: Search,
     filter: Option<Arc<dyn PhysicalExpr>>,
+    /// The filter may say another thing later.
+    is_changing: bool,
+    /// What the filter last said of files, and when that was.
+    said: Mutex<Option<(u64, Arc<Option<Pruner>>)>>,
     /// The columns of the filter.
     schema: SchemaRef,
     metrics: ExecutionPlanMetricsSet,
@@ -102,31 +120,44 @@ struct Narrow {
 impl Narrow {
     /// The file with what of it to read; `None` where that is nothing.
     async fn narrowed(&self, file: PartitionedFile) -> Result<Option<PartitionedFile>> {
-        if self.leaves_out(&file)? {
+        let path = file.object_meta.location.clone();
+        if self.leaves_out(&file)? || self.search.is_absent(path.as_ref()) {
             return Ok(None);
         }
-        if self.conditions.is_empty() {
+        // A part of a file is read as it is.
+        if self.search.is_open() || file.range.is_some() {
             return Ok(Some(file));
         }
         let mut reader = self.readers.create_reader(0, file.clone(), None, &self.metrics)?;
         let metadata = reader.get_metadata(None).await?;
-        let rows = select(&mut reader, &metadata, &self.conditions).await?;
+        let rows = self.search.rows(path.as_ref(), &mut reader, &metadata).await?;
         Ok(with_rows(file, rows))
     }
 
     /// True where the filter, as it is by now, certainly leaves out the file.
     fn leaves_out(&self, file: &PartitionedFile) -> Result<bool> {
-        let (Some(filter), Some(known)) = (&self.filter, file.extensions.get::<Arc<DataFile>>())
-        else {
+        let known = file.extensions.get::<Arc<DataFile>>();
+        let (Some(filter), Some(known), true) = (&self.filter, known, self.is_changing) else {
             return Ok(false);
         };
-        if !is_changing(filter) {
-            return Ok(false);
+        let pruner = self.pruner(filter)?;
+        let Some(pruner) = pruner.as_ref() else { return Ok(false) };
+        let left = pruner.prune(vec![Arc::clone(known)], &mut Pruned::default())?;
+        Ok(left.is_empty())
+    }
+
+    /// What the filter says of files by now.
+    fn pruner(&self, filter: &Arc<dyn PhysicalExpr>) -> Result<Arc<Option<Pruner>>> {
+        // Asked before the filter: what it says then is at least as new.
+        let generation = snapshot_generation(filter);
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, pruner)) = said.as_ref().filter(|(when, _)| *when == generation) {
+            return Ok(Arc::clone(pruner));
         }
         let filter = snapshot_physical_expr(Arc::clone(filter))?;
-        let file = [Arc::clone(known)];
-        let (left, _) = prune(&file, TimeRange::ALL, Some(&filter), &self.schema)?;
-        Ok(left.is_empty())
+        let pruner = Arc::new(Pruner::new(&filter, &self.schema));
+        *said = Some((generation, Arc::clone(&pruner)));
+        Ok(pruner)
     }
 }
 
@@ -153,8 +184,10 @@ impl FileSource for SelectiveSource {
         let is_changing = filter.as_ref().is_some_and(is_changing);
         let narrow = Arc::new(Narrow {
             readers: Arc::clone(&self.readers),
-            conditions: self.conditions(),
+            search: self.search(),
             filter,
+            is_changing,
+            said: Mutex::default(),
             schema: Arc::clone(self.inner.table_schema().table_schema()),
             metrics: self.metrics().clone(),
         });
@@ -212,12 +245,19 @@ impl FileSource for SelectiveSource {
     }
 
     fn fmt_extra(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt_extra(kind, f)
+        self.inner.fmt_extra(kind, f)?;
+        match &self.first {
+            Some(First { column, descending, count }) => {
+                let order = if *descending { "greatest" } else { "least" };
+                write!(f, ", wanted={order} {count} by {column}")
+            }
+            None => Ok(()),
+        }
     }
 
     /// Halves of a file would both ask its dictionaries.
     fn supports_repartitioning(&self) -> bool {
-        self.conditions().is_empty() && self.inner.supports_repartitioning()
+        self.search().is_open() && self.inner.supports_repartitioning()
     }
 
     fn try_pushdown_filters(
