@@ -1,16 +1,21 @@
 //! Exact nearest-rank quantiles: a plain function for views, and the SQL aggregate `quantile(value, p)`.
+//!
+//! Several quantiles of the same values are computed together ([`together`]): the values are kept and handed on once.
+pub(crate) mod together;
+
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, ListBuilder,
-    PrimitiveBuilder,
+    PrimitiveBuilder, StructArray,
 };
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
 /// Element number ceil(p * n) (1-based) of the sorted values; `None` where there are none.
@@ -43,17 +48,33 @@ pub(crate) fn select(values: &mut [i64], p: f64) -> Option<i64> {
 pub(crate) fn quantile() -> AggregateUDF {
     AggregateUDF::new_from_impl(Quantile {
         signature: Signature::user_defined(Volatility::Immutable),
+        is_one: true,
+    })
+}
+
+/// `quantiles(value, p, p, ...)`: a struct with the fields `"0"`, `"1"`, ... Plans have it, users do not.
+fn several() -> AggregateUDF {
+    AggregateUDF::new_from_impl(Quantile {
+        signature: Signature::user_defined(Volatility::Immutable),
+        is_one: false,
     })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Quantile {
     signature: Signature,
+    /// One quantile, not a struct of several.
+    is_one: bool,
+}
+
+/// What `quantiles` returns for `count` quantiles of values of type `value`.
+fn fields_of(value: &DataType, count: usize) -> Fields {
+    (0..count).map(|place| Field::new(place.to_string(), value.clone(), true)).collect()
 }
 
 impl AggregateUDFImpl for Quantile {
     fn name(&self) -> &str {
-        "quantile"
+        if self.is_one { "quantile" } else { "quantiles" }
     }
 
     fn signature(&self) -> &Signature {
@@ -61,7 +82,8 @@ impl AggregateUDFImpl for Quantile {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        let [value, _] = types else {
+        let Some((value, ps)) = types.split_first().filter(|(_, ps)| !self.is_one || ps.len() == 1)
+        else {
             return plan_err!(
                 "quantile takes two arguments: quantile(value, p), p between 0 and 1"
             );
@@ -74,11 +96,14 @@ impl AggregateUDFImpl for Quantile {
             number if number.is_numeric() => DataType::Float64,
             other => return plan_err!("quantile takes numbers, not {other}"),
         };
-        Ok(vec![value, DataType::Float64])
+        Ok(std::iter::once(value).chain(ps.iter().map(|_| DataType::Float64)).collect())
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        Ok(types[0].clone())
+        Ok(match self.is_one {
+            true => types[0].clone(),
+            false => DataType::Struct(fields_of(&types[0], types.len() - 1)),
+        })
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -107,10 +132,12 @@ fn state_type() -> DataType {
 }
 
 /// What one call asks for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Shape {
-    p: f64,
+    ps: Vec<f64>,
     float: bool,
+    /// One quantile, not a struct of several.
+    is_one: bool,
 }
 
 impl Shape {
@@ -118,12 +145,26 @@ impl Shape {
         if args.is_distinct {
             return plan_err!("quantile has no DISTINCT form");
         }
-        let literal = args.exprs.get(1).and_then(|p| p.downcast_ref::<Literal>());
-        let p = match literal.map(Literal::value) {
-            Some(ScalarValue::Float64(Some(p))) if (0.0..=1.0).contains(p) => *p,
-            _ => return plan_err!("quantile's second argument is a number between 0 and 1"),
+        let p = |expr: &Arc<dyn PhysicalExpr>| match expr.downcast_ref::<Literal>()?.value() {
+            ScalarValue::Float64(Some(p)) if (0.0..=1.0).contains(p) => Some(*p),
+            _ => None,
         };
-        Ok(Self { p, float: args.return_type() == &DataType::Float64 })
+        let ps: Option<Vec<f64>> = args.exprs.iter().skip(1).map(p).collect();
+        let Some(ps) = ps.filter(|ps| !ps.is_empty()) else {
+            return plan_err!("quantile's second argument is a number between 0 and 1");
+        };
+        let returned = args.return_type();
+        let is_one = !matches!(returned, DataType::Struct(_));
+        let value = match returned {
+            DataType::Struct(fields) => fields.first().map(|field| field.data_type()),
+            one => Some(one),
+        };
+        Ok(Self { ps, float: value == Some(&DataType::Float64), is_one })
+    }
+
+    /// The quantiles of `values`, which get another order.
+    fn select(&self, values: &mut [i64]) -> Vec<Option<i64>> {
+        self.ps.iter().map(|p| select(values, *p)).collect()
     }
 
     /// Values as integers of the same order.
@@ -133,6 +174,20 @@ impl Shape {
             return floats.unary(|value| order_key(value.to_bits().cast_signed()));
         }
         values.as_primitive::<Int64Type>().clone()
+    }
+
+    /// The answers of groups, one after the other, as SQL shows them.
+    fn answers(&self, groups: &[Vec<Option<i64>>]) -> ArrayRef {
+        let column = |place: usize| {
+            self.array(groups.iter().map(|group| group.get(place).copied().flatten()).collect())
+        };
+        if self.is_one {
+            return column(0);
+        }
+        let kind = if self.float { DataType::Float64 } else { DataType::Int64 };
+        let fields = fields_of(&kind, self.ps.len());
+        let columns = (0..self.ps.len()).map(column).collect();
+        Arc::new(StructArray::new(fields, columns, None))
     }
 
     fn array(&self, keys: Vec<Option<i64>>) -> ArrayRef {
@@ -167,8 +222,8 @@ impl Accumulator for One {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let answer = select(&mut self.values, self.shape.p);
-        ScalarValue::try_from_array(&self.shape.array(vec![answer]), 0)
+        let answers = self.shape.select(&mut self.values);
+        ScalarValue::try_from_array(&self.shape.answers(&[answers]), 0)
     }
 
     fn size(&self) -> usize {
@@ -198,10 +253,10 @@ struct Groups {
 }
 
 impl Groups {
-    fn push(&mut self, group: usize, value: i64) {
+    fn extend(&mut self, group: usize, more: &[i64]) {
         let values = &mut self.groups[group];
         let before = values.capacity();
-        values.push(value);
+        values.extend_from_slice(more);
         self.bytes += (values.capacity() - before) * size_of::<i64>();
     }
 
@@ -223,18 +278,22 @@ impl GroupsAccumulator for Groups {
     ) -> Result<()> {
         self.groups.resize_with(total, Vec::new);
         let keys = self.shape.keys(&values[0]);
-        for (row, group) in groups.iter().enumerate() {
-            if keys.is_valid(row) && kept(filter, row) {
-                self.push(*group, keys.value(row));
+        let is_whole = keys.null_count() == 0 && filter.is_none();
+        let mut row = 0;
+        // Files are sorted by time within an operation: rows of one group lie together, mostly.
+        for run in groups.chunk_by(|a, b| is_whole && a == b) {
+            if is_whole || (keys.is_valid(row) && kept(filter, row)) {
+                self.extend(run[0], &keys.values()[row..row + run.len()]);
             }
+            row += run.len();
         }
         Ok(())
     }
 
     fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
-        let p = self.shape.p;
-        let answers = self.take(emit).iter_mut().map(|values| select(values, p)).collect();
-        Ok(self.shape.array(answers))
+        let mut groups = self.take(emit);
+        let answers: Vec<_> = groups.iter_mut().map(|values| self.shape.select(values)).collect();
+        Ok(self.shape.answers(&answers))
     }
 
     fn state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
@@ -244,8 +303,9 @@ impl GroupsAccumulator for Groups {
     fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
         self.groups.resize_with(total, Vec::new);
         for (list, group) in states[0].as_list::<i32>().iter().zip(groups) {
-            for value in list.iter().flat_map(|list| list.as_primitive::<Int64Type>()).flatten() {
-                self.push(*group, value);
+            // A state has no NULLs: they were skipped before.
+            if let Some(list) = list {
+                self.extend(*group, list.as_primitive::<Int64Type>().values());
             }
         }
         Ok(())
@@ -272,7 +332,8 @@ fn kept(filter: Option<&BooleanArray>, row: usize) -> bool {
 }
 
 fn lists(groups: Vec<Vec<i64>>) -> ListArray {
-    let mut lists = ListBuilder::new(PrimitiveBuilder::<Int64Type>::new());
+    let count = groups.iter().map(Vec::len).sum();
+    let mut lists = ListBuilder::new(PrimitiveBuilder::<Int64Type>::with_capacity(count));
     for values in groups {
         lists.values().append_slice(&values);
         lists.append(true);

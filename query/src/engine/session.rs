@@ -20,6 +20,7 @@ use storage::TimeRange;
 use crate::Config;
 use crate::engine::cooperate::Cooperate;
 use crate::function::allowed;
+use crate::quantile::together::QuantilesTogether;
 use crate::retention_log::RetentionLog;
 use crate::spans::Tables;
 use crate::spans::attributes::AttributePlanner;
@@ -64,6 +65,7 @@ pub(crate) fn base(config: &Config, environment: Arc<RuntimeEnv>) -> SessionStat
         .with_scalar_functions(allowed::scalar())
         .with_aggregate_functions(allowed::aggregate())
         .with_window_functions(allowed::window())
+        .with_optimizer_rule(Arc::new(QuantilesTogether::default()))
         .with_physical_optimizer_rule(Arc::new(CountKeys))
         .with_physical_optimizer_rule(Arc::new(FirstRows))
         .with_physical_optimizer_rule(Arc::new(Cooperate))

@@ -2,6 +2,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::{Float64Type, Int64Type};
 use datafusion::prelude::SessionContext;
 
+use super::together::QuantilesTogether;
 use super::{nearest_rank, quantile, select};
 
 #[test]
@@ -50,6 +51,38 @@ async fn sql_floats_order_below_and_above_zero() {
     let batches = rows(sql).await.unwrap();
     let answer = |column: usize| batches[0].column(column).as_primitive::<Float64Type>().value(0);
     assert_eq!((answer(0), answer(1), answer(2)), (-2.5, 0.25, 1.5));
+}
+
+/// Whatever is computed together is the same as alone, of whole numbers and others, with NULLs and a filter.
+#[tokio::test]
+async fn quantiles_together_are_those_of_each_alone() {
+    const FROM: &str = "FROM (SELECT v, CASE WHEN v % 3 = 0 THEN NULL ELSE v * 7919 % 1009 END AS w, \
+                        v * 0.5 AS half FROM (SELECT unnest(range(0, 3000)) AS v)) GROUP BY v % 4 ORDER BY 1";
+    let calls = [
+        "quantile(w, 0.5)",
+        "count(*)",
+        "quantile(w, 0.99)",
+        "quantile(half, 0.1)",
+        "quantile(w, 0.0)",
+        "quantile(w, 0.5) FILTER (WHERE v > 100)",
+        "quantile(half, 1)",
+        "quantile(v, 0.3)",
+    ];
+    let context = SessionContext::new();
+    context.register_udaf(quantile());
+    let together = SessionContext::new();
+    together.register_udaf(quantile());
+    together.add_optimizer_rule(std::sync::Arc::new(QuantilesTogether::default()));
+    let sql = format!("SELECT v % 4 AS g, {} {FROM}", calls.join(", "));
+    let frame = together.sql(&sql).await.unwrap();
+    let plan = frame.clone().into_optimized_plan().unwrap().display_indent().to_string();
+    assert!(plan.contains("quantiles("), "{plan}");
+    let all = frame.collect().await.unwrap();
+    for (place, call) in calls.iter().enumerate() {
+        let sql = format!("SELECT v % 4 AS g, {call} {FROM}");
+        let alone = context.sql(&sql).await.unwrap().collect().await.unwrap();
+        assert_eq!(alone[0].column(1), all[0].column(place + 1), "{call}");
+    }
 }
 
 #[tokio::test]
