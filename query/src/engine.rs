@@ -5,6 +5,7 @@ mod damage;
 pub(crate) mod permit;
 mod runtime;
 mod session;
+mod warm;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -108,12 +109,15 @@ struct Started {
 }
 
 impl Engine {
-    /// An engine over `store`.
+    /// An engine over `store`. What views need of new files is read ahead, in the background.
     ///
     /// # Errors
     /// The query runtime could not start.
     pub fn new(store: Store, config: Config) -> Result<Self> {
-        Self::over(move || store.snapshot(), config, Arc::new(SystemClock))
+        let changes = store.changes();
+        let engine = Self::over(move || store.snapshot(), config, Arc::new(SystemClock))?;
+        engine.threads()?.spawn(warm::keep(Arc::downgrade(&engine.shared), changes));
+        Ok(engine)
     }
 
     /// An engine over whatever `snapshots` returns at the start of each query; `clock` says what `now` means.

@@ -58,6 +58,7 @@ use crate::view::View;
 use forest::{Forest, Texts, Trace};
 use load::Source;
 use sweep::{Sweep, is_exhausted};
+use traces::listing::Listing;
 
 /// What an answer could not know, as `(name, value)`.
 pub(crate) type Notes = Vec<(&'static str, String)>;
@@ -105,6 +106,25 @@ pub(crate) async fn plan(context: &SessionContext, tables: &Tables, sql: &str) -
 
 async fn rows(context: &SessionContext, sql: &str) -> PlanResult<DataFrame> {
     context.sql(sql).await?.cache().await
+}
+
+/// Reads what lists of traces and views from rollups need of the files, so that it is known when somebody asks.
+///
+/// # Errors
+/// Something cannot be read, or is more than one query may use.
+pub(crate) async fn warm(context: SessionContext, tables: Tables) -> Result<()> {
+    let Some(cache) = tables.rollups.clone() else { return Ok(()) };
+    let consumer = MemoryConsumer::new("read ahead");
+    let reservation = consumer.register(&context.runtime_env().memory_pool);
+    // Hot batches are another matter at each question.
+    let tables = tables.part(Arc::clone(&tables.snapshot.files), Arc::new([]));
+    let source = Source::new(context, tables, reservation);
+    router::warm(&source, &cache).await?;
+    let ask = Ask { range: TimeRange::ALL, exact: false, bytes: true };
+    if let Ok(listing) = Listing::new(source, ask).await? {
+        listing.warm().await?;
+    }
+    Ok(())
 }
 
 /// Tests `checks` on the spans that start within the range.

@@ -143,11 +143,16 @@ impl Roots {
     /// True where the root of `trace` is of that service and operation.
     pub(crate) fn admit(&self, forest: &Forest, trace: &Trace<'_>) -> bool {
         let root = trace.span(trace.root().0);
+        self.are(&forest.texts, (root.service, root.name))
+    }
+
+    /// True where these keys are of that service and operation.
+    pub(crate) fn are(&self, texts: &Texts, (service, name): (u32, u32)) -> bool {
         let is = |wanted: &Option<String>, text: u32| match wanted {
-            Some(wanted) => forest.texts.text(text) == wanted,
+            Some(wanted) => texts.text(text) == wanted,
             None => true,
         };
-        is(&self.service, root.service) && is(&self.name, root.name)
+        is(&self.service, service) && is(&self.name, name)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Columns of time have equal widths and begin at whole multiples of them since 1970. Rows of durations are the buckets of
 //! the histogram, several of them together, so that they nest: `low < duration <= high`. A cell's example is its slowest
-//! trace (of several, the one with the smallest id), which is what one looks at first.
+//! trace (of several, the one with the smallest id), which is what one looks at first. Cells add up the rows of `traces`,
+//! from rollups where these tell them.
 use std::cmp::Reverse;
 
 use arrow::array::RecordBatch;
@@ -11,12 +12,13 @@ use hashbrown::HashMap;
 use storage::{Snapshot, TimeRange};
 
 use super::critical_path::Roots;
-use super::forest::{Forest, Trace};
+use super::forest::Forest;
 use super::load::Source;
 use super::rows::{Columns, Estimate, Weight};
 use super::sweep::{Harvest, Sweep};
-use super::traces::Incomplete;
-use super::{Notes, in_range};
+use super::traces::listing::Listing;
+use super::traces::{self, Incomplete, Row as TraceRow};
+use super::{Ask, Notes};
 use crate::histogram::rows::{bounds_of, merged_of, row_of};
 
 /// Rows from each power of two to the next, where nothing else is asked for: their bounds are 19 % apart.
@@ -128,23 +130,54 @@ impl Heatmap {
             const WORDS: &str = "more than 10000 columns: take a greater step or a smaller range";
             return Err(crate::Error::new(storage::Kind::Invalid, WORDS).into());
         }
-        let merged = self.merged;
-        let none = || Cells {
+        let ask = Ask { range: self.roots.range, exact: false, bytes: false };
+        let cells = match Listing::new(source, ask).await? {
+            Ok(listing) => self.of_rows(listing, step, notes).await?,
+            Err((source, reason)) => {
+                notes.push(("source", format!("spans: {reason}")));
+                self.of_spans(*source, step).await?
+            }
+        };
+        cells.incomplete.note(notes);
+        notes.push(("step_nano", step.to_string()));
+        Ok(vec![batch(&cells.rows())?])
+    }
+
+    fn none(&self, step: i64) -> Cells<'_> {
+        Cells {
             roots: &self.roots,
             step,
-            merged,
+            merged: self.merged,
             cells: HashMap::new(),
             incomplete: Incomplete::default(),
-        };
+        }
+    }
+
+    /// From the rows that rollups have of traces.
+    async fn of_rows(
+        &self,
+        mut listing: Listing,
+        step: i64,
+        notes: &mut Notes,
+    ) -> Result<Cells<'_>> {
+        let mut cells = self.none(step);
+        while let Some(rows) = listing.next_rows().await? {
+            let own = |row: &&TraceRow| self.roots.are(listing.texts(), (row.service, row.name));
+            rows.iter().filter(own).for_each(|row| cells.add_row(row));
+            listing.hold(cells.bytes())?;
+        }
+        notes.push(("source", listing.source()));
+        Ok(cells)
+    }
+
+    async fn of_spans(&self, source: Source, step: i64) -> Result<Cells<'_>> {
         let mut sweep = Sweep::new(source, self.roots.range, Default::default());
-        let mut all = none();
-        while let Some(slice) = sweep.next(none).await? {
+        let mut all = self.none(step);
+        while let Some(slice) = sweep.next(|| self.none(step)).await? {
             all.merge(slice);
             sweep.keep(all.bytes())?;
         }
-        all.incomplete.note(notes);
-        notes.push(("step_nano", step.to_string()));
-        Ok(vec![batch(&all.rows())?])
+        Ok(all)
     }
 }
 
@@ -159,19 +192,14 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    fn add_trace(&mut self, forest: &Forest, trace: &Trace<'_>) {
-        let (at, is_root) = trace.root();
-        let root = trace.span(at);
-        let id = forest.trace_key(trace.index());
-        let missing = i64::from(trace.missing());
-        self.incomplete.traces += i64::from(!is_root || missing > 0);
-        self.incomplete.missing += missing;
-        let key = (root.start.div_euclid(self.step), row_of(root.duration, self.merged));
+    fn add_row(&mut self, row: &TraceRow) {
+        self.incomplete.add(row);
+        let key = (row.start.div_euclid(self.step), row_of(row.duration, self.merged));
         let cell = self.cells.entry(key).or_default();
         cell.traces += 1;
-        cell.errors += i64::from(root.error);
-        cell.weight.add(id, root.weight);
-        cell.example = cell.example.max(Some((root.duration, Reverse(id))));
+        cell.errors += i64::from(row.error);
+        cell.weight.add(row.key, row.weight);
+        cell.example = cell.example.max(Some((row.duration, Reverse(row.key))));
     }
 
     fn merge(&mut self, other: Self) {
@@ -208,9 +236,9 @@ impl Cells<'_> {
 
 impl Harvest for Cells<'_> {
     fn add(&mut self, forest: &Forest, _alone: bool) {
-        for trace in in_range(forest, self.roots.range) {
-            if self.roots.admit(forest, &trace) {
-                self.add_trace(forest, &trace);
+        for row in traces::rows(forest, self.roots.range) {
+            if self.roots.are(&forest.texts, (row.service, row.name)) {
+                self.add_row(&row);
             }
         }
     }

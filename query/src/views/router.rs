@@ -119,6 +119,14 @@ pub(crate) async fn totals(
     Ok(Ok(Totals { sum, gaps, source }))
 }
 
+/// Finds out what the files alone tell of all time, and keeps it.
+///
+/// # Errors
+/// Something cannot be read.
+pub(crate) async fn warm(source: &Source, cache: &Cache) -> Result<()> {
+    known(source, cache, TimeRange::ALL).await.map(drop)
+}
+
 /// The figures of the files alone. Of a range that begins within a minute the first part, up to the minute, is found out
 /// each time, and the rest is kept: the last hour begins a second later each second.
 async fn known(
@@ -146,6 +154,14 @@ async fn kept(
     range: TimeRange,
 ) -> Result<std::result::Result<Arc<Known>, &'static str>> {
     let files = &source.tables.snapshot.files;
+    if let Some(known) = cache.find(files, range) {
+        return Ok(Ok(known));
+    }
+    // Of several that ask for everything at once, one reads.
+    let _turn = match range {
+        TimeRange::ALL => Some(cache.turn.lock().await),
+        _ => None,
+    };
     if let Some(known) = cache.find(files, range) {
         return Ok(Ok(known));
     }

@@ -32,7 +32,8 @@ pub(crate) struct Row {
     pub(crate) service: u32,
     /// Operation of the root.
     pub(crate) name: u32,
-    start: i64,
+    /// Of the root, Unix nanoseconds.
+    pub(crate) start: i64,
     /// Of the root, in nanoseconds.
     pub(crate) duration: i64,
     first_start: i64,
@@ -205,6 +206,8 @@ pub(crate) async fn answer(
 
 /// SQL's name of the root's start.
 const START_TIME: &str = "start_time";
+/// SQL's name of the root's duration.
+const DURATION: &str = "duration_nano";
 
 /// All columns.
 pub(crate) fn batch(texts: &Texts, rows: &[Row]) -> Result<RecordBatch> {
@@ -228,7 +231,7 @@ fn columns<'a>(texts: &'a Texts, columns: Columns<'a, Row>) -> Result<RecordBatc
         .text("root_service", |row| texts.text(row.service))
         .text("root_name", |row| texts.text(row.name))
         .time(START_TIME, |row| row.start)
-        .big("duration_nano", |row| row.duration)
+        .big(DURATION, |row| row.duration)
         .big("extent_nano", |row| row.extent)
         .big("spans", |row| row.spans)
         .big("errors", |row| row.errors)

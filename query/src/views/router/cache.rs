@@ -61,6 +61,8 @@ impl Known {
 #[derive(Default)]
 pub(crate) struct Cache {
     entries: Mutex<VecDeque<Entry>>,
+    /// Held by whoever finds out what all files tell.
+    pub(super) turn: tokio::sync::Mutex<()>,
     /// Rows of open traces.
     pub(crate) open: OpenRows,
 }

@@ -7,13 +7,15 @@ use arrow::compute::{filter_record_batch, prep_null_mask_filter};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result, ScalarValue};
+use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column as ColumnExpr, Literal};
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_expr_common::physical_expr::snapshot_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use storage::TimeRange;
 
-use super::{Row, START_TIME, batch_of};
+use super::{DURATION, Row, START_TIME, batch_of};
 use crate::views::forest::Texts;
 
 /// See the module.
@@ -63,6 +65,13 @@ impl Filter {
         Ok(known.prune(&Starts(range))? != [false])
     }
 
+    /// A duration that every wanted trace has at least, as far as is known now.
+    pub(super) fn shortest(&self) -> Result<i64> {
+        let Some(condition) = &self.condition else { return Ok(i64::MIN) };
+        let condition = snapshot_physical_expr(Arc::clone(condition))?;
+        Ok(least(&condition, DURATION).unwrap_or(i64::MIN))
+    }
+
     /// By row whether it is wanted; `None` where all are.
     fn wanted(&self, texts: &Texts, rows: &[Row]) -> Result<Option<BooleanArray>> {
         let Some(condition) = &self.condition else { return Ok(None) };
@@ -81,6 +90,26 @@ fn holds(condition: &Arc<dyn PhysicalExpr>, columns: &RecordBatch) -> Result<Boo
     let held = condition.evaluate(columns)?.into_array(columns.num_rows())?;
     let held = held.as_boolean();
     Ok(if held.null_count() > 0 { prep_null_mask_filter(held) } else { held.clone() })
+}
+
+/// A number that the column `name` has at least wherever `condition` holds; `None` where it says nothing of the kind.
+fn least(condition: &Arc<dyn PhysicalExpr>, name: &str) -> Option<i64> {
+    let binary = condition.downcast_ref::<BinaryExpr>()?;
+    let (left, right) = (binary.left(), binary.right());
+    let is_it = |side: &Arc<dyn PhysicalExpr>| {
+        side.downcast_ref::<ColumnExpr>().is_some_and(|column| column.name() == name)
+    };
+    let number = |side: &Arc<dyn PhysicalExpr>| match side.downcast_ref::<Literal>()?.value() {
+        ScalarValue::Int64(number) => *number,
+        _ => None,
+    };
+    match binary.op() {
+        Operator::And => least(left, name).max(least(right, name)),
+        Operator::Or => least(left, name).zip(least(right, name)).map(|(a, b)| a.min(b)),
+        Operator::Gt | Operator::GtEq | Operator::Eq if is_it(left) => number(right),
+        Operator::Lt | Operator::LtEq | Operator::Eq if is_it(right) => number(left),
+        _ => None,
+    }
 }
 
 /// What is known of the roots of one file.
@@ -122,3 +151,6 @@ impl PruningStatistics for Starts {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,9 @@ use crate::views::router::Cache;
 use crate::views::sweep::is_exhausted;
 use crate::views::{Ask, Notes};
 
+/// A list, or where to read spans in its place, and why.
+pub(crate) type Prepared = std::result::Result<Listing, (Box<Source>, &'static str)>;
+
 /// See the module.
 pub(crate) struct Listing {
     source: Source,
@@ -59,16 +62,15 @@ const FIRST_STEP: usize = 64;
 const STEP_MAX: usize = 8_192;
 /// Of these newest files a trace of the hot buffer may have spans although it looks whole.
 const NEWEST: usize = 16;
+/// So many of the newest files are read ahead: some 30 MiB of rows.
+const FILES_WARM_MAX: usize = 64;
 
 impl Listing {
     /// Prepares the list; gives `source` back with a reason where rollups do not tell it.
     ///
     /// # Errors
     /// Something cannot be read.
-    pub(crate) async fn new(
-        source: Source,
-        ask: Ask,
-    ) -> Result<std::result::Result<Self, (Box<Source>, &'static str)>> {
+    pub(crate) async fn new(source: Source, ask: Ask) -> Result<Prepared> {
         let Some(cache) = source.tables.rollups.clone() else {
             return Ok(Err((Box::new(source), "rollups are off")));
         };
@@ -140,27 +142,67 @@ impl Listing {
                 continue;
             }
             let Some(file) = self.files.pop() else {
-                self.note(notes);
+                self.seen.incomplete.note(notes);
+                notes.push(("source", self.source()));
                 return Ok(None);
             };
             if filter.admits(file.start)? {
-                self.read_file(&file).await?;
+                self.read_file(&file, filter.shortest()?).await?;
+                self.rows.sort_by_key(|row| (row.start, std::cmp::Reverse(row.key)));
             }
         }
     }
 
-    fn note(&self, notes: &mut Notes) {
-        self.seen.incomplete.note(notes);
+    /// The rows of all traces of the next file, in no order; `None` after the last file.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub(crate) async fn next_rows(&mut self) -> Result<Option<Vec<Row>>> {
+        if self.rows.is_empty() {
+            let Some(file) = self.files.pop() else { return Ok(None) };
+            self.read_file(&file, i64::MIN).await?;
+        }
+        Ok(Some(std::mem::take(&mut self.rows)))
+    }
+
+    /// Reads the newest files, and keeps what they tell for those who ask.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub(crate) async fn warm(mut self) -> Result<()> {
+        for _ in 0..FILES_WARM_MAX {
+            if self.next_rows().await?.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The texts of keys.
+    pub(crate) fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    /// Accounts for what is held beside it.
+    ///
+    /// # Errors
+    /// That is more than one query may use.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<()> {
+        self.source.hold(bytes)
+    }
+
+    /// Where rows came from so far, in words.
+    pub(crate) fn source(&self) -> String {
         let Seen { files, files_in_range, from_spans, .. } = self.seen;
-        let words = if files < files_in_range {
+        if files < files_in_range {
             format!("rollups of {files} of {files_in_range} files; {from_spans} traces from spans")
         } else {
             format!("rollups of {files} files; {from_spans} traces from spans")
-        };
-        notes.push(("source", words));
+        }
     }
 
-    async fn read_file(&mut self, file: &DataFile) -> Result<()> {
+    /// Reads the rows of one file. Of its whole traces, those shorter than `shortest` are left out.
+    async fn read_file(&mut self, file: &DataFile, shortest: i64) -> Result<()> {
         let rollups = Arc::clone(&self.source.tables.snapshot.rollups);
         let (Some(whole), Some(told)) = (rollups.whole(file).await, rollups.traces(file).await)
         else {
@@ -169,11 +211,11 @@ impl Listing {
         self.seen.files += 1;
         let keys: Vec<u32> = told.names().iter().map(|name| self.texts.id(name)).collect();
         let is_open = |trace: &[u8; 16]| self.open.contains(trace);
-        let (mut rows, mut open) = (Vec::with_capacity(told.rows().len()), Vec::new());
+        let (mut rows, mut open) = (Vec::new(), Vec::new());
         for row in told.rows() {
             if is_open(&row.id.0) {
                 open.push(row.id.0);
-            } else if self.ask.range.contains(row.start) {
+            } else if row.duration >= shortest && self.ask.range.contains(row.start) {
                 rows.push(told_row(row, &keys));
             }
         }
@@ -193,7 +235,6 @@ impl Listing {
             self.seen.incomplete.add(&row);
             self.rows.push(row);
         }
-        self.rows.sort_unstable_by_key(|row| (row.start, std::cmp::Reverse(row.key)));
     }
 
     /// The rows of `traces`, which have no span in the hot buffer, wherever their spans lie.
@@ -262,6 +303,7 @@ impl Listing {
         let rows: Vec<Row> = rows(&forest, self.ask.range).collect();
         self.texts = forest.texts;
         self.show(rows);
+        self.rows.sort_by_key(|row| (row.start, std::cmp::Reverse(row.key)));
         self.shown.extend(&traces);
         self.open.extend(traces);
         self.source.hold(self.rows.capacity() * size_of::<Row>())

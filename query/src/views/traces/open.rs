@@ -36,7 +36,10 @@ impl OpenRows {
         let held = self.lock(files);
         let mut unknown = Vec::new();
         for trace in traces {
-            match held.rows.get(&(trace, bytes)) {
+            // A row with its bytes serves whoever does not ask for them.
+            let known = held.rows.get(&(trace, true));
+            let known = known.or_else(|| held.rows.get(&(trace, false)).filter(|_| !bytes));
+            match known {
                 None => unknown.push(trace),
                 Some(Known(None)) => {}
                 Some(Known(Some((row, service, name)))) => {
