@@ -22,14 +22,29 @@ pub struct Growth {
     pub figures: Figures,
     /// By question: how often it was asked while spans came in, and its slowest and median answer in milliseconds.
     pub meanwhile: Vec<Meanwhile>,
-    /// Compaction of what was left to do at the mark: seconds, CPU seconds of the server, steps.
-    pub compaction: (f64, f64, u64),
+    /// Compaction of what was left to do at the mark.
+    pub compaction: Compaction,
     /// Spans rewritten by compaction so far.
     pub compacted_spans: u64,
     /// By date: spans, files, bytes.
     pub days: BTreeMap<String, [u64; 3]>,
     /// Seconds that the drop of the oldest day took, and its spans; only at the last mark.
     pub drop: Drop,
+}
+
+/// What one call of compaction did.
+#[derive(Debug, Default, Serialize)]
+pub struct Compaction {
+    /// How long it took.
+    pub seconds: f64,
+    /// Of the server, all the while.
+    pub cpu_seconds: f64,
+    /// Commits.
+    pub steps: u64,
+    /// Spans rewritten.
+    pub spans: u64,
+    /// Of the server, all the while.
+    pub peak_memory_bytes: u64,
 }
 
 /// A question that was asked again and again while spans came in.
@@ -71,10 +86,7 @@ pub fn mark(
         peak_memory_bytes_ingest: server.peak_memory_bytes()?,
         ..Figures::of_sending(&sent)
     };
-    let (cpu, started) = (server.cpu_seconds()?, Instant::now());
-    let steps = server.admin("/api/v1/compact", "")?["steps"].as_u64().unwrap_or(0);
-    let seconds = started.elapsed().as_secs_f64();
-    growth.compaction = (seconds, server.cpu_seconds()? - cpu, steps);
+    growth.compaction = compact(server)?;
     growth.days = days(server)?;
     growth.compacted_spans = metric(server, "spanlake_compacted_spans_total")?;
     growth.figures.spans_stored = growth.days.values().map(|[rows, ..]| rows).sum();
@@ -91,6 +103,20 @@ pub fn mark(
     growth.figures.peak_memory_bytes = server.peak_memory_bytes()?;
     growth.figures.disk = server.disk()?;
     Ok(growth)
+}
+
+fn compact(server: &Server) -> Result<Compaction> {
+    let before = metric(server, "spanlake_compacted_spans_total")?;
+    server.forget_peak_memory()?;
+    let (cpu, started) = (server.cpu_seconds()?, Instant::now());
+    let steps = server.admin("/api/v1/compact", "")?["steps"].as_u64().unwrap_or(0);
+    Ok(Compaction {
+        seconds: started.elapsed().as_secs_f64(),
+        cpu_seconds: server.cpu_seconds()? - cpu,
+        steps,
+        spans: metric(server, "spanlake_compacted_spans_total")? - before,
+        peak_memory_bytes: server.peak_memory_bytes()?,
+    })
 }
 
 /// Seconds and spans of the drop, where there was one.
@@ -177,8 +203,13 @@ pub fn show(growth: &Growth, first: Option<&Growth>) {
     let Growth { figures, compaction, days, .. } = growth;
     println!("== {:.1} million spans", figures.spans_stored as f64 / 1e6);
     print(figures);
-    let (seconds, cpu, steps) = compaction;
-    println!("compaction at the mark      {seconds:>12.1} s, {cpu:.1} CPU s, {steps} steps");
+    let Compaction { seconds, cpu_seconds, steps, spans, peak_memory_bytes } = compaction;
+    println!("compaction at the mark      {seconds:>12.1} s, {steps} steps, {spans} spans");
+    if *spans > 0 {
+        let each = cpu_seconds / (*spans as f64 / 1e6);
+        let mib = *peak_memory_bytes as f64 / 1_048_576.0;
+        println!("  CPU s per million spans   {each:>12.2}; the server's peak memory {mib:.0} MiB");
+    }
     let rewritten = growth.compacted_spans as f64 / figures.spans_stored as f64;
     println!("spans rewritten so far      {rewritten:>12.2} times each");
     for (date, [rows, files, bytes]) in days {

@@ -298,7 +298,10 @@ fn begin(arguments: &Arguments) -> Result<(Corpus, Server)> {
     eprintln!("{} spans in {} requests, {mib:.1} MiB", corpus.spans(), corpus.requests.len());
     let data = fresh(arguments)?;
     let sockets = arguments.tail_readers + usize::try_from(arguments.overload_connections)?;
-    let serve = [tail::settings(sockets), arguments.serve.clone()].concat();
+    // As a server that flushes each minute of a quiet day: small files, so that compaction has something to do.
+    let flush = if arguments.growth { &["--set", "storage.flush_bytes=16MiB"][..] } else { &[] };
+    let flush: Vec<String> = flush.iter().map(ToString::to_string).collect();
+    let serve = [tail::settings(sockets), flush, arguments.serve.clone()].concat();
     let mut server = Server::start(&binary(arguments)?, &data, &serve)?;
     if let Some(cpus) = arguments.server_cpus {
         server.limit_cpu(cpus)?;

@@ -123,7 +123,16 @@ impl Server {
         Ok(ticks / 100.0)
     }
 
-    /// Largest resident memory so far, in bytes.
+    /// Begins the peak of memory anew.
+    ///
+    /// # Errors
+    /// `/proc` is not there.
+    pub fn forget_peak_memory(&self) -> Result<()> {
+        let file = format!("/proc/{}/clear_refs", self.child.id());
+        fs::write(&file, "5").context(file)
+    }
+
+    /// Largest resident memory so far (since [`Self::forget_peak_memory`]), in bytes.
     ///
     /// # Errors
     /// `/proc` is not there.

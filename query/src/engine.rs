@@ -23,6 +23,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::check::Check;
 pub use crate::engine::answer::Answer;
 use crate::engine::answer::{Limits, Running};
+use crate::engine::damage::Damage;
 use crate::engine::permit::Permits;
 use crate::engine::runtime::Memory;
 use crate::spans::{Tables, by_id};
@@ -54,6 +55,7 @@ struct Shared {
     permits: Permits,
     runtime: Threads,
     counts: Counts,
+    damage: Arc<Damage>,
 }
 
 impl Shared {
@@ -158,6 +160,7 @@ impl Engine {
             permits: Permits::new(config.running_max, config.waiting_max),
             runtime: Threads(Some(runtime)),
             counts: Counts::default(),
+            damage: Arc::default(),
             config,
         };
         Ok(Self { shared: Arc::new(shared), has_catalogue: false })
@@ -315,7 +318,8 @@ impl Engine {
             plan(context, tables).await
         };
         let snapshot = (self.shared.snapshots)();
-        Running::start((self.threads()?, snapshot), begin, permit, limits).answer().await
+        let about = (snapshot, Arc::clone(&self.shared.damage));
+        Running::start(self.threads()?, about, begin, permit, limits).answer().await
     }
 
     fn threads(&self) -> Result<&Handle> {

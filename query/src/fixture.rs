@@ -191,6 +191,7 @@ impl Table {
             path,
             bytes: size,
             checksum: None,
+            footer: None,
             rows: batch.rows() as u64,
             date,
             class: None,

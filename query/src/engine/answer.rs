@@ -11,7 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::engine::{Started, damage};
+use crate::engine::Started;
+use crate::engine::damage::Damage;
 use crate::{Error, Result};
 
 /// A running answer. Dropping it stops the work.
@@ -103,7 +104,8 @@ impl Running {
     /// Plans by `begin` and runs the plan on `threads`; `permit` is kept until the work has ended. Where files of the
     /// snapshot turn out to be damaged, they are named in the log.
     pub(crate) fn start(
-        (threads, snapshot): (&Handle, Arc<Snapshot>),
+        threads: &Handle,
+        (snapshot, damage): (Arc<Snapshot>, Arc<Damage>),
         begin: impl Future<Output = Result<Started>> + Send + 'static,
         permit: OwnedSemaphorePermit,
         limits: Limits,
@@ -112,7 +114,7 @@ impl Running {
         let (sender, messages) = mpsc::channel(BATCHES_QUEUED_MAX);
         let task = threads.spawn(async move {
             let _permit = permit;
-            pump(begin, header_sender, sender, &snapshot).await;
+            pump(begin, header_sender, sender, (&snapshot, &damage)).await;
         });
         let left = limits.rows_max;
         let stop = Stop(task.abort_handle());
@@ -205,7 +207,7 @@ async fn pump(
     begin: impl Future<Output = Result<Started>>,
     header: oneshot::Sender<Result<Header>>,
     messages: mpsc::Sender<Result<Message>>,
-    snapshot: &Snapshot,
+    (snapshot, damage): (&Snapshot, &Damage),
 ) {
     let mut rows = match begin.await {
         Ok(Started { rows, notes }) => {
@@ -215,7 +217,7 @@ async fn pump(
             rows
         }
         Err(error) => {
-            damage::name(&error, snapshot).await;
+            damage.name(&error, snapshot).await;
             // Nobody listening is fine: the question was withdrawn.
             let _ = header.send(Err(error));
             return;
@@ -225,7 +227,7 @@ async fn pump(
         let failed = batch.is_err();
         let message = batch.map(Message::Batch).map_err(Error::from);
         if let Err(error) = &message {
-            damage::name(error, snapshot).await;
+            damage.name(error, snapshot).await;
         }
         if messages.send(message).await.is_err() || failed {
             return;

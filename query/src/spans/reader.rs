@@ -1,4 +1,4 @@
-//! Readers of Parquet files that keep the page index with the footer.
+//! Readers of Parquet files that keep the page index with the footer, and notice damage.
 //!
 //! The stock reader asks for the footer alone, and whoever needs the page index then reads and parses it again at each
 //! query: several milliseconds for a file of a hundred and fifty columns.
@@ -12,26 +12,36 @@ use datafusion::common::Result;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::metadata::CachedParquetMetaData;
+use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::future::BoxFuture;
-use object_store::ObjectStore;
+use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::errors::Result as ParquetResult;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::{
+    PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
+use storage::DataFile;
 
 /// A reader of one file.
 pub(crate) type Reader = Box<dyn AsyncFileReader + Send>;
 
 /// Opens files of one object store; footers and page indexes stay in the cache of all queries.
 #[derive(Debug)]
-pub(crate) struct Readers(CachedParquetFileReaderFactory);
+pub(crate) struct Readers {
+    stock: CachedParquetFileReaderFactory,
+    object_store: Arc<dyn ObjectStore>,
+    cache: Arc<FileMetadataCache>,
+}
 
 impl Readers {
     /// Readers of files in `object_store`.
     pub(crate) fn new(state: &dyn Session, object_store: Arc<dyn ObjectStore>) -> Self {
         let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-        Self(CachedParquetFileReaderFactory::new(object_store, cache))
+        let (store, own) = (Arc::clone(&object_store), Arc::clone(&cache));
+        Self { stock: CachedParquetFileReaderFactory::new(store, own), object_store, cache }
     }
 }
 
@@ -43,38 +53,156 @@ impl ParquetFileReaderFactory for Readers {
         metadata_size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Reader> {
-        let inner = self.0.create_reader(partition_index, file, metadata_size_hint, metrics)?;
-        Ok(Box::new(Indexed(inner)))
+        let footer = file.extensions.get::<Arc<DataFile>>().map(|known| StoredFooter {
+            file: Arc::clone(known),
+            meta: file.object_meta.clone(),
+            object_store: Arc::clone(&self.object_store),
+            cache: Arc::clone(&self.cache),
+        });
+        let stock = self.stock.create_reader(partition_index, file, metadata_size_hint, metrics)?;
+        Ok(Box::new(Checked { stock, footer, metadata: None }))
     }
 }
 
-/// Always asks for the page index, too.
-struct Indexed(Reader);
+/// Always asks for the page index, too; compares with their checksums what the stock reader would believe: footers, page
+/// indexes, pages and their headers.
+struct Checked {
+    stock: Reader,
+    footer: Option<StoredFooter>,
+    metadata: Option<Arc<ParquetMetaData>>,
+}
 
-impl fmt::Debug for Indexed {
+impl fmt::Debug for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Indexed")
+        f.write_str("Checked")
     }
 }
 
-impl AsyncFileReader for Indexed {
+impl Checked {
+    async fn metadata(
+        &mut self,
+        options: Option<&ArrowReaderOptions>,
+    ) -> ParquetResult<Arc<ParquetMetaData>> {
+        if let Some(metadata) = &self.metadata {
+            return Ok(Arc::clone(metadata));
+        }
+        let read = match &self.footer {
+            Some(footer) => footer.read().await?,
+            None => None,
+        };
+        let metadata = match read {
+            Some(metadata) => metadata,
+            None => {
+                let options = options.cloned().unwrap_or_default();
+                let options = options.with_page_index_policy(PageIndexPolicy::Optional);
+                self.stock.get_metadata(Some(&options)).await?
+            }
+        };
+        self.metadata = Some(Arc::clone(&metadata));
+        Ok(metadata)
+    }
+}
+
+impl AsyncFileReader for Checked {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        self.0.get_bytes(range)
+        Box::pin(async move {
+            let bytes = self.stock.get_bytes(range.clone()).await?;
+            check(&*self.metadata(None).await?, &range, &bytes)?;
+            Ok(bytes)
+        })
     }
 
     fn get_byte_ranges(
         &mut self,
         ranges: Vec<Range<u64>>,
     ) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
-        self.0.get_byte_ranges(ranges)
+        Box::pin(async move {
+            let read = self.stock.get_byte_ranges(ranges.clone()).await?;
+            let metadata = self.metadata(None).await?;
+            for (range, bytes) in ranges.iter().zip(&read) {
+                check(&metadata, range, bytes)?;
+            }
+            Ok(read)
+        })
     }
 
     fn get_metadata<'a>(
         &'a mut self,
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
-        let options = options.cloned().unwrap_or_default();
-        let options = options.with_page_index_policy(PageIndexPolicy::Optional);
-        Box::pin(async move { self.0.get_metadata(Some(&options)).await })
+        Box::pin(self.metadata(options))
     }
+}
+
+/// Compares the pages in `bytes`, which lie at `range` of a file of ours. Other bytes than whole pages pass.
+fn check(metadata: &ParquetMetaData, range: &Range<u64>, bytes: &[u8]) -> ParquetResult<()> {
+    let file = metadata.file_metadata();
+    if !file.created_by().is_some_and(|writer| writer.starts_with("spanlake "))
+        || !begins_with_page(metadata, range).unwrap_or(false)
+    {
+        return Ok(());
+    }
+    storage::check_pages(bytes).map_err(|damage| ParquetError::General(damage.into()))
+}
+
+/// Whether `range` begins where a page does, and lies within its column chunk.
+fn begins_with_page(metadata: &ParquetMetaData, range: &Range<u64>) -> Option<bool> {
+    let groups = metadata.row_groups();
+    let start_of = |group: &RowGroupMetaData| group.columns().first().map(|it| it.byte_range().0);
+    let group = groups.partition_point(|group| start_of(group) <= Some(range.start));
+    let group = group.checked_sub(1)?;
+    let chunks = groups[group].columns();
+    let chunk = chunks.partition_point(|chunk| chunk.byte_range().0 <= range.start);
+    let chunk = chunk.checked_sub(1)?;
+    let (start, length) = chunks[chunk].byte_range();
+    if range.end > start.checked_add(length)? {
+        return Some(false);
+    }
+    if range.start == start {
+        return Some(true);
+    }
+    let pages = metadata.offset_index()?.get(group)?.get(chunk)?.page_locations();
+    let at = i64::try_from(range.start).ok()?;
+    Some(pages.binary_search_by_key(&at, |page| page.offset).is_ok())
+}
+
+/// Page index and footer of a file whose checksum of them is known.
+struct StoredFooter {
+    file: Arc<DataFile>,
+    meta: ObjectMeta,
+    object_store: Arc<dyn ObjectStore>,
+    cache: Arc<FileMetadataCache>,
+}
+
+impl StoredFooter {
+    /// From the cache, or read, compared, and put there; `None` where no checksum is known.
+    async fn read(&self) -> ParquetResult<Option<Arc<ParquetMetaData>>> {
+        let cached = self.cache.get(&self.meta.location);
+        let cached = cached.filter(|cached| cached.is_valid_for(&self.meta));
+        let cached = cached.and_then(|cached| {
+            let held = cached.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>()?;
+            Some(Arc::clone(held.parquet_metadata()))
+        });
+        if cached.as_ref().is_some_and(|metadata| metadata.offset_index().is_some()) {
+            return Ok(cached);
+        }
+        let read = self.file.read_footer(&self.object_store).await;
+        let Some(bytes) = read.map_err(parquet_error)? else { return Ok(None) };
+        let mut parser =
+            ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
+        parser.try_parse_sized(&bytes, self.file.bytes)?;
+        let metadata = Arc::new(parser.finish()?);
+        let held = Arc::new(CachedParquetMetaData::new(Arc::clone(&metadata)));
+        let entry = CachedFileMetadataEntry::new(self.meta.clone(), held);
+        self.cache.put(&self.meta.location, entry);
+        Ok(Some(metadata))
+    }
+}
+
+/// In the words by which a failure of the store is told from damage.
+fn parquet_error(error: storage::Error) -> ParquetError {
+    ParquetError::General(match error {
+        storage::Error::ObjectStore { source, .. } => format!("Object Store error: {source}"),
+        damaged => damaged.to_string(),
+    })
 }
