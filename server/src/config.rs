@@ -232,6 +232,18 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// For tests of a debug build: `SPANLAKE_KILL_AT` names the point at which the process ends (docs/reliability.md), after so
+/// many passes where `*` and a number follow.
+///
+/// # Errors
+/// There is no such point.
+pub(crate) fn arm_kill_point(environment: &BTreeMap<String, String>) -> Result<(), String> {
+    let Some(text) = environment.get("SPANLAKE_KILL_AT") else { return Ok(()) };
+    let (point, times) = text.rsplit_once('*').unwrap_or((text, "0"));
+    let times = times.parse().map_err(|_| format!("{times:?} is no number of passes"))?;
+    storage::fault::arm(point, times)
+}
+
 impl Config {
     /// Settings from `flags`, `environment` and the file that either names.
     ///

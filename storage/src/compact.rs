@@ -29,7 +29,9 @@ use crate::snapshot::DataFile;
 use crate::table::{NewFile, Table};
 use crate::{SpanBatch, flush};
 use elsewhere::Elsewhere;
+pub(crate) use elsewhere::HORIZON_NANO;
 use join::Join;
+pub(crate) use join::is_needed;
 use plan::Step;
 use source::Source;
 
@@ -100,6 +102,7 @@ impl Compactor {
                 None => return Ok(None),
             }
         }
+        crate::fault::point("merge: files read");
         merge(table, inputs, batches).await.map(Some)
     }
 
@@ -195,9 +198,11 @@ async fn merge(
     let encoded = tokio::task::spawn_blocking(work).await;
     let (encoded, duplicates) =
         encoded.map_err(|error| Error::Table { step: "merge files", source: error.into() })??;
+    crate::fault::point("merge: encoded");
     // All inputs are of one class.
     let class = inputs.first().and_then(|file| file.class.clone());
     let outputs = flush::write(table, flush::in_class(encoded.files, class.as_ref())).await?;
+    crate::fault::point("merge: files written");
     Ok(Merged { inputs, outputs, duplicates })
 }
 

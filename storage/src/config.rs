@@ -68,10 +68,14 @@ pub struct Config {
     pub table_bytes_max: Option<u64>,
     /// The latest traces of each root operation that outlive their partition. Default 0.
     pub keep_latest: u64,
+    /// What spans add up to stays this long after their date, where that is longer; `None`, the default: as long as they.
+    pub rollups_ttl: Option<Duration>,
     /// Nothing leaves by itself while the table is open. Default false.
     pub hold: bool,
     /// Rollups of files take this much memory at most. Default 128 MiB.
     pub rollup_cache_bytes: usize,
+    /// Parts of remote files that queries read take this much memory at most; 0 for none. Default 256 MiB.
+    pub range_cache_bytes: usize,
     /// Small files are merged into larger ones in the background. Default true.
     pub compact: bool,
     /// How often something to merge is looked for. Default 30 s.
@@ -108,8 +112,10 @@ impl Config {
             rules: Vec::new(),
             table_bytes_max: None,
             keep_latest: 0,
+            rollups_ttl: None,
             hold: false,
             rollup_cache_bytes: 128 << 20,
+            range_cache_bytes: 256 << 20,
             compact: true,
             compact_interval: Duration::from_secs(30),
             upkeep_interval: Duration::from_secs(60),

@@ -8,7 +8,9 @@
 //! ```
 pub(crate) mod chunk;
 pub(crate) mod fetched;
+pub(crate) mod footer;
 pub(crate) mod layout;
+pub(crate) mod page;
 pub(crate) mod sidecar;
 pub(crate) mod splice;
 pub(crate) mod stats;

@@ -27,6 +27,7 @@ use object_store::path::Path;
 use crate::batch::{self, SpanBatch};
 use crate::error::{Error, Result};
 use crate::file::chunk::NULL;
+use crate::file::footer::Footer;
 use crate::file::sidecar::Sidecar;
 use crate::file::writer::{ColumnWriter, EncodedFile, Plan};
 use crate::file::{FilePaths, stats};
@@ -61,6 +62,7 @@ pub(crate) async fn flush(
         table.seen().add(&heads::trace_ids(batches));
         return Ok(());
     }
+    crate::fault::point("flush: begun");
     let batches: Arc<[Arc<SpanBatch>]> =
         batches.iter().filter(|batch| batch.rows() > 0).map(Arc::clone).collect();
     let columns = Arc::new(columns.clone());
@@ -72,8 +74,11 @@ pub(crate) async fn flush(
     let encoded =
         encoded.await.map_err(|error| Error::Table { step: "encode", source: error.into() })?;
     let Encoded { files, traces } = encoded?;
+    crate::fault::point("flush: encoded");
     let files = write(table, files).await?;
+    crate::fault::point("flush: all files written");
     table.commit_flush(files, columns, through).await?;
+    crate::fault::point("flush: committed");
     table.seen().add(&traces);
     Ok(())
 }
@@ -108,6 +113,7 @@ pub(crate) async fn write(table: &Table, unwritten: Vec<Unwritten>) -> Result<Ve
             class,
             bytes: file.bytes.len() as u64,
             checksum: xxhash_rust::xxh3::xxh3_128(&file.bytes),
+            footer: Footer::of(&file.bytes, file.bytes.len() as u64, &file.metadata),
             traces: sidecar.traces,
             stats: stats::to_json(&file.metadata),
             known: sidecar.clone().into(),
@@ -115,6 +121,7 @@ pub(crate) async fn write(table: &Table, unwritten: Vec<Unwritten>) -> Result<Ve
             paths,
         };
         put(table, "write data file", &new.paths.data, file.bytes).await?;
+        crate::fault::point("flush: data file written");
         table.count_file(new.bytes);
         beside.push((sidecar, rollup));
         files.push(new);
@@ -133,8 +140,10 @@ pub(crate) async fn write_beside(
     rollup: Option<Bytes>,
 ) -> Result<()> {
     put(table, "write sidecar", &file.paths.sidecar, sidecar.to_bytes()).await?;
+    crate::fault::point("flush: sidecar written");
     if let Some(rollup) = rollup {
         put(table, "write rollup", &file.paths.rollup, rollup.clone()).await?;
+        crate::fault::point("flush: rollup written");
         table.rollups().put_fresh(&file.paths.rollup, &rollup, sidecar.rows);
     }
     Ok(())

@@ -9,6 +9,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::batch::SpanBatch;
 use crate::error::{Error, Result};
+use crate::file::footer::Footer;
 use crate::file::sidecar::Sidecar;
 use crate::id::{TableVersion, TraceId};
 use crate::ledger::Ledger;
@@ -27,6 +28,8 @@ pub struct DataFile {
     pub bytes: u64,
     /// XXH3-128 of its bytes, where the log says: other engines' files have none.
     pub checksum: Option<u128>,
+    /// Length and checksum of its page index and footer, where the log says.
+    pub footer: Option<Footer>,
     /// Number of spans.
     pub rows: u64,
     /// Partition.

@@ -12,6 +12,7 @@ mod load;
 mod maintain;
 pub(crate) mod place;
 mod policy;
+mod ranges;
 mod schema;
 mod scrub;
 
@@ -37,6 +38,7 @@ use crate::time::Clock;
 pub(crate) use commit::{Change, NewFile, maintenance_transaction};
 use maintain::Tombstone;
 use place::Place;
+use ranges::HotRanges;
 pub use scrub::LogFindings;
 
 /// What one version of the table consists of. Immutable: a commit makes a new one.
@@ -75,6 +77,8 @@ pub(crate) struct Table {
     ledger: tokio::sync::Mutex<Ledger>,
     figures: Figures,
     rollups: Arc<Rollups>,
+    /// Of a remote table.
+    ranges: Option<Arc<HotRanges>>,
     seen: Arc<Seen>,
 }
 
@@ -126,6 +130,9 @@ impl Table {
             patches: patch::load(&place.tenant, &Arc::default()).await?,
         };
         let rollups = Rollups::new(Arc::clone(&place.table), config.rollup_cache_bytes).into();
+        let is_local = matches!(config.location, Location::Folder(_));
+        let ranges = (!is_local && config.range_cache_bytes > 0)
+            .then(|| HotRanges::new(Arc::clone(&place.table), config.range_cache_bytes).into());
         let table = Self {
             place,
             clock,
@@ -133,7 +140,7 @@ impl Table {
             policy_by_config: Policy::of(config),
             recent: Arc::default(),
             delete_grace: config.delete_grace,
-            is_local: matches!(config.location, Location::Folder(_)),
+            is_local,
             state: Mutex::new(Arc::new(state)),
             ledger: tokio::sync::Mutex::new(Ledger {
                 metadata: loaded.metadata,
@@ -145,6 +152,7 @@ impl Table {
             }),
             figures: Figures::default(),
             rollups,
+            ranges,
             seen: Arc::default(),
         };
         table.restore_receipts().await;
@@ -202,6 +210,14 @@ impl Table {
         Arc::clone(&self.place.table)
     }
 
+    /// The same for queries: what they read of remote files stays in memory for a while.
+    pub(crate) fn query_store(&self) -> Arc<dyn ObjectStore> {
+        match &self.ranges {
+            Some(ranges) => Arc::<HotRanges>::clone(ranges),
+            None => self.object_store(),
+        }
+    }
+
     /// Rollups of the files.
     pub(crate) fn rollups(&self) -> &Arc<Rollups> {
         &self.rollups
@@ -241,6 +257,7 @@ impl Table {
         let sum = |of: fn(&DataFile) -> u64| state.files.iter().map(|file| of(file)).sum::<u64>();
         let figures = &self.figures;
         let mut metrics = self.rollups.metrics();
+        metrics.extend(self.ranges.iter().flat_map(|ranges| ranges.metrics()));
         metrics.extend(removed);
         metrics.extend([
             gauge("spanlake_table_version", "Newest Delta version.", state.version.0),

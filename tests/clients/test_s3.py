@@ -83,3 +83,42 @@ def test_a_table_in_a_bucket_survives_restart(tmp_path, s3):
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [{"n": 150}]
+
+
+def reads_of_data(log) -> int:
+    """Requests for data files, by the store's own log."""
+    lines = log.read_text(errors="replace").splitlines()
+    return sum(1 for line in lines if '"GET /' in line and ".parquet" in line)
+
+
+@pytest.mark.parametrize("cache", ["0", "64MiB"])
+def test_a_question_asked_again_reads_nothing_from_the_bucket(tmp_path, s3, cache):
+    _, environment = s3
+    extra = ["--wal", str(tmp_path / "wal"), "--set", f"storage.range_cache_bytes={cache}"]
+    extra += ["--set", "storage.compact=false"]
+    server = Server("s3://traces/cached", tmp_path / "server.log", extra, environment).start()
+    question = "SELECT name, count(*) AS n, max(duration_nano) AS d FROM spans GROUP BY name ORDER BY name"
+    log, counts, answers = tmp_path / "moto.log", [], []
+    try:
+        for first in (0, 100, 200):
+            send(server, range(first, first + 100))
+            server.flush()
+        for _ in range(3):
+            before = reads_of_data(log)
+            answers.append(server.sql(question))
+            counts.append(reads_of_data(log) - before)
+        metrics = requests.get(server.url("/metrics"), timeout=10).text
+        assert server.stop() == 0
+    finally:
+        server.stop()
+    print(f"cache {cache}: requests for data files by question: {counts}")
+    assert answers[0] == answers[1] == answers[2]
+    # A footer is one request for each file; only without the cache pages are read again.
+    assert counts[0] >= 3, counts
+    if cache == "0":
+        assert counts[1] == counts[2] > 0, counts
+        assert "spanlake_range_cache" not in metrics
+    else:
+        assert counts[1:] == [0, 0], counts
+        hits = [line for line in metrics.splitlines() if line.startswith("spanlake_range_cache_hits_total")]
+        assert float(hits[0].split()[-1]) > 0

@@ -36,6 +36,7 @@ impl Serve {
             say(&config.annotated());
             return Ok(ExitCode::SUCCESS);
         }
+        crate::config::arm_kill_point(&environment()).map_err(anyhow::Error::msg)?;
         crate::telemetry::start(&config.log, config.log_format == "json")?;
         runtime()?.block_on(serve(&config, self.format, async |_| Ok(())))
     }

@@ -258,6 +258,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("storage.rollup_cache_bytes", "Memory for the rollups of files.", |c| {
         &mut c.storage.rollup_cache_bytes
     }),
+    setting("storage.range_cache_bytes", "Memory for parts of remote files; 0 for none.", |c| {
+        &mut c.storage.range_cache_bytes
+    }),
     setting("storage.compact", "Merge small files into larger ones in the background.", |c| {
         &mut c.storage.compact
     }),
@@ -281,6 +284,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("retention.keep_latest", "Latest traces of each root operation that stay.", |c| {
         &mut c.storage.keep_latest
     }),
+    setting(
+        "retention.rollups",
+        "How long figures outlive their spans; never: they do not.",
+        |c| &mut c.storage.rollups_ttl,
+    ),
     setting("query.time_max", "A query is cancelled after this.", |c| &mut c.query.time_max),
     setting("query.running_max", "Queries at once.", |c| &mut c.query.running_max),
     setting("query.waiting_max", "Queries that wait; more are refused.", |c| {

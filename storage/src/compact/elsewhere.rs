@@ -12,7 +12,7 @@ use crate::table::Table;
 use crate::time::{NANOS_PER_SECOND, TimeRange};
 
 /// Parts of a trace that start further apart than this count as traces of their own where each has a root.
-const HORIZON_NANO: i64 = 3_600 * NANOS_PER_SECOND;
+pub(crate) const HORIZON_NANO: i64 = 3_600 * NANOS_PER_SECOND;
 
 /// See the module.
 #[derive(Debug)]

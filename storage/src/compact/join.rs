@@ -18,6 +18,7 @@ use super::split::{Hashes, Rows, Split, hash, selection};
 use super::sums::Sums;
 use crate::error::{Error, Result};
 use crate::file::fetched::Fetched;
+use crate::file::footer::Footer;
 use crate::file::sidecar::Sidecar;
 use crate::file::splice::{Chunk, Piece, Splice};
 use crate::file::upload::{Upload, Uploaded};
@@ -79,14 +80,17 @@ impl<'a> Join<'a> {
             class: first.class.clone(),
             bytes: written.uploaded.bytes,
             checksum: written.uploaded.checksum,
+            footer: written.footer,
             traces: sidecar.traces,
             stats: written.stats,
             known: sidecar.clone().into(),
             has_rollup: rollup.is_some(),
             paths,
         };
+        crate::fault::point("join: data file written");
         self.table.count_file(file.bytes);
         write_beside(self.table, &file, &sidecar, rollup).await?;
+        crate::fault::point("join: all files written");
         Ok(Merged { inputs, outputs: vec![file], duplicates: 0 })
     }
 
@@ -214,9 +218,11 @@ impl<'a> Join<'a> {
             }
         }
         let (rest, metadata) = splice.finish().map_err(failed)?;
-        upload.write(rest).await?;
+        upload.write(rest.clone()).await?;
         let stats = stats::to_json(&metadata);
-        Ok(Written { uploaded: upload.finish().await?, stats })
+        let uploaded = upload.finish().await?;
+        let footer = Footer::of(&rest, uploaded.bytes, &metadata);
+        Ok(Written { uploaded, footer, stats })
     }
 
     /// An error that names the file where one stores a column in another way than files do now.
@@ -273,6 +279,7 @@ impl Copy {
 /// A data file that is there.
 struct Written {
     uploaded: Uploaded,
+    footer: Option<Footer>,
     stats: String,
 }
 
@@ -283,7 +290,7 @@ fn rest(files: &[Arc<DataFile>]) -> Vec<(AttributeScope, String)> {
 }
 
 /// Whether a column tells about callers, or counts in a rollup.
-fn is_needed(name: &str, file: &DataFile, attributes: &AttributeColumns) -> bool {
+pub(crate) fn is_needed(name: &str, file: &DataFile, attributes: &AttributeColumns) -> bool {
     const ALSO: [&str; 3] = [column::PARENT_SPAN_ID, column::WEIGHT, column::LINKS];
     let counts = |key: &str| attribute::all().any(|known| known == key);
     let is_required = |name: &str| {

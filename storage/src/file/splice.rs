@@ -4,7 +4,6 @@
 use arrow::array::new_null_array;
 use arrow::datatypes::FieldRef;
 use bytes::Bytes;
-use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::bloom_filter::Sbbf;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
@@ -32,7 +31,7 @@ pub(crate) enum Piece {
     /// Made anew.
     Own(Box<EncodedChunk>),
     /// Without any value.
-    Nulls(Vec<ArrowColumnChunk>),
+    Nulls(Vec<EncodedChunk>),
 }
 
 /// A stored chunk, and what its file says about it.
@@ -48,27 +47,36 @@ impl Chunk {
         (group, leaf): (usize, usize),
         bytes: &Fetched,
     ) -> Result<Self> {
-        let row_group = metadata.row_group(group);
-        let column = row_group.column(leaf);
+        let column = metadata.row_group(group).column(leaf);
         let bloom_filter = match column.bloom_filter_length() {
             Some(_) => Sbbf::read_from_column_chunk(column, bytes)?,
             None => None,
         };
-        let of_chunk = |index: &ColumnIndexMetaData| match index {
-            ColumnIndexMetaData::NONE => None,
-            index => Some(index.clone()),
-        };
-        let index = metadata.column_index().and_then(|index| of_chunk(&index[group][leaf]));
-        let offsets = metadata.offset_index().map(|index| index[group][leaf].clone());
-        let close = ColumnCloseResult {
-            bytes_written: u64::try_from(column.compressed_size()).unwrap_or(0),
-            rows_written: u64::try_from(row_group.num_rows()).unwrap_or(0),
-            metadata: column.clone(),
-            bloom_filter,
-            column_index: index,
-            offset_index: offsets,
-        };
+        let close = ColumnCloseResult { bloom_filter, ..close_of(metadata, (group, leaf)) };
         Ok(Self { bytes: bytes.clone(), close })
+    }
+}
+
+/// What a file says about the chunk of a row group, but for the bloom filter.
+pub(crate) fn close_of(
+    metadata: &ParquetMetaData,
+    (group, leaf): (usize, usize),
+) -> ColumnCloseResult {
+    let row_group = metadata.row_group(group);
+    let column = row_group.column(leaf);
+    let of_chunk = |index: &ColumnIndexMetaData| match index {
+        ColumnIndexMetaData::NONE => None,
+        index => Some(index.clone()),
+    };
+    let index = metadata.column_index().and_then(|index| of_chunk(&index[group][leaf]));
+    let offsets = metadata.offset_index().map(|index| index[group][leaf].clone());
+    ColumnCloseResult {
+        bytes_written: u64::try_from(column.compressed_size()).unwrap_or(0),
+        rows_written: u64::try_from(row_group.num_rows()).unwrap_or(0),
+        metadata: column.clone(),
+        bloom_filter: None,
+        column_index: index,
+        offset_index: offsets,
     }
 }
 
@@ -125,7 +133,7 @@ impl Splice {
                 Piece::Own(chunk) => row_group.append_column(&chunk.bytes, chunk.close)?,
                 Piece::Nulls(leaves) => {
                     for leaf in leaves {
-                        leaf.append_to_row_group(&mut row_group)?;
+                        row_group.append_column(&leaf.bytes, leaf.close)?;
                     }
                 }
             }

@@ -10,9 +10,7 @@ use arrow::array::{ArrayRef, UInt32Array};
 use arrow::datatypes::{FieldRef, Schema};
 use bytes::Bytes;
 use parquet::arrow::ArrowSchemaConverter;
-use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
-};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::column::writer::ColumnWriterImpl;
 use parquet::data_type::Int64Type;
 use parquet::errors::{ParquetError, Result};
@@ -23,7 +21,7 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
 
 use super::chunk::value::Values;
 use super::chunk::{EncodedChunk, Encoder};
-use super::layout;
+use super::{layout, page, splice};
 
 /// Rows of a row group at most.
 pub(crate) const ROW_GROUP_ROWS: usize = 1 << 20;
@@ -141,7 +139,7 @@ impl Plan {
                     }
                     Some(Chunk::Stock(leaves)) => {
                         for leaf in leaves {
-                            leaf.append_to_row_group(&mut row_group)?;
+                            row_group.append_column(&leaf.bytes, leaf.close)?;
                         }
                     }
                     None => return Err(ParquetError::General("a row group lacks a column".into())),
@@ -179,17 +177,14 @@ const FOOTER_BYTES_PER_COLUMN: usize = 2048;
 enum Chunk {
     Own(Box<EncodedChunk>),
     /// By leaf.
-    Stock(Vec<ArrowColumnChunk>),
+    Stock(Vec<EncodedChunk>),
 }
 
 impl Chunk {
     fn bytes(&self) -> usize {
         match self {
             Self::Own(chunk) => chunk.bytes.len(),
-            Self::Stock(leaves) => {
-                let written = leaves.iter().map(|leaf| leaf.close().bytes_written);
-                usize::try_from(written.sum::<u64>()).unwrap_or(0)
-            }
+            Self::Stock(leaves) => leaves.iter().map(|leaf| leaf.bytes.len()).sum(),
         }
     }
 }
@@ -197,17 +192,31 @@ impl Chunk {
 /// Chunks of one column, by file and row group.
 type ColumnChunks = Vec<Vec<Chunk>>;
 
-/// What the stock writer makes of a column.
-pub(crate) fn encode_array(field: &FieldRef, array: &ArrayRef) -> Result<Vec<ArrowColumnChunk>> {
+/// What the stock writer makes of a column, with our checksums; by leaf.
+pub(crate) fn encode_array(field: &FieldRef, array: &ArrayRef) -> Result<Vec<EncodedChunk>> {
     // A file of this column alone, because the stock writer makes writers for all columns of a schema at once.
     let alone = Plan::new(vec![Arc::clone(field)], &[])?;
-    let file = alone.open(Vec::new())?;
+    let mut file = alone.open(Vec::new())?;
     let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&alone.schema));
     let mut writers = factory.create_column_writers(0)?;
     for (writer, leaf) in writers.iter_mut().zip(compute_leaves(field, array)?) {
         writer.write(&leaf)?;
     }
-    writers.into_iter().map(ArrowColumnWriter::close).collect()
+    let mut row_group = file.next_row_group()?;
+    for leaf in writers.into_iter().map(ArrowColumnWriter::close) {
+        leaf?.append_to_row_group(&mut row_group)?;
+    }
+    row_group.close()?;
+    let metadata = file.finish()?;
+    let bytes = std::mem::take(file.inner_mut());
+    let leaf = |leaf| {
+        let (start, length) = metadata.row_group(0).column(leaf).byte_range();
+        let range = usize::try_from(start).ok().zip(usize::try_from(start + length).ok());
+        let pages = range.and_then(|(start, end)| bytes.get(start..end));
+        let lost = || ParquetError::General("a column has no pages".into());
+        page::checked(pages.ok_or_else(lost)?, splice::close_of(&metadata, (0, leaf)))
+    };
+    (0..metadata.row_group(0).num_columns()).map(leaf).collect()
 }
 
 /// Receives one column of all files.
@@ -253,8 +262,8 @@ impl<'a> ColumnWriter<'a> {
             let mut writer = ColumnWriterImpl::<Int64Type>::new(descr, properties, pages);
             writer.write_batch(&times[places], None, None)?;
             let close = writer.close()?;
-            let bytes = sink.into_inner()?.into();
-            Ok(Chunk::Own(Box::new(EncodedChunk { bytes, close })))
+            let chunk = page::checked(&sink.into_inner()?, close)?;
+            Ok(Chunk::Own(Box::new(chunk)))
         })
     }
 

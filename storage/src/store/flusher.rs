@@ -111,6 +111,7 @@ impl Flusher {
             Command::Flush(done) => drop(done.send(self.flush().await)),
             Command::SetPolicy(change, done) => {
                 let result = self.table.set_policy(&change).await;
+                crate::fault::point("policy: set");
                 self.publish_table();
                 drop(done.send(result));
             }
@@ -122,17 +123,20 @@ impl Flusher {
             Command::PurgeLog(done) => drop(done.send(self.purge_log().await)),
             Command::Patch(what, done) => {
                 let result = self.table.add_patch(what).await;
+                crate::fault::point("patch: written");
                 self.publish_table();
                 drop(done.send(result));
             }
             Command::Forget(traces, done) => {
                 let result = self.table.forget_patches(|trace| traces.contains(&trace.0)).await;
+                crate::fault::point("deletion: patches forgotten");
                 self.publish_table();
                 drop(done.send(result));
             }
             Command::Vacuum(done) => drop(done.send(self.table.vacuum().await)),
             Command::Merged(merged, done) => {
                 let result = self.table.commit_merged(&merged).await;
+                crate::fault::point("compaction: committed");
                 self.publish_table();
                 drop(done.send(result));
             }
@@ -151,6 +155,7 @@ impl Flusher {
             self.health.flushed(&flushed);
             flushed?;
             self.publish_table();
+            crate::fault::point("flush: visible");
         }
         // Also without new spans: segments may be left from a trim that failed, or from before a restart.
         if self.wal.status().bytes_used() > 0 {

@@ -74,7 +74,7 @@ pub(super) async fn open_with(
     let table = Arc::new(Table::open(place, &config, log, Arc::clone(&clock)).await?);
     let hot = Arc::new(Hot::new(
         table.state(),
-        (table.object_store(), Arc::clone(table.rollups())),
+        (table.query_store(), Arc::clone(table.rollups())),
         config.flush_bytes,
     ));
     let status = Arc::new(Status::default());

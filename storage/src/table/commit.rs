@@ -17,6 +17,7 @@ use super::maintain::Tombstone;
 use super::{Ledger, Table, TableState, load, policy, schema};
 use crate::compact::Merged;
 use crate::error::{Error, Result};
+use crate::file::footer::Footer;
 use crate::file::sidecar::Known;
 use crate::file::{FilePaths, stats};
 use crate::id::{TableVersion, WalSeq};
@@ -30,6 +31,8 @@ const TAG_SIDECAR: &str = "spanlake.sidecar";
 const TAG_ROLLUP: &str = "spanlake.rollup";
 /// Tag of an add action: XXH3-128 of the data file, 32 hex digits.
 const TAG_CHECKSUM: &str = "spanlake.xxh3_128";
+/// Tag of an add action: length and checksum of page index and footer.
+const TAG_FOOTER: &str = "spanlake.footer";
 /// Tag of an add action: retention class, where it is not the default one.
 const TAG_CLASS: &str = "spanlake.class";
 /// Tag of an add action: distinct traces in the data file.
@@ -52,6 +55,7 @@ pub(crate) struct NewFile {
     pub(crate) class: Option<Arc<str>>,
     pub(crate) bytes: u64,
     pub(crate) checksum: u128,
+    pub(crate) footer: Option<Footer>,
     pub(crate) traces: u64,
     /// The `stats` of the add action.
     pub(crate) stats: String,
@@ -98,10 +102,13 @@ impl Table {
             let version = TableVersion(state.version.0 + 1);
             let id = Uuid::new_v4();
             let body = render(&change, version, id, self.clock.now_unix_nano() / 1_000_000)?;
+            crate::fault::point("commit: decided");
             ledger.behind = true; // until the answer is known; also where this call is cancelled
             if self.write(version, &body, id).await? {
+                crate::fault::point("commit: written");
                 let known = change.add.iter().map(|new| (new.paths.data.as_str(), &new.known));
                 self.apply(ledger, version, &body, &known.collect()).await?;
+                crate::fault::point("commit: applied");
                 ledger.behind = false;
                 self.figures.commits.add(1);
                 return Ok(Some(version));
@@ -367,6 +374,7 @@ pub(super) fn data_file(add: &Add) -> Result<DataFile> {
         path: add.path.clone(),
         bytes: u64::try_from(add.size).unwrap_or(0),
         checksum: tag(TAG_CHECKSUM).and_then(|digits| u128::from_str_radix(&digits, 16).ok()),
+        footer: tag(TAG_FOOTER).and_then(|footer| Footer::from_tag(&footer)),
         rows: stats.rows,
         date,
         class: tag(TAG_CLASS).map(Into::into),
@@ -426,6 +434,7 @@ fn add_action(file: &NewFile, now_milli: i64, data_change: bool) -> Add {
         (TAG_CHECKSUM, format!("{:032x}", file.checksum)),
         (TAG_TRACES, file.traces.to_string()),
     ];
+    tags.extend(file.footer.map(|footer| (TAG_FOOTER, footer.to_tag())));
     tags.extend(file.class.as_ref().map(|class| (TAG_CLASS, class.to_string())));
     tags.extend(file.has_rollup.then(|| (TAG_ROLLUP, file.paths.rollup.clone())));
     let tags = tags.into_iter().map(|(key, value)| (key.to_owned(), Some(value)));

@@ -11,6 +11,7 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 use super::{Ledger, Table};
 use crate::error::{Error, Result};
 use crate::file::SIDECAR_FOLDER;
+use crate::retain::KeptRollup;
 
 /// Commits after which a checkpoint is made.
 const CHECKPOINT_COMMITS: u64 = 50;
@@ -36,6 +37,7 @@ impl Table {
             self.catch_up(&mut ledger).await?;
         }
         if ledger.commits >= CHECKPOINT_COMMITS {
+            crate::fault::point("checkpoint: due");
             self.checkpoint().await?;
             ledger.commits = 0;
         }
@@ -55,8 +57,10 @@ impl Table {
         table.load().await.map_err(|error| failed(error.into()))?;
         let written = deltalake::checkpoints::create_checkpoint(&table, None).await;
         written.map_err(|error| failed(error.into()))?;
+        crate::fault::point("checkpoint: written");
         let cleaned = deltalake::checkpoints::cleanup_metadata(&table, None).await;
         let cleaned = cleaned.map_err(|error| failed(error.into()))?;
+        crate::fault::point("checkpoint: log cleaned");
         tracing::debug!(version = self.state().version.0, cleaned, "checkpoint written");
         Ok(())
     }
@@ -85,9 +89,11 @@ impl Table {
         while let Some(place) = ledger.tombstones.iter().position(is_due) {
             let tombstone = ledger.tombstones[place].clone();
             self.delete(&tombstone.path).await?;
+            crate::fault::point("delete: data file deleted");
             for object in &tombstone.beside {
                 self.delete(object).await?;
             }
+            crate::fault::point("delete: all of a file deleted");
             ledger.tombstones.swap_remove(place);
         }
         Ok(())
@@ -100,6 +106,9 @@ impl Table {
         let mut named: HashSet<&str> = state.files.iter().map(|file| file.path.as_str()).collect();
         named.extend(state.files.iter().filter_map(|file| file.sidecar.as_deref()));
         named.extend(state.files.iter().filter_map(|file| file.rollup.as_deref()));
+        let now = self.clock.now_unix_nano();
+        let kept = state.receipts.iter().flat_map(|receipt| &receipt.rollups);
+        named.extend(kept.filter(|kept| kept.expires_unix_nano > now).flat_map(KeptRollup::paths));
         let waiting = ledger.tombstones.iter();
         named.extend(waiting.clone().map(|tombstone| tombstone.path.as_str()));
         named.extend(waiting.flat_map(|tombstone| &tombstone.beside).map(String::as_str));
@@ -113,6 +122,7 @@ impl Table {
                 orphans.push(object.location.to_string());
             }
         }
+        crate::fault::point("delete: orphans found");
         for path in &orphans {
             tracing::info!(path, "deleting a file that no table version names");
             self.delete(path).await?;

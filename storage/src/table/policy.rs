@@ -16,6 +16,8 @@ const RULES: &str = "spanlake.retention.rules";
 const MAX_BYTES: &str = "spanlake.retention.max_bytes";
 /// A number.
 const KEEP_LATEST: &str = "spanlake.retention.keep_latest";
+/// Seconds, or `off`.
+const ROLLUPS: &str = "spanlake.retention.rollups";
 const NEVER: &str = "never";
 const OFF: &str = "off";
 
@@ -47,6 +49,11 @@ pub(super) fn read(metadata: &Value, by_config: &Policy) -> Policy {
             Err(_) => policy.unreadable = true,
         }
     }
+    if let Some(text) = property(ROLLUPS) {
+        policy.by_command = true;
+        policy.rollups = text.parse().ok().map(Duration::from_secs);
+        policy.unreadable |= policy.rollups.is_none() && text != OFF;
+    }
     policy
 }
 
@@ -68,6 +75,10 @@ fn properties(change: &PolicyChange) -> Result<Map<String, Value>> {
     }
     if let Some(number) = change.keep_latest {
         properties.insert(KEEP_LATEST.into(), number.to_string().into());
+    }
+    if let Some(rollups) = change.rollups {
+        let text = rollups.map_or(OFF.to_owned(), |ttl| ttl.as_secs().to_string());
+        properties.insert(ROLLUPS.into(), text.into());
     }
     Ok(properties)
 }

@@ -307,13 +307,20 @@ impl Writer {
                 if let Some(full) = full {
                     self.seal(full);
                 }
-                self.create_segment()?
+                let made = self.create_segment()?;
+                crate::fault::point("log: segment made");
+                made
             }
         };
         let written = segment.append(self.next, requests);
         let segment = self.segment.insert(segment);
         written?;
-        if self.parts.settings.sync { segment.sync() } else { Ok(()) }
+        crate::fault::point("log: group written");
+        if self.parts.settings.sync {
+            segment.sync()?;
+        }
+        crate::fault::point("log: group synced");
+        Ok(())
     }
 
     /// A segment takes any group while it is empty, so that large bodies find a place.
@@ -363,12 +370,14 @@ impl Writer {
         self.recent
             .save(&*folder, through, now)
             .map_err(|source| failed(&*folder, "save recent requests in", "", source))?;
+        crate::fault::point("log: recent requests saved");
         if self.next.0 <= through.0 + 1
             && let Some(segment) = self.segment.take()
         {
             self.seal(segment);
         }
         let result = self.delete_through(through);
+        crate::fault::point("log: trimmed");
         self.count_bytes();
         result
     }
@@ -380,6 +389,7 @@ impl Writer {
         }
         self.trim(through)?;
         self.delete_spares();
+        crate::fault::point("log: purged");
         let folder = Arc::clone(&self.parts.folder);
         folder.sync().map_err(|source| failed(&*folder, "sync WAL folder", "", source))
     }
@@ -404,6 +414,7 @@ impl Writer {
                 self.sealed.sort_unstable_by_key(|segment| segment.name.number);
                 return Err(failed(&*folder, "delete WAL segment", &file, source));
             }
+            crate::fault::point("log: segment given up");
             spares.extend(spare);
             ended.pop_front();
         }

@@ -12,6 +12,7 @@ fn file(path: &str, rows: u64, from: i64) -> Arc<DataFile> {
         path: path.into(),
         bytes: rows * 36,
         checksum: Some(1),
+        footer: None,
         rows,
         date: date_of(from),
         class: None,

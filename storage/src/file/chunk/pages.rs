@@ -1,17 +1,15 @@
 //! Collects the pages of one column chunk, with the page index and the metadata of the chunk.
-use bytes::Bytes;
 use parquet::basic::{BoundaryOrder, Compression, Encoding, EncodingMask, PageType, ZstdLevel};
-use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::errors::Result;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{
     ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats,
 };
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::value::Value;
 use super::{EncodedChunk, Layout, Run, write_numbers};
+use crate::file::page::{self, Kind};
 
 /// Smaller pages are not compressed: the frame around them would be larger than what it saves.
 const COMPRESSED_BYTES_MIN: usize = 24;
@@ -27,7 +25,9 @@ pub(super) struct PageSpans<V> {
 
 /// The pages so far.
 pub(super) struct Pages<'a, V> {
-    sink: TrackedWrite<Vec<u8>>,
+    sink: Vec<u8>,
+    /// Used again for each page.
+    page: Vec<u8>,
     descr: ColumnDescPtr,
     layout: Layout,
     compressor: &'a mut zstd::bulk::Compressor<'static>,
@@ -53,7 +53,8 @@ impl<'a, V: Value> Pages<'a, V> {
     ) -> Self {
         let index = layout.statistics.then(|| ColumnIndexBuilder::new(descr.physical_type()));
         Self {
-            sink: TrackedWrite::new(Vec::new()),
+            sink: Vec::new(),
+            page: Vec::new(),
             descr: ColumnDescPtr::clone(descr),
             layout,
             compressor,
@@ -77,19 +78,16 @@ impl<'a, V: Value> Pages<'a, V> {
 
     /// The dictionary page: before any data page.
     pub(super) fn push_dictionary(&mut self, plain: &[u8], values: u32) -> Result<()> {
-        let mut buffer = Vec::new();
+        let mut buffer = std::mem::take(&mut self.page);
+        buffer.clear();
         if self.layout.compressed {
             self.compress(plain, &mut buffer)?;
         } else {
             buffer.extend_from_slice(plain);
         }
-        let page = Page::DictionaryPage {
-            buf: Bytes::from(buffer),
-            num_values: values,
-            encoding: Encoding::PLAIN,
-            is_sorted: false,
-        };
-        self.dictionary_bytes = self.write(CompressedPage::new(page, plain.len()))?;
+        self.page = buffer;
+        let kind = Kind::Dictionary { values: values as usize };
+        self.dictionary_bytes = self.write(kind, plain.len());
         Ok(())
     }
 
@@ -118,7 +116,8 @@ impl<'a, V: Value> Pages<'a, V> {
         spans: PageSpans<V>,
         encoding: Encoding,
     ) -> Result<()> {
-        let mut buffer = Vec::with_capacity(levels.len() + values.len() / 2);
+        let mut buffer = std::mem::take(&mut self.page);
+        buffer.clear();
         buffer.extend_from_slice(levels);
         let mut is_compressed = false;
         if self.layout.compressed && values.len() >= COMPRESSED_BYTES_MIN {
@@ -129,19 +128,16 @@ impl<'a, V: Value> Pages<'a, V> {
             buffer.truncate(levels.len());
             buffer.extend_from_slice(values);
         }
-        let page = Page::DataPageV2 {
-            buf: Bytes::from(buffer),
-            num_values: number(spans.rows),
-            encoding,
-            num_nulls: number(spans.nulls),
-            num_rows: number(spans.rows),
-            def_levels_byte_len: number(levels.len()),
-            rep_levels_byte_len: 0,
+        self.page = buffer;
+        let kind = Kind::Data {
+            rows: spans.rows,
+            nulls: spans.nulls,
+            encoding: number_of(encoding)?,
+            level_bytes: levels.len(),
             is_compressed,
-            statistics: None,
         };
-        let offset = self.sink.bytes_written();
-        let bytes = self.write(CompressedPage::new(page, levels.len() + values.len()))?;
+        let offset = self.sink.len();
+        let bytes = self.write(kind, levels.len() + values.len());
         self.offsets.append_row_count(signed(spans.rows));
         self.offsets
             .append_offset_and_size(signed(offset), i32::try_from(bytes).unwrap_or(i32::MAX));
@@ -192,7 +188,7 @@ impl<'a, V: Value> Pages<'a, V> {
             encoding,
             count: self.data_pages,
         });
-        let bytes = self.sink.into_inner()?;
+        let bytes = self.sink;
         let compression = match self.layout.compressed {
             true => Compression::ZSTD(ZstdLevel::default()),
             false => Compression::UNCOMPRESSED,
@@ -240,17 +236,21 @@ impl<'a, V: Value> Pages<'a, V> {
         Ok(())
     }
 
-    /// Returns the bytes with the header.
-    fn write(&mut self, page: CompressedPage) -> Result<usize> {
-        let spec = SerializedPageWriter::new(&mut self.sink).write_page(page)?;
-        self.uncompressed += spec.uncompressed_size;
-        Ok(spec.compressed_size)
+    /// Writes `self.page`; returns the bytes with the header.
+    fn write(&mut self, kind: Kind, uncompressed: usize) -> usize {
+        let written = page::write(&mut self.sink, kind, uncompressed, &self.page);
+        self.uncompressed += written - self.page.len() + uncompressed;
+        written
     }
 }
 
-/// Rows and bytes of a page are far below 2^32.
-fn number(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+/// How the format names an encoding.
+fn number_of(encoding: Encoding) -> Result<i32> {
+    match encoding {
+        Encoding::PLAIN => Ok(0),
+        Encoding::RLE_DICTIONARY => Ok(8),
+        other => Err(ParquetError::General(format!("pages are not written as {other}"))),
+    }
 }
 
 fn signed(count: usize) -> i64 {

@@ -119,6 +119,7 @@ fn file(path: &str) -> DataFile {
         class: None,
         bytes: 1,
         checksum: None,
+        footer: None,
         rows: 3_000,
         date: chrono::NaiveDate::MIN,
         start: crate::TimeRange::ALL,
