@@ -11,7 +11,7 @@ use datafusion::catalog::{MemTable, Session, TableProvider};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use storage::retain::{Loss, Receipt};
+use storage::retain::{KeptRollup, Loss, Receipt};
 
 /// Receipts as a table.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ impl RetentionLog {
             number("kept_spans"),
             number("kept_traces"),
             Field::new("parts", DataType::Utf8, false),
+            Field::new("rollups", DataType::Utf8, false),
         ];
         Self { receipts, schema: Arc::new(Schema::new(fields)) }
     }
@@ -56,6 +57,7 @@ impl RetentionLog {
         let reasons = receipts().map(|receipt| Some(receipt.reason.as_str()));
         let versions = receipts().map(|receipt| receipt.version.map(as_long));
         let parts = receipts().map(|receipt| Some(parts(&receipt.loss)));
+        let rollups = receipts().map(|receipt| Some(rollups(&receipt.rollups)));
         let columns: Vec<ArrayRef> = vec![
             Arc::new(times.with_timezone("UTC")),
             Arc::new(reasons.collect::<StringArray>()),
@@ -69,6 +71,7 @@ impl RetentionLog {
             count(|loss| loss.kept.rows),
             count(|loss| loss.kept.traces),
             Arc::new(parts.collect::<StringArray>()),
+            Arc::new(rollups.collect::<StringArray>()),
         ];
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
@@ -87,6 +90,17 @@ fn parts(loss: &Loss) -> String {
         })
     });
     serde_json::Value::Array(parts.collect()).to_string()
+}
+
+/// What stays in figures, by date and class, as JSON.
+fn rollups(kept: &[KeptRollup]) -> String {
+    let kept = kept.iter().map(|kept| {
+        serde_json::json!({
+            "date": kept.date.to_string(), "class": kept.class, "spans": kept.spans,
+            "bytes": kept.bytes, "until_unix_nano": kept.expires_unix_nano,
+        })
+    });
+    serde_json::Value::Array(kept.collect()).to_string()
 }
 
 #[async_trait]

@@ -84,6 +84,11 @@ impl Tables {
         Ok(Self { snapshot, now_unix_nano, ..self.clone() })
     }
 
+    /// The same spans as they were sent: without patches.
+    pub(crate) fn as_sent(&self) -> Self {
+        Self { columns: Arc::clone(&self.raw), ..self.clone() }
+    }
+
     /// The same columns without any span.
     pub(crate) fn without_spans(&self) -> Self {
         self.part(Arc::new([]), Arc::new([]))

@@ -169,17 +169,22 @@ struct Ask {
 /// The rows of a view: from rollups where they tell it, otherwise from spans. A note says which, and why.
 async fn answer(
     view: View,
-    source: Source,
+    mut source: Source,
     ask: Ask,
     notes: &mut Notes,
 ) -> PlanResult<Vec<RecordBatch>> {
-    let from_rollups = match &source.tables.rollups {
+    let from_rollups = match source.tables.rollups.clone() {
         _ if view == View::Traces => return from_spans(view, source, ask, notes).await,
         Some(_) if ask.exact => Err("exact quantiles need all durations"),
-        Some(_) if !source.tables.snapshot.patches.renames().is_empty() => {
-            Err("operations were renamed, which rollups do not know")
+        Some(cache) => {
+            // Rollups have the names that were sent; so must the spans beside them.
+            let shown = source.tables.clone();
+            source.tables = shown.as_sent();
+            let totals = router::totals(&source, &cache, ask.range).await;
+            source.tables = shown;
+            let renames = source.tables.snapshot.patches.renames();
+            totals?.and_then(|totals| totals.renamed(renames))
         }
-        Some(cache) => router::totals(&source, cache, ask.range).await?,
         None => Err("rollups are off"),
     };
     match from_rollups {
@@ -194,7 +199,11 @@ async fn answer(
                 return rows;
             }
         }
-        Err(reason) => notes.push(("source", format!("spans: {reason}"))),
+        Err(reason) => {
+            notes.push(("source", format!("spans: {reason}")));
+            let left_out = router::history::left_out(&source, ask.range);
+            notes.extend(left_out.map(|words| ("history", words)));
+        }
     }
     from_spans(view, source, ask, notes).await
 }

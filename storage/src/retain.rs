@@ -66,6 +66,9 @@ pub struct LossPart {
     pub files: u64,
     /// Bytes on disk.
     pub bytes: u64,
+    /// Until when their figures stay, Unix nanoseconds; `None` where those go with the spans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollups_until_unix_nano: Option<i64>,
 }
 
 /// Spans that stay when their files go.
@@ -88,6 +91,9 @@ pub struct Receipt {
     pub version: Option<u64>,
     /// What went.
     pub loss: Loss,
+    /// What stays of it in figures, by date and class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollups: Vec<KeptRollup>,
 }
 
 /// What stays, by date and class.
@@ -130,6 +136,7 @@ pub struct Ttl {
 mod carry_out;
 pub(crate) mod classify;
 mod delete;
+pub(crate) mod history;
 pub(crate) mod matching;
 pub mod pins;
 mod plan;
@@ -144,6 +151,7 @@ mod tests;
 
 pub(crate) use carry_out::Removal;
 pub use delete::{Deletion, Selection};
+pub use history::KeptRollup;
 pub(crate) use plan::{ClockGuard, expires_unix_nano, expiry};
 pub use policy::{DEFAULT_CLASS, KEPT_CLASS, Lifetime, Policy, PolicyChange, Rule};
 pub(crate) use scan::Traces;

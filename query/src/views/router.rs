@@ -12,6 +12,7 @@
 //! the range change, so that a question asked again costs little more than writing its rows.
 mod cache;
 mod gather;
+pub(crate) mod history;
 mod rest;
 
 use std::sync::Arc;
@@ -19,7 +20,10 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use futures::StreamExt;
 use hashbrown::{HashMap, HashSet};
-use storage::rollup::{Rollup, RollupSlots, Sum};
+use storage::patch::Renames;
+use storage::rollup::{
+    Figures, Operation, OperationKey, Rollup, RollupSlots, RootKey, Sum, Traces,
+};
 use storage::schema::column;
 use storage::{DataFile, TimeRange, TraceId};
 
@@ -38,6 +42,41 @@ pub(crate) struct Totals {
     pub(crate) gaps: Arc<Gaps>,
     /// Where they come from, in words.
     pub(crate) source: String,
+}
+
+impl Totals {
+    /// The same by the names that operations are shown by; those with one name are added up. An error says why rollups do
+    /// not tell it: a trace counts once in the standard error of an operation, also where two of its operations become one.
+    pub(crate) fn renamed(self, renames: &Renames) -> std::result::Result<Self, &'static str> {
+        if renames.is_empty() {
+            return Ok(self);
+        }
+        let Sum { names, figures } = Arc::unwrap_or_clone(self.sum);
+        let mut shown = names.clone();
+        let mut own = |service: u32, name: u32| {
+            shown.key(renames.name(names.text(service), names.text(name)))
+        };
+        let (mut operations, mut roots) = (Figures::default().operations, Figures::default().roots);
+        for (key, row) in &figures.operations {
+            let key = OperationKey { name: own(key.service, key.name), ..*key };
+            let all = operations.entry(key).or_insert_with(Operation::default);
+            if all.weight.standard_error() > 0.0 && row.weight.standard_error() > 0.0 {
+                return Err("sampled operations have one name now");
+            }
+            all.merge(row);
+        }
+        for (key, row) in &figures.roots {
+            let key = RootKey { name: own(key.service, key.name), ..*key };
+            roots.entry(key).or_insert_with(Traces::default).merge(row);
+        }
+        let mut gaps = Arc::unwrap_or_clone(self.gaps);
+        for ((service, name), traces) in std::mem::take(&mut gaps.incomplete) {
+            let name = renames.name(&service, &name).into();
+            *gaps.incomplete.entry((service, name)).or_default() += traces;
+        }
+        let sum = Sum { names: shown, figures: Figures { operations, roots, ..figures } };
+        Ok(Self { sum: Arc::new(sum), gaps: Arc::new(gaps), source: self.source })
+    }
 }
 
 /// One file of the snapshot, and what a question takes from its rollup.
@@ -107,7 +146,7 @@ pub(crate) async fn totals(
         Err(reason) => return Ok(Err(reason)),
     };
     let hot = rest::of_hot(source, &known, asked).await?;
-    let source = format!(
+    let mut words = format!(
         "rollups of {} files; {} traces from spans",
         known.parts.iter().filter(|part| part.rollup.is_some()).count(),
         known.traces.len() + hot.as_ref().map_or(0, |hot| hot.new_traces),
@@ -116,7 +155,13 @@ pub(crate) async fn totals(
     if let Some(hot) = hot {
         hot.rest.apply(Arc::make_mut(&mut sum), Arc::make_mut(&mut gaps));
     }
-    Ok(Ok(Totals { sum, gaps, source }))
+    if history::is_any(source, asked)
+        && let Some(kept) = history::add(source, asked, Arc::make_mut(&mut sum)).await
+    {
+        words.push_str("; ");
+        words.push_str(&kept);
+    }
+    Ok(Ok(Totals { sum, gaps, source: words }))
 }
 
 /// Finds out what the files alone tell of all time, and keeps it.

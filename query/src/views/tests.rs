@@ -14,6 +14,7 @@ use crate::{Config, Engine, View, ViewRequest};
 
 mod absences;
 mod estimates;
+mod history;
 mod incident;
 mod questions;
 mod rollups;

@@ -45,7 +45,7 @@ enum Action {
     /// Sets the policy of this table; it outranks the configuration, and what is not given stays
     Set {
         /// A duration such as 7d, or never
-        #[arg(required_unless_present_any = ["rules", "max_bytes", "keep_latest"])]
+        #[arg(required_unless_present_any = ["rules", "max_bytes", "keep_latest", "rollups"])]
         ttl: Option<String>,
         #[command(flatten)]
         further: Further,
@@ -75,6 +75,9 @@ struct Further {
     /// Latest traces of each root operation that stay
     #[arg(long, value_name = "NUMBER")]
     keep_latest: Option<u64>,
+    /// How long what spans add up to stays after their date, e.g. 400d, or never (not longer than they)
+    #[arg(long, value_name = "DURATION")]
+    rollups: Option<String>,
 }
 
 impl Retention {
@@ -126,6 +129,10 @@ fn change(ttl: Option<&str>, further: &Further) -> anyhow::Result<Map<String, Va
     if let Some(number) = further.keep_latest {
         change.insert("keep_latest".into(), number.into());
     }
+    if let Some(ttl) = &further.rollups {
+        let never = ttl == "never";
+        change.insert("rollups".into(), if never { Value::Null } else { json!(ttl) });
+    }
     Ok(change)
 }
 
@@ -172,6 +179,9 @@ fn policy(answer: &Value) -> String {
     }
     if let Some(number) = answer["keep_latest"].as_u64().filter(|number| *number > 0) {
         text.push_str(&format!("the latest {number} traces of each root operation stay\n"));
+    }
+    if let Some(ttl) = answer["rollups"].as_str() {
+        text.push_str(&format!("what spans add up to stays for {ttl} after their date\n"));
     }
     let rules = answer["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !rules.is_empty() {

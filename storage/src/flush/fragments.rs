@@ -75,7 +75,14 @@ impl<'a> Fragments<'a> {
         files
             .map(|((_, places), day)| {
                 let days = days.as_deref();
-                let rows = File { days, day, cut_is_open: true, counts: None, elsewhere };
+                let rows = File {
+                    days,
+                    day,
+                    cut_is_open: true,
+                    torn_is_open: true,
+                    counts: None,
+                    elsewhere,
+                };
                 self.content(&rows, places.len())
             })
             .collect()
@@ -94,10 +101,29 @@ impl<'a> Fragments<'a> {
             days: Some(files),
             day: file,
             cut_is_open: false,
+            torn_is_open: true,
             counts: Some(counts),
             elsewhere: is_open,
         };
         // There is no limit that it could exceed.
+        self.add_up(&rows, slot_nano, usize::MAX).unwrap_or_default()
+    }
+
+    /// The same where every fragment counts, whole or not.
+    pub(super) fn of_all(
+        &self,
+        (files, file): (&[u16], u16),
+        counts: &[bool],
+        slot_nano: i64,
+    ) -> Content {
+        let rows = File {
+            days: Some(files),
+            day: file,
+            cut_is_open: false,
+            torn_is_open: false,
+            counts: Some(counts),
+            elsewhere: &|_| false,
+        };
         self.add_up(&rows, slot_nano, usize::MAX).unwrap_or_default()
     }
 
@@ -141,7 +167,8 @@ impl<'a> Fragments<'a> {
             content.sampled |= self.sampled && family.spans.iter().any(|span| span.weight != 1.0);
             let id = TraceId(self.resolved.ids[trace]);
             let is_cut = part == Part::Cut && file.cut_is_open;
-            if is_cut || !of.is_whole() || (file.elsewhere)(&id) {
+            let is_torn = file.torn_is_open && !of.is_whole();
+            if is_cut || is_torn || (file.elsewhere)(&id) {
                 content.open.push(id);
                 continue;
             }
@@ -261,6 +288,8 @@ struct File<'a> {
     day: u16,
     /// A trace with rows in another file of this call is open.
     cut_is_open: bool,
+    /// A fragment that lacks its root or a parent is open.
+    torn_is_open: bool,
     /// By number, whether a trace counts; without it all do.
     counts: Option<&'a [bool]>,
     elsewhere: Elsewhere<'a>,

@@ -84,6 +84,65 @@ pub(crate) fn mend(
     Ok(Mended { known, plus, minus })
 }
 
+/// How spans leave.
+pub(crate) struct Leaving<'a> {
+    /// Length of a slot.
+    pub(crate) slot_nano: i64,
+    /// Traces that count; the others are here only because links lead to them.
+    pub(crate) counts: &'a dyn Fn(&TraceId) -> bool,
+    /// Whether a trace was open in the rollup of this file, which leaves.
+    pub(crate) was_open: &'a dyn Fn(u16, &TraceId) -> bool,
+    /// The files with a smaller number leave,
+    pub(crate) files: u16,
+    /// but for the spans of these traces.
+    pub(crate) stays: &'a dyn Fn(&TraceId) -> bool,
+}
+
+/// See [`leave`].
+pub(crate) struct Left {
+    /// What the traces contribute now, whole or not.
+    pub(crate) plus: Content,
+    /// What they contributed to the rollups of the files that leave.
+    pub(crate) before: Slots,
+    /// What they contribute once the files have left.
+    pub(crate) after: Slots,
+}
+
+/// Looks at traces before and after some of the files that hold them have left.
+///
+/// # Errors
+/// Attributes cannot be moved into their columns.
+pub(crate) fn leave(
+    parts: &Parts,
+    attributes: &AttributeColumns,
+    how: &Leaving<'_>,
+) -> Result<Left> {
+    let heads = Heads::of(&parts.batches);
+    let resolved = heads.resolve();
+    let lifted =
+        lift::lift(&parts.batches, attributes).map_err(|error| parquet_failed(error.into()))?;
+    let fragments = Fragments::of(&lifted, attributes, &heads, &resolved);
+    let of_trace = |of: &dyn Fn(&TraceId) -> bool| -> Vec<bool> {
+        resolved.ids.iter().map(|id| of(&TraceId(*id))).collect()
+    };
+    let (counts, stays, width) = (of_trace(how.counts), of_trace(how.stays), how.slot_nano);
+    let mut plus = fragments.of_all((&vec![0; parts.files.len()], 0), &counts, width);
+    // Of single traces nothing is kept.
+    (plus.open, plus.linked, plus.traces) = (Vec::new(), Vec::new(), Vec::new());
+    let is_left = |(row, file): (usize, &u16)| {
+        let trace = resolved.trace[row] as usize;
+        u16::from(*file >= how.files || stays[trace])
+    };
+    let left: Vec<u16> = parts.files.iter().enumerate().map(is_left).collect();
+    let after = fragments.of_all((&left, 1), &counts, width).slots;
+    let mut before = Slots { slot_nano: width, ..Slots::default() };
+    for file in 0..how.files {
+        let was_open = |trace: &TraceId| (how.was_open)(file, trace);
+        before.add(&fragments.of_file((&parts.files, file), &counts, width, &was_open).slots);
+    }
+    Ok(Left { plus, before, after })
+}
+
 fn known(row: usize, heads: &Heads, resolved: &super::Resolved) -> Option<Known> {
     let others = [resolved.parent[row], resolved.root_of(row)];
     let mut texts = [const { None }; 4];

@@ -98,8 +98,11 @@ impl Table {
         }
         let outputs =
             self.write_in_class(staying, Some(KEPT_CLASS.into()), &inputs, &Arc::default()).await?;
+        crate::fault::point("removal: copies written");
+        let rollups = self.keep_rollups(&inputs, &survivors, &policy).await?;
+        crate::fault::point("removal: figures written");
         let at_unix_nano = self.clock().now_unix_nano();
-        let receipt = Receipt { at_unix_nano, reason: reason.into(), version: None, loss };
+        let receipt = Receipt { at_unix_nano, reason: reason.into(), version: None, loss, rollups };
         Ok(Removal { inputs, outputs, receipt })
     }
 
@@ -152,7 +155,13 @@ impl Table {
         }
         due.push(Due { reason: UNPINNED, files: stale });
         due.retain(|due| !due.files.is_empty());
-        let loss = self.count(&due, &survivors).await;
+        let mut loss = self.count(&due, &survivors).await;
+        let now = self.clock().now_unix_nano();
+        for part in &mut loss.parts {
+            let until = policy.rollups_of(&part.class);
+            let until = until.map(|ttl| plan::expires_unix_nano(part.date, ttl));
+            part.rollups_until_unix_nano = until.filter(|until| *until > now);
+        }
         Ok(Assessed { due, survivors, loss })
     }
 
@@ -190,11 +199,13 @@ impl Table {
             Ok(all_live.then(|| change(removal)))
         };
         let Some(version) = self.commit_change(decide).await? else { return Ok(None) };
+        crate::fault::point("removal: committed");
         let receipt = Receipt { version: Some(version.0), ..removal.receipt.clone() };
         if let Err(error) = receipt::write(&self.place().tenant, &receipt).await {
             // The commit carries it too: the next open writes it again.
             tracing::warn!(error = &error as &dyn std::error::Error, "receipt not written");
         }
+        crate::fault::point("removal: receipt written");
         Ok(Some(receipt))
     }
 }
@@ -225,9 +236,18 @@ fn report(file: &DataFile, error: &Error) {
 /// Passes over a file that is damaged for good, which must still be able to leave; what it held of traces to keep
 /// cannot be saved. A failure that may pass by is an error: the removal waits.
 pub(super) fn tolerate(file: &DataFile, error: Error) -> Result<()> {
+    if !is_lasting(&error) {
+        return Err(error);
+    }
+    report(file, &error);
+    Ok(())
+}
+
+/// True where trying again would not help: the file is damaged, or gone.
+pub(super) fn is_lasting(error: &Error) -> bool {
     let not_found =
         |error: &object_store::Error| matches!(error, object_store::Error::NotFound { .. });
-    let is_lasting = match &error {
+    match error {
         Error::Corrupt { .. } => true,
         Error::Parquet { source: ParquetError::External(cause), .. } => {
             cause.downcast_ref::<object_store::Error>().is_some_and(not_found)
@@ -235,10 +255,5 @@ pub(super) fn tolerate(file: &DataFile, error: Error) -> Result<()> {
         Error::Parquet { .. } => true,
         Error::ObjectStore { source, .. } => not_found(source),
         _ => false,
-    };
-    if !is_lasting {
-        return Err(error);
     }
-    report(file, &error);
-    Ok(())
 }

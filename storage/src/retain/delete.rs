@@ -96,7 +96,9 @@ impl Table {
         }
         loss.bytes = loss.bytes.saturating_sub(outputs.iter().map(|file| file.bytes).sum());
         let at_unix_nano = self.clock().now_unix_nano();
-        let receipt = Receipt { at_unix_nano, reason: "deletion".into(), version: None, loss };
+        let rollups = Vec::new(); // those of the files are made anew
+        let reason = "deletion".into();
+        let receipt = Receipt { at_unix_nano, reason, version: None, loss, rollups };
         Ok((Removal { inputs, outputs, receipt }, traces))
     }
 

@@ -80,6 +80,7 @@ pub(crate) fn loss(due: &[Due]) -> Loss {
             rows: 0,
             files: 0,
             bytes: 0,
+            rollups_until_unix_nano: None,
         });
         part.rows += file.rows;
         part.files += 1;

@@ -27,6 +27,9 @@ pub struct Rule {
     pub class: String,
     /// How long the class stays, in seconds; `None` for ever.
     pub ttl_seconds: Option<u64>,
+    /// How long what they add up to stays, in seconds, where that is longer; `None` for [`Policy::rollups`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollups_seconds: Option<u64>,
     /// Service, exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
@@ -83,10 +86,15 @@ impl Rule {
                 );
             }
             let other = rules[..number - 1].iter().find(|other| other.class == class);
-            if other.is_some_and(|other| other.ttl_seconds != rule.ttl_seconds) {
+            if other.is_some_and(|other| {
+                (other.ttl_seconds, other.rollups_seconds)
+                    != (rule.ttl_seconds, rule.rollups_seconds)
+            }) {
                 return wrong(
                     number,
-                    format!("the class {class} has another ttl in a rule before"),
+                    format!(
+                        "the class {class} has another ttl, or another one of rollups, in a rule before"
+                    ),
                 );
             }
         }
@@ -122,6 +130,8 @@ pub struct Policy {
     pub max_bytes: Option<u64>,
     /// The latest traces of each root operation that no drop removes; 0 = none.
     pub keep_latest: u64,
+    /// How long what spans add up to stays, where no rule says; `None` = as long as they.
+    pub rollups: Option<Duration>,
     /// True where a command set rules, size or number of the latest for this table.
     pub by_command: bool,
     /// A setting in the table could not be read: nothing goes by itself.
@@ -138,6 +148,7 @@ impl Policy {
             rules: config.rules.clone().into(),
             max_bytes: config.table_bytes_max,
             keep_latest: config.keep_latest,
+            rollups: config.rollups_ttl,
             by_command: false,
             unreadable: false,
             hold: config.hold,
@@ -159,6 +170,7 @@ impl Policy {
         }
         policy.max_bytes = change.max_bytes.unwrap_or(policy.max_bytes);
         policy.keep_latest = change.keep_latest.unwrap_or(policy.keep_latest);
+        policy.rollups = change.rollups.unwrap_or(policy.rollups);
         Ok(policy)
     }
 
@@ -172,6 +184,13 @@ impl Policy {
         }
         let rule = self.rules.iter().find(|rule| rule.class == class);
         rule.map_or(Lifetime::Unnamed, |rule| Lifetime::of(rule.ttl()))
+    }
+
+    /// How long what the spans of a class add up to stays after their date; `None` where it goes with them.
+    pub fn rollups_of(&self, class: &str) -> Option<Duration> {
+        let rule = self.rules.iter().find(|rule| rule.class == class);
+        let seconds = rule.and_then(|rule| rule.rollups_seconds);
+        seconds.map(Duration::from_secs).or(self.rollups)
     }
 
     /// How long a file stays. Where there are rules, another engine's file may hold spans of any class (it may have
@@ -206,6 +225,8 @@ pub struct PolicyChange {
     pub max_bytes: Option<Option<u64>>,
     /// The number of the latest traces.
     pub keep_latest: Option<u64>,
+    /// The lifetime of figures; `Some(None)`: as long as the spans.
+    pub rollups: Option<Option<Duration>>,
 }
 
 #[cfg(test)]

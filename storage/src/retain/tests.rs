@@ -21,6 +21,7 @@ use crate::testing::FailingStore;
 use crate::time::{Clock, ManualClock, NANOS_PER_DAY, NANOS_PER_SECOND};
 
 mod deletion;
+mod history;
 
 /// A table and its clock, which stands ten days after the spans' first.
 struct Rig {

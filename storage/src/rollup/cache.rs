@@ -12,10 +12,13 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::stored::{Header, Rollup, RollupSlots};
+use super::sum::Sum;
 use super::traces::RollupTraces;
 use crate::error::{Error, Result};
 use crate::metrics::{Counter, Metric, Shape};
+use crate::retain::KeptRollup;
 use crate::snapshot::DataFile;
+use crate::time::TimeRange;
 
 /// What the first read of an object asks for: header and whole block of nearly all.
 const FIRST_READ_BYTES: u64 = 256 << 10;
@@ -65,11 +68,14 @@ impl Rollups {
 
     /// The rollup of a file; `None` where it has none, or one that cannot be read: then its spans must be.
     pub async fn whole(&self, file: &DataFile) -> Option<Arc<Rollup>> {
-        let path = file.rollup.as_deref()?;
+        self.whole_at(file.rollup.as_deref()?, file.rows).await
+    }
+
+    async fn whole_at(&self, path: &str, spans: u64) -> Option<Arc<Rollup>> {
         if let Some(known) = self.lock().find(path) {
             return known.whole.clone();
         }
-        let loaded = self.load(path, file.rows).await;
+        let loaded = self.load(path, spans).await;
         let whole = self.usable(path, loaded)?;
         self.put(path, Arc::clone(&whole));
         Some(whole)
@@ -77,8 +83,11 @@ impl Rollups {
 
     /// The slots of a file's rollup; `None` as for [`Self::whole`].
     pub async fn slots(&self, file: &DataFile) -> Option<Arc<RollupSlots>> {
-        let path = file.rollup.as_deref()?;
-        let whole = self.whole(file).await?;
+        self.slots_at(file.rollup.as_deref()?, file.rows).await
+    }
+
+    async fn slots_at(&self, path: &str, spans: u64) -> Option<Arc<RollupSlots>> {
+        let whole = self.whole_at(path, spans).await?;
         if let Some(slots) = self.lock().find(path).and_then(|known| known.slots.clone()) {
             return Some(slots);
         }
@@ -114,6 +123,33 @@ impl Rollups {
             held.shrink(self.bytes_max, path);
         }
         Some(traces)
+    }
+
+    /// Adds to `sum` what was kept of spans that left, as far as it lies in `range`: of a range that cuts through it, whole
+    /// slots only. `None` where it cannot be read.
+    pub async fn add_kept(&self, kept: &KeptRollup, range: TimeRange, sum: &mut Sum) -> Option<()> {
+        let mut minus = Sum::default();
+        self.add_at((&kept.path, kept.spans), kept.range(), range, sum).await?;
+        if let Some(path) = &kept.minus {
+            self.add_at((path, kept.spans), kept.range(), range, &mut minus).await?;
+            sum.subtract(&minus);
+        }
+        Some(())
+    }
+
+    async fn add_at(
+        &self,
+        (path, spans): (&str, u64),
+        all: TimeRange,
+        range: TimeRange,
+        sum: &mut Sum,
+    ) -> Option<()> {
+        if range.from <= all.from && all.until <= range.until {
+            self.whole_at(path, spans).await?.add_to(sum);
+        } else {
+            self.slots_at(path, spans).await?.add_to(sum, range);
+        }
+        Some(())
     }
 
     /// Takes the rollup of a new file, as it is written.

@@ -99,7 +99,8 @@ impl Retention {
         self.send(Command::Flush).await?;
         let (_, _, loss) = self.table.find(selection).await?;
         let at_unix_nano = self.table.clock().now_unix_nano();
-        Ok(Receipt { at_unix_nano, reason: "deletion".into(), version: None, loss })
+        let (reason, rollups) = ("deletion".into(), Vec::new());
+        Ok(Receipt { at_unix_nano, reason, version: None, loss, rollups })
     }
 
     /// Deletes traces: hot spans go into files, the files that hold them are written anew without them in one commit,
@@ -116,9 +117,11 @@ impl Retention {
             for trace in &traces {
                 pins::unpin(&self.table.place().tenant, &TraceId(*trace)).await?;
             }
+            crate::fault::point("deletion: files rewritten");
             let traces = Arc::new(traces);
             self.send(|done| Command::Forget(traces, done)).await?;
             if let Some(receipt) = self.commit(removal).await? {
+                crate::fault::point("deletion: committed");
                 return self.finish(receipt, now).await;
             }
         }
@@ -141,7 +144,9 @@ impl Retention {
         let pin = Pin { trace_id: trace.to_string(), at_unix_nano, note: note.to_owned() };
         // Not while a drop has already looked for pins.
         let _turn = self.turn.lock().await;
-        pins::pin(&self.table.place().tenant, trace, &pin).await.map(|()| pin)
+        pins::pin(&self.table.place().tenant, trace, &pin).await?;
+        crate::fault::point("pin: written");
+        Ok(pin)
     }
 
     pub(super) async fn unpin(&self, trace: &TraceId) -> Result<bool> {

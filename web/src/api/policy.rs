@@ -15,6 +15,9 @@ pub struct RuleText {
     class: String,
     /// `30d`, or `never`.
     ttl: String,
+    /// `400d`: so long what its spans add up to stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rollups: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     service: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,9 +45,11 @@ impl RuleText {
                 Error::Invalid(format!("slower_than is a duration such as 500ms, not {text:?}"))
             })
         });
+        let rollups = self.rollups.as_deref().map(read_rollups).transpose()?;
         Ok(Rule {
             class: self.class,
             ttl_seconds: read_ttl(&self.ttl)?.map(|ttl| ttl.as_secs()),
+            rollups_seconds: rollups.map(|ttl| ttl.as_secs()),
             service: self.service,
             name: self.name,
             error: self.error,
@@ -62,6 +67,7 @@ impl From<&Rule> for RuleText {
         Self {
             class: rule.class.clone(),
             ttl: rule.ttl().map_or_else(|| "never".to_owned(), print_duration),
+            rollups: rule.rollups_seconds.map(Duration::from_secs).map(print_duration),
             service: rule.service.clone(),
             name: rule.name.clone(),
             error: rule.error,
@@ -82,6 +88,7 @@ pub(crate) struct PolicyText {
     rules: Vec<RuleText>,
     max_bytes: Option<u64>,
     keep_latest: u64,
+    rollups: Option<String>,
     rules_by_command: bool,
 }
 
@@ -94,6 +101,7 @@ impl From<&Policy> for PolicyText {
             rules: policy.rules.iter().map(RuleText::from).collect(),
             max_bytes: policy.max_bytes,
             keep_latest: policy.keep_latest,
+            rollups: policy.rollups.map(print_duration),
             rules_by_command: policy.by_command,
         }
     }
@@ -109,6 +117,8 @@ pub(crate) struct ChangeText {
     #[serde(default, deserialize_with = "given")]
     max_bytes: Option<Option<u64>>,
     keep_latest: Option<u64>,
+    #[serde(default, deserialize_with = "given")]
+    rollups: Option<Option<String>>,
 }
 
 /// A field that is there, `null` or not: left out, it is not even asked for.
@@ -124,11 +134,13 @@ impl ChangeText {
         let ttl = self.ttl.map(|ttl| ttl.as_deref().map_or(Ok(None), read_ttl)).transpose()?;
         let rules = self.rules.map(|rules| rules.into_iter().map(RuleText::into_rule).collect());
         let rules: Option<Vec<Rule>> = rules.transpose()?;
-        let change =
-            PolicyChange { ttl, rules, max_bytes: self.max_bytes, keep_latest: self.keep_latest };
+        let rollups = self.rollups.map(|ttl| ttl.as_deref().map(read_rollups).transpose());
+        let (max_bytes, keep_latest) = (self.max_bytes, self.keep_latest);
+        let rollups = rollups.transpose()?;
+        let change = PolicyChange { ttl, rules, max_bytes, keep_latest, rollups };
         if change == PolicyChange::default() {
             return Err(Error::Invalid(
-                "say at least one of ttl, rules, max_bytes and keep_latest".to_owned(),
+                "say at least one of ttl, rules, max_bytes, keep_latest and rollups".to_owned(),
             ));
         }
         Ok(change)
@@ -149,6 +161,14 @@ fn read_ttl(text: &str) -> Result<Option<Duration>> {
     let duration = parse_duration(text).filter(|duration| duration.as_secs() > 0);
     duration.map(Some).ok_or_else(|| {
         Error::Invalid(format!("a ttl is a duration such as 36h, 7d or 4w, or never, not {text:?}"))
+    })
+}
+
+/// How long figures stay: a duration of seconds at least.
+fn read_rollups(text: &str) -> Result<Duration> {
+    let duration = parse_duration(text).filter(|duration| duration.as_secs() > 0);
+    duration.ok_or_else(|| {
+        Error::Invalid(format!("rollups stay for a duration such as 90d or 400d, not {text:?}"))
     })
 }
 

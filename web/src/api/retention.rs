@@ -3,7 +3,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use serde::Serialize;
-use storage::retain::{Loss, LossPart, Plan, Receipt, Staying};
+use storage::retain::{KeptRollup, Loss, LossPart, Plan, Receipt, Staying};
 
 use super::parameters::Parameters;
 use super::policy::{ChangeText, PolicyText};
@@ -33,6 +33,7 @@ struct PartRow {
     rows: u64,
     files: u64,
     bytes: u64,
+    rollups_until: Option<String>,
 }
 
 impl From<&LossPart> for PartRow {
@@ -44,6 +45,7 @@ impl From<&LossPart> for PartRow {
             rows: part.rows,
             files: part.files,
             bytes: part.bytes,
+            rollups_until: part.rollups_until_unix_nano.map(timestamp),
         }
     }
 }
@@ -111,6 +113,29 @@ pub(crate) struct ReceiptRow {
     version: Option<u64>,
     #[serde(flatten)]
     loss: LossRow,
+    rollups: Vec<RollupRow>,
+}
+
+/// What stays of a date and class in figures.
+#[derive(Debug, Serialize)]
+struct RollupRow {
+    date: String,
+    class: String,
+    rows: u64,
+    bytes: u64,
+    until: String,
+}
+
+impl From<&KeptRollup> for RollupRow {
+    fn from(kept: &KeptRollup) -> Self {
+        Self {
+            date: kept.date.to_string(),
+            class: kept.class.clone(),
+            rows: kept.spans,
+            bytes: kept.bytes,
+            until: timestamp(kept.expires_unix_nano),
+        }
+    }
 }
 
 impl From<&Receipt> for ReceiptRow {
@@ -120,6 +145,7 @@ impl From<&Receipt> for ReceiptRow {
             reason: receipt.reason.clone(),
             version: receipt.version,
             loss: LossRow::from(&receipt.loss),
+            rollups: receipt.rollups.iter().map(RollupRow::from).collect(),
         }
     }
 }
