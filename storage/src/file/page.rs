@@ -1,7 +1,7 @@
 //! Headers of pages with checksums: Parquet's of the page's bytes, and one of the header itself, which Parquet lacks.
 //!
 //! A header is a struct of compact Thrift (<https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>).
-//! Ours ends with a field that Parquet sets apart for extensions, and that other readers skip (docs/format.md#file).
+//! Ours ends with a field that Parquet does not know, and that other readers skip (docs/format.md#file).
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder};
@@ -23,12 +23,9 @@ const STRUCT: u8 = 12;
 
 /// Parquet's checksum of a page: CRC-32 of its bytes as they are stored.
 const PAGE_SUM_FIELD: i16 = 4;
-/// The field of extensions.
-const EXTENSION_FIELD: i16 = 32767;
-/// The extension: CRC-32 of the header's bytes before this field, little endian.
-const EXTENSION_BYTES: usize = 4;
-/// From the extension's first byte to the header's end.
-const TAIL_BYTES: usize = 1 + 3 + 1 + EXTENSION_BYTES + 1;
+/// Our field: CRC-32 of the header's bytes before it. A number, because not every reader can skip binary; far from
+/// Parquet's own fields, the last of which (32767) is set apart for binary extensions.
+const OWN_FIELD: i16 = 32766;
 /// Structs within structs.
 const DEPTH_MAX: usize = 8;
 
@@ -71,11 +68,10 @@ pub(crate) fn write(out: &mut Vec<u8>, kind: Kind, uncompressed: usize, page: &[
 
 /// Ends the header that began at `start`.
 fn finish(out: &mut Vec<u8>, start: usize) {
-    let sum = crc32fast::hash(&out[start..]);
-    out.push(BINARY);
-    write_varint(out, zigzag(EXTENSION_FIELD.into()));
-    out.push(4); // EXTENSION_BYTES
-    out.extend_from_slice(&sum.to_le_bytes());
+    let sum = sum(&out[start..]);
+    out.push(I32);
+    write_varint(out, zigzag(OWN_FIELD.into()));
+    write_varint(out, zigzag(sum));
     out.push(0);
 }
 
@@ -163,8 +159,9 @@ pub fn check_pages(bytes: &[u8]) -> std::result::Result<(), &'static str> {
 fn behind_checked(bytes: &[u8]) -> std::result::Result<&[u8], &'static str> {
     const HEADER: &str = "the header of a page is damaged";
     let header = Header::parse(bytes).ok_or(HEADER)?;
-    let is_whole = match header.extension {
-        Some((at, sum)) => at + TAIL_BYTES == header.bytes && crc32fast::hash(&bytes[..at]) == sum,
+    let is_whole = match header.own {
+        // The last field: only the end of the struct is behind it.
+        Some(own) => own.end + 1 == header.bytes && sum(&bytes[..own.begin]) == own.sum,
         None => header.page_sum.is_none(),
     };
     let end = header.bytes.checked_add(header.page_bytes).filter(|_| is_whole).ok_or(HEADER)?;
@@ -183,16 +180,21 @@ struct Header {
     /// Where the checksum of the page belongs.
     sum_at: usize,
     page_sum: Option<i32>,
-    /// Where the extension begins, and the checksum that it holds.
-    extension: Option<(usize, u32)>,
+    own: Option<Own>,
+}
+
+/// Our field.
+struct Own {
+    begin: usize,
+    end: usize,
+    sum: i32,
 }
 
 impl Header {
     /// `None` where the bytes begin with something else.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let mut reader = Compact { bytes, at: 0 };
-        let mut header =
-            Self { bytes: 0, page_bytes: 0, sum_at: 0, page_sum: None, extension: None };
+        let mut header = Self { bytes: 0, page_bytes: 0, sum_at: 0, page_sum: None, own: None };
         let mut last = 0;
         loop {
             let start = reader.at;
@@ -205,10 +207,9 @@ impl Header {
                 (PAGE_SUM_FIELD, I32) => {
                     header.page_sum = Some(i32::try_from(reader.signed()?).ok()?);
                 }
-                (EXTENSION_FIELD, BINARY) if reader.byte()? == 4 => {
-                    let sum: [u8; EXTENSION_BYTES] = *bytes.get(reader.at..)?.first_chunk()?;
-                    reader.at += EXTENSION_BYTES;
-                    header.extension = Some((start, u32::from_le_bytes(sum)));
+                (OWN_FIELD, I32) => {
+                    let sum = i32::try_from(reader.signed()?).ok()?;
+                    header.own = Some(Own { begin: start, end: reader.at, sum });
                 }
                 _ => reader.skip(kind, DEPTH_MAX)?,
             }

@@ -247,8 +247,8 @@ impl Part<'_> {
         let leaves = |trace: &TraceId| leaving.iter().any(|file| file.may_hold_trace(trace));
         for file in near {
             let Some(rollup) = self.table.rollups().whole(file).await else { continue };
-            let open = rollup.open().iter().filter(|trace| leaves(trace));
-            traces.extend(open.chain(rollup.linked()).map(|trace| trace.0));
+            // An open one may link to a trace that leaves, though no span of its own does.
+            traces.extend(rollup.open().iter().chain(rollup.linked()).map(|trace| trace.0));
         }
         traces.extend(self.survivors.iter().filter(|id| leaves(&TraceId(**id))));
         traces

@@ -125,15 +125,21 @@ impl Rollups {
         Some(traces)
     }
 
-    /// Adds to `sum` what was kept of spans that left, as far as it lies in `range`: of a range that cuts through it, whole
-    /// slots only. `None` where it cannot be read.
-    pub async fn add_kept(&self, kept: &KeptRollup, range: TimeRange, sum: &mut Sum) -> Option<()> {
-        let mut minus = Sum::default();
-        self.add_at((&kept.path, kept.spans), kept.range(), range, sum).await?;
+    /// Adds to `plus` what was kept of spans that left, as far as it lies in `range`: of a range that cuts through it, whole
+    /// slots only. To `minus` goes what has to be taken away in the end, when everything else is added up: a row of which
+    /// nothing is left for a moment would be gone. `None` where it cannot be read.
+    pub async fn add_kept(
+        &self,
+        kept: &KeptRollup,
+        range: TimeRange,
+        (plus, minus): (&mut Sum, &mut Sum),
+    ) -> Option<()> {
+        let mut own = Sum::default();
         if let Some(path) = &kept.minus {
-            self.add_at((path, kept.spans), kept.range(), range, &mut minus).await?;
-            sum.subtract(&minus);
+            self.add_at((path, kept.spans), kept.range(), range, &mut own).await?;
         }
+        self.add_at((&kept.path, kept.spans), kept.range(), range, plus).await?;
+        minus.add(&own);
         Some(())
     }
 

@@ -15,13 +15,15 @@ fn kept(source: &Source, range: TimeRange) -> impl Iterator<Item = &KeptRollup> 
 
 /// Adds it to `sum`; says in words what it is, nothing where there is none.
 pub(super) async fn add(source: &Source, range: TimeRange, sum: &mut Sum) -> Option<String> {
-    let mut told = Told::default();
+    let (mut told, mut minus) = (Told::default(), Sum::default());
     for kept in kept(source, range) {
-        match source.tables.snapshot.rollups.add_kept(kept, range, sum).await {
+        let rollups = &source.tables.snapshot.rollups;
+        match rollups.add_kept(kept, range, (sum, &mut minus)).await {
             Some(()) => told.add(kept, range),
             None => told.lost += 1,
         }
     }
+    sum.subtract(&minus);
     told.words()
 }
 

@@ -71,6 +71,7 @@ fn without_gaps(mut rows: Vec<Value>) -> Vec<Value> {
 fn same(after: &Answers, before: &Answers) {
     for ((view, is_cut, own, source), (_, _, expected, _)) in after.iter().zip(before) {
         assert!(source.starts_with("rollups"), "{source}");
+        println!("{view:?}, of a range {is_cut}");
         equal(*view, *is_cut, own, expected);
     }
 }

@@ -85,7 +85,7 @@ fn a_page_without_checksums_passes_and_keeps_its_bytes() {
     check_pages(&with).unwrap();
     // As the stock writer has it: without both.
     let header = Header::parse(&with).unwrap();
-    let at = header.extension.unwrap().0;
+    let at = header.own.as_ref().unwrap().begin;
     let mut without = with[..header.sum_at].to_vec();
     let behind = with[header.sum_at..at].iter().position(|byte| *byte == 4 << 4 | STRUCT).unwrap();
     without.push(5 << 4 | STRUCT);

@@ -39,13 +39,13 @@ async fn figures_stay_after_a_drop_until_their_own_time_is_over() {
     assert_eq!((receipts[0].rollups.len(), kept.spans, kept.expires_unix_nano), (1, 2, ends));
     assert!(kept.minus.is_none() && kept.from_unix_nano <= DAY && DAY + 5 < kept.until_unix_nano);
 
-    let mut sum = Sum::default();
+    let (mut sum, mut minus) = (Sum::default(), Sum::default());
     let rollups = rig.table.rollups();
-    rollups.add_kept(kept, crate::TimeRange::ALL, &mut sum).await.unwrap();
+    rollups.add_kept(kept, crate::TimeRange::ALL, (&mut sum, &mut minus)).await.unwrap();
     assert_eq!(sum.figures.operations.values().map(|row| row.spans).sum::<i64>(), 2);
     let nothing = crate::TimeRange { from: DAY + NANOS_PER_DAY, until: i64::MAX };
     let mut sum = Sum::default();
-    rollups.add_kept(kept, nothing, &mut sum).await.unwrap();
+    rollups.add_kept(kept, nothing, (&mut sum, &mut minus)).await.unwrap();
     assert_eq!(sum.figures.operations.len(), 0);
 
     // The rollups of the dropped file go with it, what is kept stays, also for whoever opens the table anew.
