@@ -117,7 +117,8 @@ pub(crate) async fn warm(context: SessionContext, tables: Tables) -> Result<()> 
     let consumer = MemoryConsumer::new("read ahead");
     let reservation = consumer.register(&context.runtime_env().memory_pool);
     // Hot batches are another matter at each question.
-    let tables = tables.part(Arc::clone(&tables.snapshot.files), Arc::new([]));
+    // Rollups have the names that were sent, as in `answer`.
+    let tables = tables.as_sent().part(Arc::clone(&tables.snapshot.files), Arc::new([]));
     let source = Source::new(context, tables, reservation);
     router::warm(&source, &cache).await?;
     let ask = Ask { range: TimeRange::ALL, exact: false, bytes: true };
