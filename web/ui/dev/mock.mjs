@@ -173,6 +173,7 @@ function answer(url, method, body) {
   if (path === "latency/histogram") return [...group(roots(), (span) => `${span.name}\n${Math.floor(Math.log2(span.duration) * 32)}`)].map(([key, list]) => { const [name, index] = key.split("\n"); return { root_service: "web", root_name: name, low_nano: Math.round(2 ** (index / 32)), high_nano: Math.round(2 ** ((+index + 1) / 32)), traces: list.length }; });
   if (path === "dependencies") return dependencies();
   if (path === "network") return [...group(spans, (span) => span.service)].map(([service, list]) => ({ service, server_in: list.length * 812, server_out: list.length * 15230, client_out: list.length * 640, client_in: list.length * 9000, bytes_in: list.length * 9812, bytes_out: list.length * 15870, spans: list.length, coverage: service === "ranker" ? 0 : 0.5 + random() / 2 }));
+  if (path === "network/operations") return [...group(spans, (span) => `${span.service}\n${span.name}`)].map(([key, list]) => ({ service: key.split("\n")[0], name: key.split("\n")[1], kind: "SERVER", bytes_in: list.length * 812, bytes_out: list.length * 15230, spans: list.length, sized_spans: list.length, coverage: 1 }));
   if (path === "network/caused") return ROOTS.map((name, index) => ({ root_service: "web", root_name: name, traces: 100 + index, bytes: 1e7 * (index + 1) }));
   if (path === "partitions") return DAYS;
   if (path === "retention") return { ttl: "30d", ttl_seconds: 30 * 86400, by_command: false, rules: RULES, max_bytes: 200e9, keep_latest: 10, rules_by_command: true };

@@ -22,7 +22,7 @@ export interface Completion {
   choices: Choice[];
 }
 
-const DIFFERENCE = "position, scope, key, value, selection, baseline, selection_share, baseline_share, lift, g, p_value, same_as, from_time, to_time";
+const DIFFERENCE = "position, scope, key, value, selection, baseline, selection_share, baseline_share, lift, g, p_value, same_as, from_time, to_time, evidence, told_by, selection_leaf_nano, baseline_leaf_nano";
 
 /** Views with their columns, as they are documented, and arguments where a range alone will not do. */
 export const VIEWS: readonly [name: string, columns: string, example?: string][] = [
@@ -32,9 +32,11 @@ export const VIEWS: readonly [name: string, columns: string, example?: string][]
   ["operations", "service, name, kind, spans, errors, p50_nano, p90_nano, p95_nano, p99_nano, max_nano, weighted_spans, weighted_spans_error"],
   ["dependencies", "caller, callee, kind, calls, errors, request_bytes, response_bytes, caller_p50_nano, caller_p95_nano, caller_p99_nano, callee_p50_nano, callee_p95_nano, callee_p99_nano, weighted_calls, coverage, first_seen, last_seen"],
   ["network", "service, server_in, server_out, client_out, client_in, bytes_in, bytes_out, spans, coverage, eligible_spans, sized_spans"],
+  ["network_operations", "service, name, kind, server_in, server_out, client_out, client_in, bytes_in, bytes_out, spans, coverage, sized_spans"],
   ["network_caused", "root_service, root_name, traces, bytes, request_bytes, response_bytes, calls, coverage"],
   ["patterns", "pattern, root_service, root_name, traces, errors, p50_nano, p90_nano, p95_nano, p99_nano, max_nano, spans, depth, services, bytes, top_service, top_name, top_self_share, first_seen, last_seen, fast_trace_id, typical_trace_id, slow_trace_id, shape, error_spans, incomplete, weighted_traces, weighted_traces_error"],
   ["pattern", "position, parent_position, depth, service, name, low_spans, high_spans, spans, errors, p50_nano, p95_nano, p99_nano, max_nano, self_nano, self_share, tree", "'0123456789abcdef', '-1h', 'now'"],
+  ["checks", "name, passed, tested, failed, expected, examples", `'{"check": [{"name": "a server asks", "when": "kind = ''SERVER''", "below": "kind = ''CLIENT''"}]}', '-1h', 'now'`],
   ["compare", DIFFERENCE, "'errors > 0', NULL, '-1h', 'now'"],
   ["compare_spans", DIFFERENCE, "'status = ''ERROR''', NULL, '-1h', 'now'"],
 ];

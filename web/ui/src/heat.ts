@@ -11,6 +11,9 @@ const MOST_COLUMNS = 120;
 /** More cells than any screen has: 120 columns of 63 doublings. */
 const MOST_CELLS = MOST_COLUMNS * 63 * PER_DOUBLING;
 
+/** Which traces count as failed in the view `latency_heatmap`, in words that follow a number. */
+export const FAILED_ROOT = "whose root failed";
+
 export interface Cell {
   /** Start of its stretch of time, milliseconds since 1970. */
   at: number;
@@ -119,7 +122,7 @@ function heatOf(columns: Columns, cells: Cell[], lines: TimeLine[]): Heat {
   return { cells, lines, from: Math.floor(columns.from / step) * step, to: Math.ceil(columns.to / step) * step, step };
 }
 
-/** Durations over time of the traces that satisfy `conditions`; `failed` are those with any failed span. Null where nothing matches. */
+/** Durations over time of the traces that satisfy `conditions`, which may ask for any of their spans; `failed` are those with any failed span, as the search finds them. Null where nothing matches. */
 export async function askHeat(range: Range, conditions: readonly string[], signal: AbortSignal): Promise<Heat | null> {
   const columns = await columnsOf(range, conditions, signal);
   if (!columns) return null;
@@ -131,6 +134,14 @@ export async function askHeat(range: Range, conditions: readonly string[], signa
 function readFound(row: Row): Cell {
   const bin = numberOrZero(row["bin"]);
   return { at: numberOrZero(row["at"]) * 1000, bin, low: 2 ** (bin / PER_DOUBLING), high: 2 ** ((bin + 1) / PER_DOUBLING), count: numberOrZero(row["traces"]), failed: numberOrZero(row["failed"]), example: String(row["example"] ?? "") };
+}
+
+/** The view `latency_heatmap` of all traces or of one root operation; `failed` are those whose root failed. Null where there are none. */
+export async function askRoots(range: Range, root: Query, conditions: readonly string[], signal: AbortSignal): Promise<Heat | null> {
+  const columns = await columnsOf(range, conditions, signal);
+  if (!columns) return null;
+  const cells = await getRows(heatmapPath(range, root, columns.seconds), signal);
+  return cells.rows.length === 0 ? null : heatOf(columns, cells.rows.map(readCell), []);
 }
 
 /** The view `latency_heatmap` of all traces or of one root operation, with quantiles; `failed` are those whose root failed. Null where there are none. */

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { sql } from "../api.ts";
 import { numberOf } from "../exact.ts";
-import { askHeat, type Box, type Heat } from "../heat.ts";
+import { askRoots, FAILED_ROOT, type Box, type Heat } from "../heat.ts";
 import { localTime } from "../instant.ts";
 import { readSelection, selectionParams as boxSelection } from "../parts/brush.tsx";
 import { Figure, Link, Notes, SameQuestion, Service } from "../parts/bits.tsx";
@@ -48,7 +48,7 @@ export function ComparePage(): preact.JSX.Element {
   const filters = Object.fromEntries(["root_service", "root_name"].flatMap((name) => (params[name] ? [[name, params[name]]] : [])));
   const conditions = conditionsOf(filters, range);
   const key = JSON.stringify([rangeKey(params), filters]);
-  const heat = useAsk(`compare heat ${key}`, (signal) => askHeat(range, conditions, signal));
+  const heat = useAsk(`compare heat ${key}`, (signal) => askRoots(range, filters, conditions, signal));
   const asked = nanosOf(params["over"]);
   const of: Unit = params["of"] === "spans" && way !== "box" ? "spans" : "traces";
   const slow = useAsk(way === "slow" && asked === null ? `compare slow ${of} ${key}` : null, (signal) => askSlow(of, range, conditions, signal));
@@ -117,7 +117,7 @@ function shownBox(question: Question, heat: Heat): Box | null {
 
 function Picture(props: { heat: Heat; question: Question; onBox: (box: Box) => void }): preact.JSX.Element {
   const { open } = useApp();
-  return <Heatmap heat={props.heat} box={shownBox(props.question, props.heat)} label="Drag a box to compare it with the rest" onSelect={props.onBox} onExample={(id) => open("trace", {}, id)} />;
+  return <Heatmap heat={props.heat} box={shownBox(props.question, props.heat)} failed={FAILED_ROOT} label="Drag a box to compare it with the rest" onSelect={props.onBox} onExample={(id) => open("trace", {}, id)} />;
 }
 
 function Answer(props: { question: Question; waits: boolean }): preact.JSX.Element {

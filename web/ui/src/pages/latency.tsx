@@ -7,7 +7,7 @@ import { Histogram } from "../parts/histogram.tsx";
 import { Heatmap } from "../parts/heatmap.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
-import { askLatency, boxParams, type Box } from "../heat.ts";
+import { askLatency, boxParams, FAILED_ROOT, type Box } from "../heat.ts";
 import { localTime } from "../instant.ts";
 import { BrushMenu } from "../parts/brush.tsx";
 import { rangeBefore, type Range } from "../range.ts";
@@ -166,8 +166,6 @@ export function LatencyPage(): preact.JSX.Element {
 
 type Filters = Record<string, string>;
 
-const ROOT_FAILED = "whose root failed";
-
 /** Every trace of the range by start and duration, with the quantiles as lines; the window before beside it where asked for. */
 function OverTime(props: { filters: Filters }): preact.JSX.Element {
   const { place, range, open, set } = useApp();
@@ -192,12 +190,12 @@ function OverTime(props: { filters: Filters }): preact.JSX.Element {
             {before.error && <ErrorBox error={before.error} what="The picture of the window before" />}
             {before.loading && !before.data && <Waiting height={266} />}
             {!before.loading && !before.error && !before.data?.cells.length && <p class="quiet">There were no traces in the window before.</p>}
-            {before.data && before.data.cells.length > 0 && <Heatmap heat={before.data} beside={data} height={240} failed={ROOT_FAILED} label="Drag a box to open its traces" onSelect={(chosen) => open("traces", { ...filters, ...boxParams(chosen), order: "slowest" })} onExample={example} />}
+            {before.data && before.data.cells.length > 0 && <Heatmap heat={before.data} beside={data} height={240} failed={FAILED_ROOT} label="Drag a box to open its traces" onSelect={(chosen) => open("traces", { ...filters, ...boxParams(chosen), order: "slowest" })} onExample={example} />}
           </figure>
         )}
         <figure class="picture" data-part="now">
           {isPair && <figcaption class="quiet">Now, from {localTime(range.from ?? 0, 0)}</figcaption>}
-          <Heatmap heat={data} beside={isPair ? before.data : null} box={box} height={240} failed={ROOT_FAILED} label="Drag a box: what do its traces have in common?" onSelect={setBox} onExample={example} />
+          <Heatmap heat={data} beside={isPair ? before.data : null} box={box} height={240} failed={FAILED_ROOT} label="Drag a box: what do its traces have in common?" onSelect={setBox} onExample={example} />
           {box && <BrushMenu box={box} filters={filters} onOnly={() => open("traces", { ...filters, ...boxParams(box), order: "slowest" })} onClose={() => setBox(null)} />}
         </figure>
       </div>
@@ -208,12 +206,12 @@ function OverTime(props: { filters: Filters }): preact.JSX.Element {
 /** Buckets a doubling: as fine as the histogram's bins. */
 const FAILED_PER_DOUBLING = 16;
 
-/** Durations of the traces with a failed span. */
+/** Durations of the traces whose root failed: what the view counts as errors, here and in the picture above. */
 async function askFailed(conditions: readonly string[], range: Range, signal: AbortSignal): Promise<Bucket[]> {
   const answer = await sql(
     `SELECT CAST(floor(log2(greatest(duration_nano, 1)) * ${FAILED_PER_DOUBLING}) AS BIGINT) AS bin, count(*) AS traces
 FROM traces${rangeArguments(range)}
-WHERE ${[...conditions, "errors > 0"].join(" AND ")}
+WHERE ${[...conditions, "root_error"].join(" AND ")}
 GROUP BY bin ORDER BY bin`,
     signal,
   );
@@ -242,6 +240,7 @@ function Spread(props: { buckets: Bucket[]; before: Bucket[]; filters: Filters }
         buckets={props.buckets}
         before={props.before}
         failed={failed ?? []}
+        failedWords={FAILED_ROOT}
         noun="traces"
         onSelect={(low, high) => open("traces", { ...props.filters, min_duration: `${Math.floor(low)}ns`, max_duration: `${Math.ceil(high)}ns`, order: "slowest" })}
       />

@@ -2,13 +2,14 @@
 import { apiPath, getRows, type Answer, type Row } from "../api.ts";
 import { numberOf, numberOrZero } from "../exact.ts";
 import { Badge, Figure, Link, Notes, SameQuestion, Service } from "../parts/bits.tsx";
-import { Bytes, measured } from "../parts/bytes.tsx";
+import { Bytes, Coverage, measured } from "../parts/bytes.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { rangeArguments, rangeKey, rangeQuery } from "../rangequery.ts";
 import { useApp, useAsk } from "../state.tsx";
 import { count, grouped, percent, ratio } from "../units.ts";
 import { CausedFlows, EdgeFlows } from "./network/flows.tsx";
+import { EdgesTable, OperationsTable } from "./network/moved.tsx";
 
 interface Usage {
   service: string;
@@ -71,16 +72,6 @@ function columns(withParts: boolean): Column<Usage>[] {
   ];
 }
 
-function Coverage(props: { share: number | null }): preact.JSX.Element {
-  if (props.share === null) return <span class="quiet" title="No span could have carried a size.">–</span>;
-  return (
-    <>
-      <span class="share" aria-hidden="true"><i style={{ width: `${props.share * 100}%` }} /></span>
-      {percent(props.share)}
-    </>
-  );
-}
-
 function each(row: Caused): number | null {
   const whole = measured(row.bytes, row.coverage);
   return whole === null ? null : whole / Math.max(1, row.traces);
@@ -114,6 +105,8 @@ interface Way {
 
 const WAYS: readonly Way[] = [
   { key: "", label: "By service", help: "Bytes of bodies that each service moved", path: "network", view: "network", sort: "bytes_out", Part: UsageTable },
+  { key: "operations", label: "By operation", help: "Bytes of bodies that the spans of each operation carried", path: "network/operations", view: "network_operations", sort: "bytes_in + bytes_out", Part: OperationsTable },
+  { key: "edges", label: "By edge", help: "Bytes between each two, once: as the called one recorded them, else as the caller did", path: "dependencies", view: "dependencies", sort: "request_bytes + response_bytes", Part: EdgesTable },
   { key: "caused", label: "Caused by operations", help: "Bytes moved in the traces that each root operation started", path: "network/caused", view: "network_caused", sort: "bytes", Part: CausedTable },
   { key: "services", label: "Caused by services", help: "Bytes moved below the spans of each service: by itself and by all that it called, directly or not", path: "network/caused/services", view: "network_caused_services", sort: "bytes", Part: ServicesTable },
 ];

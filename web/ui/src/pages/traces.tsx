@@ -259,7 +259,7 @@ function SearchForm(): preact.JSX.Element {
       {field("service", "Service", "any span of")}
       {field("name", "Operation", "any span named", "wide")}
       {field("root_service", "Root service", "started at")}
-      {field("root_name", "Root operation", "")}
+      {field("root_name", "Root operation", "GET /cart")}
       {field("min_duration", "At least", "5ms", "narrow")}
       {field("max_duration", "At most", "2s", "narrow")}
       {field("attribute", "Attribute", "http.route=/cart", "wide")}

@@ -29,10 +29,10 @@ export function follow(event: MouseEvent, act: () => void): void {
 }
 
 /** A link within the page. */
-export function Link(props: { to: string; children: ComponentChildren; class?: string; title?: string }): preact.JSX.Element {
+export function Link(props: { to: string; children: ComponentChildren; class?: string; title?: string; current?: boolean }): preact.JSX.Element {
   const { go } = useApp();
   return (
-    <a class={props.class} href={props.to} title={props.title} onClick={(event) => follow(event, () => go(parsePlace(props.to)))}>
+    <a class={props.class} href={props.to} title={props.title} aria-current={props.current ? "page" : undefined} onClick={(event) => follow(event, () => go(parsePlace(props.to)))}>
       {props.children}
     </a>
   );
@@ -93,6 +93,7 @@ export function Notes(props: { notes: Record<string, unknown> }): preact.JSX.Ele
     incomplete_traces: "Traces whose root, or a span's parent, has not arrived.",
     rare_values_left_out_of: "Attributes with so many values that only the frequent ones are compared.",
     share_of_traces_read: "So many traces lie in the range that a share of them was looked into, chosen by their ids.",
+    durations: "Whether spans were compared by how long they took, too.",
     source: "What answered: sums kept beside the files, or the spans themselves.",
     late: "Spans that arrived after their trace was first written.",
   };
@@ -110,6 +111,7 @@ export function Notes(props: { notes: Record<string, unknown> }): preact.JSX.Ele
 }
 
 function noteText(name: string, value: unknown): string {
+  if (name === "source") return plainText(value).replace(/\b1 (file|trace)s\b/g, "1 $1").replace(/\d{4,}/g, (digits) => grouped(Number(digits)));
   if (typeof value !== "number") return plainText(value);
   return name === "coverage" ? percent(value) : grouped(value);
 }

@@ -1,5 +1,5 @@
 // Bytes of bodies: sizes are optional, so that none recorded is not 0.
-import { bytes, grouped } from "../units.ts";
+import { bytes, grouped, percent } from "../units.ts";
 
 /** Why a sum of nothing says nothing: what the dash in its place answers on hover. */
 export function whyMissing(coverage: number | null): string {
@@ -18,4 +18,15 @@ export function Bytes(props: { value: number | null; coverage: number | null }):
 /** For sorting: missing values come last. */
 export function measured(value: number | null, coverage: number | null): number | null {
   return value && coverage ? value : null;
+}
+
+/** The share of what could have carried a size and did, with a bar. */
+export function Coverage(props: { share: number | null }): preact.JSX.Element {
+  if (props.share === null) return <span class="quiet" title="No span could have carried a size.">–</span>;
+  return (
+    <>
+      <span class="share" aria-hidden="true"><i style={{ width: `${props.share * 100}%` }} /></span>
+      <span class="share-number">{percent(props.share)}</span>
+    </>
+  );
 }

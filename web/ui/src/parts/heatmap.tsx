@@ -118,6 +118,7 @@ export function Heatmap(props: HeatmapProps): preact.JSX.Element {
             role="img"
             aria-label={words}
             data-total={total}
+            data-failed={heat.cells.reduce((sum, cell) => sum + cell.failed, 0)}
             onPointerDown={(event) => {
               event.currentTarget.setPointerCapture(event.pointerId);
               const [x, y] = position(event);

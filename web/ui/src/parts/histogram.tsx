@@ -10,6 +10,8 @@ interface HistogramProps {
   before?: readonly Bucket[];
   /** Those of them with errors: stacked dark at the foot. */
   failed?: readonly Bucket[];
+  /** What is said of those, after a number. */
+  failedWords?: string;
   noun: string;
   onSelect: (low: number, high: number) => void;
 }
@@ -110,7 +112,7 @@ export function Histogram(props: HistogramProps): preact.JSX.Element {
             <rect key={bin.low} class="bar-fill" x={x(bin.low) + 0.5} width={Math.max(1, x(bin.high) - x(bin.low) - 1)} y={y(bin.count)} height={Math.max(bin.count > 0 ? 1 : 0, y(0) - y(bin.count))} />
           ))}
           {failed.filter((bin) => bin.count > 0).map((bin) => (
-            <rect key={bin.low} class="bar-error" data-part="failed" x={x(bin.low) + 0.5} width={Math.max(1, x(bin.high) - x(bin.low) - 1)} y={Math.min(y(bin.count), y(0) - 1)} height={Math.max(1, y(0) - y(bin.count))}><title>{grouped(bin.count)} with errors</title></rect>
+            <rect key={bin.low} class="bar-error" data-part="failed" x={x(bin.low) + 0.5} width={Math.max(1, x(bin.high) - x(bin.low) - 1)} y={Math.min(y(bin.count), y(0) - 1)} height={Math.max(1, y(0) - y(bin.count))}><title>{grouped(bin.count)} {props.failedWords ?? "with errors"}</title></rect>
           ))}
           {earlier.length > 0 && <path class="outline" data-part="before" d={outline(earlier.map((bin) => ({ ...bin, count: bin.count * scaled })), x, y)} />}
           <Decades from={from} to={to} x={x} width={inner} />
@@ -122,7 +124,7 @@ export function Histogram(props: HistogramProps): preact.JSX.Element {
       {found && !drag && (
         <div class="tip" style={{ top: `${TOP}px`, ...beside(x(found.low), x(found.high) - x(found.low), width) }}>
           {duration(found.low)} – {duration(found.high)}<br />{grouped(found.count)} {props.noun}, {percent(below / total)} are this fast or faster
-          {failedHere > 0 && <span class="error-text"><br />{grouped(failedHere)} of them with errors ({percent(failedHere / Math.max(1, found.count))})</span>}
+          {failedHere > 0 && <span class="error-text"><br />{grouped(failedHere)} of them {props.failedWords ?? "with errors"} ({percent(failedHere / Math.max(1, found.count))})</span>}
           {earlier.length > 0 && <><br />{grouped(earlier.find((bin) => bin.low === found.low)?.count ?? 0)} in the window before</>}
         </div>
       )}

@@ -280,6 +280,19 @@ interface Pan {
   fit: () => void;
 }
 
+/** Below this scale names cannot be read. */
+const LEAST_SCALE = 0.5;
+
+/** On a narrow screen, where the whole map could not be read: the part where requests start. */
+function closeUp(placed: Layout, size: { width: number; height: number }): Box | null {
+  const fits = Math.min(size.width / placed.width, size.height / placed.height) >= LEAST_SCALE;
+  const first = placed.nodes.reduce<Layout["nodes"][number] | undefined>((left, node) => (left && left.x <= node.x ? left : node), undefined);
+  if (size.width === 0 || size.width >= 640 || fits || !first) return null;
+  const [width, height] = [size.width / LEAST_SCALE, size.height / LEAST_SCALE];
+  const y = Math.min(placed.height - height, Math.max(0, first.y - height / 2));
+  return { x: Math.max(0, first.x - NODE_WIDTH / 2 - 12), y: placed.height < height ? (placed.height - height) / 2 : y, width, height };
+}
+
 /** The part of the map in sight: fitted first, then moved by drag and Ctrl-wheel. */
 function usePan(placed: Layout): Pan {
   const frame = useRef<HTMLDivElement>(null);
@@ -299,7 +312,8 @@ function usePan(placed: Layout): Pan {
   const width = Math.max(whole.width, size.width);
   const height = Math.max(whole.height, size.height);
   const fitted = { x: (whole.width - width) / 2, y: (whole.height - height) / 2, width, height };
-  const current = box ?? fitted;
+  const close = closeUp(placed, size);
+  const current = box ?? close ?? fitted;
   const state = useRef(current);
   state.current = current;
   const zoomAround = (factor: number, sx: number, sy: number): void => {
@@ -340,5 +354,5 @@ function usePan(placed: Layout): Pan {
     addEventListener("pointerup", up);
   };
   const pixels = size.width === 0 ? 1 : Math.min(size.width / current.width, size.height / current.height);
-  return { frame, box: current, scale: pixels, moved, start, zoom: (factor) => zoomAround(factor, 0.5, 0.5), fit: () => setBox(null) };
+  return { frame, box: current, scale: pixels, moved, start, zoom: (factor) => zoomAround(factor, 0.5, 0.5), fit: () => setBox(close ? fitted : null) };
 }

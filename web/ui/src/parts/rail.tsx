@@ -19,7 +19,7 @@ export function Rail(props: { onHelp: () => void }): preact.JSX.Element {
       <ul>
         {PAGE_KEYS.map(([key, page, label]) => (
           <li key={page}>
-            <Link to={href(page)} class={active === page ? "active" : ""} title={`${label} (g ${key})`}>
+            <Link to={href(page)} class={active === page ? "active" : ""} current={active === page} title={`${label} (g ${key})`}>
               <Icon name={page} />
               <span>{label}</span>
             </Link>

@@ -11,8 +11,10 @@ import { chromium } from "playwright-core";
 import { lowContrast, unnamed } from "./accessible.mjs";
 import { rows, startServer } from "./server.mjs";
 import { HOSTILE, LARGE, LARGE_SPANS, largeBody, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
+import { networkTests } from "./network.mjs";
 import { questionTests } from "./questions.mjs";
 import { realTests } from "./real.mjs";
+import { stateTests } from "./states.mjs";
 import { storedTests } from "./stored.mjs";
 import { tailTests } from "./tail.mjs";
 import { traceTests } from "./traces.mjs";
@@ -311,7 +313,11 @@ test("latency shows each root operation exactly, and its histogram adds up", { t
     assert.equal(await page.locator("[data-quantile]").count(), 3);
     assert.equal(Number(await page.locator(".heat svg").getAttribute("data-total")), total);
     assert.equal(await page.locator("[data-line]").count(), 3);
-    const [{ n }] = await rows(server, "/api/v1/sql", "SELECT count(*) AS n FROM traces() WHERE errors > 0");
+    // Table, heatmap and histogram mean the same by errors: traces whose root failed, not those with a failed span somewhere.
+    const n = expected.reduce((sum, row) => sum + row.errors, 0);
+    const [any] = await rows(server, "/api/v1/sql", "SELECT count(*) AS n FROM traces() WHERE errors > 0");
+    assert.ok(n > 0 && n < any.n);
+    assert.equal(Number(await page.locator(".heat svg").getAttribute("data-failed")), n);
     await page.locator('[data-part="failed"]').first().waitFor({ state: "attached" });
     const failed = await page.locator('[data-part="failed"] title').evaluateAll((titles) => titles.map((title) => Number.parseInt(title.textContent, 10)));
     assert.equal(failed.reduce((sum, one) => sum + one, 0), n);
@@ -390,45 +396,6 @@ test("200 of 1,238 services with 4,271 edges are drawn without a pause", { timeo
   }, { prepare });
 });
 
-test("network shows bytes and coverage", { timeout: TIMEOUT * 3 }, () =>
-  visit(`/network?${RANGE}`, async (page) => {
-    await page.getByLabel("Four components").check();
-    await page.waitForURL(/parts=1/);
-    const shown = await table(page, "network");
-    const expected = await rows(server, "/api/v1/network");
-    assert.equal(shown.length, expected.length);
-    const shop = expected.find((row) => row.service === "shop");
-    const line = shown.find((row) => row.service.text === "shop");
-    assert.equal(digits(line.serverIn.title), shop.server_in);
-    assert.equal(digits(line.serverOut.title), shop.server_out);
-    // Nobody measured what cart moved, nor what shop called: a dash that says so, never 0.
-    const cart = shown.find((row) => row.service.text === "cart");
-    for (const column of ["bytesIn", "bytesOut", "serverIn", "clientOut"]) assert.equal(cart[column].text, "–", column);
-    assert.match(cart.bytesIn.title, /No span carried a body size/);
-    assert.equal(line.clientOut.text, "–");
-    const { coverage } = JSON.parse((await fetch(`${server.page}/api/v1/network`)).headers.get("spanlake-notes"));
-    assert.equal(await figure(page, "coverage"), `${(coverage * 100).toFixed(1)} %`);
-    assert.equal(await page.locator(".figures .badge", { hasText: "coverage" }).count(), 0);
-    // The picture has the pairs of the dependencies that recorded a size, and names them on hover.
-    const edges = (await rows(server, "/api/v1/dependencies")).filter((edge) => edge.request_bytes || edge.response_bytes);
-    const pairs = new Set(edges.map((edge) => `${edge.caller} → ${edge.callee}`));
-    assert.deepEqual(new Set(await page.locator("[data-band]").evaluateAll((bands) => bands.map((band) => band.dataset.band))), pairs);
-    await page.locator("[data-band]").first().hover();
-    await page.locator(".sankey .tip", { hasText: "requests" }).waitFor();
-    await page.getByRole("button", { name: "Caused by operations" }).click();
-    const caused = await table(page, "caused");
-    const causedRows = await rows(server, "/api/v1/network/caused");
-    assert.equal(caused.length, causedRows.length);
-    await page.locator('[data-part="flows"]').waitFor();
-    assert.equal(await page.locator("[data-band]").count(), causedRows.filter((row) => row.bytes > 0).length);
-    await page.getByRole("button", { name: "Caused by services" }).click();
-    const below = await table(page, "caused-services");
-    const belowRows = await rows(server, "/api/v1/network/caused/services");
-    assert.equal(below.length, belowRows.length);
-    const caller = belowRows.find((row) => row.bytes > 0);
-    assert.equal(digits(below.find((row) => row.service.text === caller.service).bytes.title), caller.bytes);
-  }));
-
 test("SQL runs from the URL, downloads, and says what is wrong", { timeout: TIMEOUT * 3 }, async () => {
   const statement = "SELECT service, count(*) AS n FROM spans GROUP BY service ORDER BY n DESC, service";
   await visit(`/sql?run=1&q=${encodeURIComponent(statement)}`, async (page) => {
@@ -501,7 +468,7 @@ test("at 390 px no page scrolls sideways, in either theme", { timeout: TIMEOUT *
 });
 
 /** All pages, as a person leaves them after looking around. */
-const PLACES = ["/", "/traces", `/trace/${TRACE}?span=0000000000000002`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, `/trace/${TRACE}?view=compare&with=pattern`, "/latency", "/latency?side=1", "/compare?by=errors", "/dependencies", "/network", "/network?by=caused", "/network?by=services", "/patterns", "/sql", "/tail", "/storage", "/nowhere?from=2001-01-01&to=2001-01-02", "/traces?min_duration=soon"];
+const PLACES = ["/", "/traces", `/trace/${TRACE}?span=0000000000000002`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, `/trace/${TRACE}?view=compare&with=pattern`, "/latency", "/latency?side=1", "/compare?by=errors", "/dependencies", "/network", "/network?by=operations", "/network?by=edges", "/network?by=caused", "/network?by=services", "/patterns", "/sql", "/tail", "/storage", "/nowhere?from=2001-01-01&to=2001-01-02", "/traces?min_duration=soon"];
 
 test("texts have the contrast of AA and controls have names, on every page in both themes", { timeout: TIMEOUT * 8 }, async () => {
   for (const path of PLACES) {
@@ -569,6 +536,8 @@ test("pages without a range show none, and keep it for the others", { timeout: T
     assert.equal(await page.locator(".range .button").textContent(), "Last 6 h");
   }));
 
+stateTests({ visit });
+networkTests({ server: () => server, visit, table, figure, digits });
 questionTests({ server: () => server, visit, table, figure, digits });
 traceTests({ server: () => server, browser: () => browser, visit, table, figure, digits });
 tailTests({ binary: values["server-binary"], open, shots: values.shots });

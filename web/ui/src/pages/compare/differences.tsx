@@ -1,5 +1,6 @@
 // The differences as two columns of shares; the first one also as a sentence.
-import { grouped, percent, plural, significant } from "../../units.ts";
+import { duration, grouped, percent, plural, significant } from "../../units.ts";
+import { Duration } from "../../parts/bits.tsx";
 import { Panel } from "../../parts/panel.tsx";
 import { Empty } from "../../parts/states.tsx";
 import { Table, type Column } from "../../parts/table.tsx";
@@ -31,12 +32,21 @@ export function Differences(props: DifferencesProps): preact.JSX.Element {
   return (
     <>
       <p class="sentence" data-part="sentence">
-        <code>{first.key}</code> = <code class="sentence-value" title={first.value}>{cut(valueWords(first))}</code> is in <b>{percent(first.selectionShare)}</b> of {selected} and <b>{percent(first.baselineShare)}</b> of {rest}.
+        {first.toldBy === "duration" ? (
+          <>Spans with <Named row={first} /> take <b>{duration(first.selectionLeaf)}</b> in {selected} and <b>{duration(first.baselineLeaf)}</b> in {rest}, on average.</>
+        ) : (
+          <><Named row={first} /> is in <b>{percent(first.selectionShare)}</b> of {selected} and <b>{percent(first.baselineShare)}</b> of {rest}.</>
+        )}
       </p>
-      <Table name="differences" param="dsort" rows={differences} columns={columns(props)} sort="-g" rowKey={(row) => `${row.scope}\n${row.key}\n${row.value}`} onOpen={props.onFilter} most={50} />
+      <Table name="differences" param="dsort" rows={differences} columns={columns(props)} sort="-evidence" rowKey={(row) => `${row.scope}\n${row.key}\n${row.value}`} onOpen={props.onFilter} most={50} />
       <p class="quiet">Click a row to open the selected traces that have it. {props.isSpans ? "" : "A trace has a value where any of its spans has it."}</p>
     </>
   );
+}
+
+function Named(props: { row: Difference }): preact.JSX.Element {
+  const { row } = props;
+  return <><code>{row.key}</code> = <code class="sentence-value" title={row.value}>{cut(valueWords(row))}</code></>;
 }
 
 function cut(text: string): string {
@@ -57,9 +67,25 @@ function columns(props: DifferencesProps): Column<Difference>[] {
     { key: "selection", label: "Selection", help: `Share of ${selected} that has it.`, number: true, value: (row) => row.selectionShare, cell: (row) => percent(row.selectionShare), title: (row) => `${grouped(row.selection)} of ${grouped(props.comparison.selection)}` },
     { key: "pair", label: "", cell: (row) => <Pair row={row} /> },
     { key: "baseline", label: "Rest", help: `Share of ${rest} that has it.`, number: true, value: (row) => row.baselineShare, cell: (row) => percent(row.baselineShare), title: (row) => `${grouped(row.baseline)} of ${grouped(props.comparison.baseline)}` },
-    { key: "lift", label: "Times as often", help: "Share in the selection over the share in the rest.", number: true, value: (row) => row.lift ?? Infinity, cell: (row) => (row.baseline === 0 || row.lift === null ? <span title="Nowhere in the rest.">only here</span> : row.selection === 0 ? <span title="Nowhere in the selection.">only there</span> : `${significant(row.lift)}×`) },
-    { key: "g", label: "Evidence", help: "How much better than chance it tells the two sides apart: the statistic of a G-test, which grows with the counts. Values that chance explains are left out.", number: true, value: (row) => row.g, cell: (row) => significant(row.g), title: (row) => `corrected p ${row.pValue < 1e-12 ? "< 1e-12" : `= ${row.pValue.toPrecision(2)}`}` },
+    { key: "lift", label: "Ratio", help: "Share in the selection over the share in the rest.", number: true, value: (row) => row.lift ?? Infinity, cell: (row) => (row.baseline === 0 || row.lift === null ? <span title="Nowhere in the rest.">only here</span> : row.selection === 0 ? <span title="Nowhere in the selection.">only there</span> : `${significant(row.lift)}×`) },
+    ...(props.isSpans ? [] : [leafColumn(props)]),
+    { key: "evidence", label: "Evidence", help: "How much better than chance it tells the two sides apart, by being there among traces of the same size or by how long its spans take: chi-squared, which grows with the counts. Values that chance explains are left out.", number: true, value: (row) => row.evidence, cell: (row) => <Evidence row={row} />, title: (row) => `corrected p ${row.pValue < 1e-12 ? "< 1e-12" : `= ${row.pValue.toPrecision(2)}`}` },
   ];
+}
+
+/** How long the spans that have it took themselves, on either side. */
+function leafColumn(props: DifferencesProps): Column<Difference> {
+  return {
+    key: "leaf", label: "Its spans take", number: true, value: (row) => row.selectionLeaf,
+    help: `What a span that has it takes in ${props.selected}, and in ${props.rest}, on average; only spans below others and without children, so that it is their own time.`,
+    cell: (row) => (row.selectionLeaf === null && row.baselineLeaf === null ? <span class="quiet" title="No span without children has it.">–</span> : <span class={row.toldBy === "duration" ? "" : "quiet"}><Duration nanos={row.selectionLeaf} /> / <Duration nanos={row.baselineLeaf} /></span>),
+  };
+}
+
+/** With a word where it is not the shares that tell. */
+function Evidence(props: { row: Difference }): preact.JSX.Element {
+  const { row } = props;
+  return <>{row.toldBy === "duration" && <span class="quiet" title="How long its spans take tells the two sides apart.">time </span>}{significant(row.evidence)}</>;
 }
 
 function Value(props: { row: Difference; onSame: () => void }): preact.JSX.Element {

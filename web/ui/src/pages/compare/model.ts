@@ -41,8 +41,13 @@ export interface Difference {
   baselineShare: number;
   /** How many times as frequent it is in the selection; null where the rest has none. */
   lift: number | null;
-  /** Of the G-test: the larger, the less chance explains it. */
-  g: number;
+  /** Chi-squared with one degree of freedom: the larger, the less chance explains it. */
+  evidence: number;
+  /** Whether it tells the sides apart by being there, or by how long the spans that have it take. */
+  toldBy: "presence" | "duration";
+  /** Nanoseconds that its spans without children took on average, on either side; null where there are none. */
+  selectionLeaf: number | null;
+  baselineLeaf: number | null;
   pValue: number;
   /** Others that the very same traces have. */
   same: Difference[];
@@ -127,7 +132,10 @@ export function readDifference(row: Row): Difference {
     selectionShare: numberOrZero(row["selection_share"]),
     baselineShare: numberOrZero(row["baseline_share"]),
     lift: numberOf(row["lift"]),
-    g: numberOrZero(row["g"]),
+    evidence: numberOf(row["evidence"]) ?? numberOrZero(row["g"]),
+    toldBy: row["told_by"] === "duration" ? "duration" : "presence",
+    selectionLeaf: numberOf(row["selection_leaf_nano"]),
+    baselineLeaf: numberOf(row["baseline_leaf_nano"]),
     pValue: numberOf(row["p_value"]) ?? 1,
     same: [],
     from: millis(row["from_time"]),
@@ -192,8 +200,10 @@ export function selectionParams(question: Question): Record<string, string> {
 export function tracesStatement(question: Question, difference: Difference): string {
   const { scope, key, value } = difference;
   const column = scope === "resource" ? `resource[${literal(key)}]` : key;
+  const size = scope === "field" && key === "spans" ? /^(\d+)(?: to (\d+))?$/.exec(value) : null;
   const { from, to } = question.range;
   const end = (millis: number | null): string => (millis === null ? "NULL" : literal(new Date(millis).toISOString()));
   const where = [...common(question), ...(question.of === "traces" ? (telling(question) ?? []) : [])];
-  return `SELECT * FROM traces(${end(from)}, ${end(to)})\nWHERE ${[...where, `trace_id IN (SELECT trace_id FROM spans WHERE CAST(${column} AS VARCHAR) = ${literal(value)})`].join("\n  AND ")}\nORDER BY duration_nano DESC LIMIT 100`;
+  const has = size ? `spans BETWEEN ${size[1]} AND ${size[2] ?? size[1]}` : `trace_id IN (SELECT trace_id FROM spans WHERE CAST(${column} AS VARCHAR) = ${literal(value)})`;
+  return `SELECT * FROM traces(${end(from)}, ${end(to)})\nWHERE ${[...where, has].join("\n  AND ")}\nORDER BY duration_nano DESC LIMIT 100`;
 }

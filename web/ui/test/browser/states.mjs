@@ -1,0 +1,83 @@
+// Tests of what every page does alike: nothing found, something failed, keys.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { HOSTILE } from "./spans.mjs";
+
+const TIMEOUT = 60_000;
+const RANGE = "from=-1h&to=now";
+const LONG_AGO = "from=2001-01-01T00:00:00Z&to=2001-01-02T00:00:00Z";
+/** Pages that ask for a range, in each of their forms. */
+const RANGED = ["/", "/traces", "/latency", "/compare?by=errors", "/dependencies", "/network", "/network?by=operations", "/network?by=edges", "/network?by=caused", "/network?by=services", "/patterns"];
+const REQUEST = "00c0ffee00c0ffee";
+
+const withQuery = (path, query) => `${path}${path.includes("?") ? "&" : "?"}${query}`;
+
+export function stateTests({ visit }) {
+  test("every page of a range without spans says where the spans are, and leads there", { timeout: TIMEOUT * 6 }, async () => {
+    for (const path of RANGED) {
+      await visit(withQuery(path, LONG_AGO), async (page) => {
+        const box = page.locator(".box.empty", { hasText: "The table holds" }).first();
+        await box.waitFor();
+        assert.match(await box.textContent(), /^No (spans|traces|requests|calls)[\s\S]* in this range/, path);
+        // With the keyboard alone.
+        await box.getByRole("button", { name: "All time" }).focus();
+        await page.keyboard.press("Enter");
+        await page.waitForFunction(() => !document.querySelector(".box.empty") && document.querySelector("main table"));
+      });
+    }
+  });
+
+  test("every page says what failed, and which request, where the server fails", { timeout: TIMEOUT * 6 }, async () => {
+    const prepare = (page) =>
+      page.route(/\/api\/v1\/(?!status|openapi)/, (route) => route.fulfill({ status: 500, headers: { "x-request-id": REQUEST }, contentType: "application/json", body: JSON.stringify({ error: { kind: "internal", message: "the disk is gone", request_id: REQUEST } }) }));
+    for (const path of [...RANGED, `/trace/${HOSTILE}`, "/storage", "/sql?run=1&q=SELECT%201"]) {
+      await visit(withQuery(path, RANGE), async (page) => {
+        const box = page.locator('[role="alert"]').first();
+        await box.waitFor();
+        const words = await box.textContent();
+        assert.match(words, /failed/, path);
+        assert.match(words, /the disk is gone/, path);
+        assert.ok(words.includes(REQUEST), `${path}: ${words}`);
+        assert.equal(await page.locator(".skeleton").count(), 0, `${path} goes on waiting`);
+      }, { prepare, errorsExpected: true });
+    }
+  });
+
+  test("the keys of the range move and zoom it, and Back undoes them", { timeout: TIMEOUT * 3 }, () =>
+    visit("/latency?from=2026-11-22T10:00:00Z&to=2026-11-22T11:00:00Z", async (page) => {
+      await page.locator(".box.empty").waitFor();
+      const width = () => page.evaluate(() => {
+        const params = new URLSearchParams(location.search);
+        return [Date.parse(params.get("from")), Date.parse(params.get("to"))];
+      });
+      const [from, to] = await width();
+      const changed = async (key) => {
+        const before = page.url();
+        await page.keyboard.press(key);
+        await page.waitForURL((url) => url.href !== before);
+        return width();
+      };
+      assert.deepEqual(await changed("["), [from - 1_800_000, to - 1_800_000]);
+      assert.deepEqual(await changed("]"), [from, to]);
+      const [wide, end] = await changed("-");
+      assert.equal(end - wide, 2 * (to - from));
+      const [near, last] = await changed("=");
+      assert.equal(last - near, to - from);
+      await page.goBack();
+      await page.waitForURL((url) => Date.parse(url.searchParams.get("to")) - Date.parse(url.searchParams.get("from")) === 2 * (to - from));
+    }));
+
+  test("each page has its key, and the rail says which one is open", { timeout: TIMEOUT * 3 }, () =>
+    visit(`/sql?${RANGE}`, async (page) => {
+      await page.locator(".rail").waitFor();
+      for (const [key, path] of [["o", "/"], ["t", "/traces"], ["l", "/latency"], ["d", "/dependencies"], ["n", "/network"], ["p", "/patterns"], ["f", "/tail"], ["s", "/storage"], ["q", "/sql"]]) {
+        await page.keyboard.press("g");
+        await page.keyboard.press(key);
+        await page.waitForURL((url) => url.pathname === path);
+        await page.locator(`.rail a[aria-current="page"]`).waitFor();
+        assert.equal(new URL(await page.locator(`.rail a[aria-current="page"]`).evaluate((link) => link.href)).pathname, path);
+        // A field that took the focus would take the next key, too.
+        await page.evaluate(() => document.activeElement?.blur());
+      }
+    }));
+}
