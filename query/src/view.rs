@@ -15,19 +15,22 @@ pub enum View {
     Dependencies,
     /// Bytes by service.
     Network,
+    /// Bytes by service, operation and kind.
+    NetworkOperations,
     /// Bytes by the root operation that caused them.
     NetworkCaused,
 }
 
 impl View {
     /// All views.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Traces,
         Self::Latency,
         Self::LatencyHistogram,
         Self::Operations,
         Self::Dependencies,
         Self::Network,
+        Self::NetworkOperations,
         Self::NetworkCaused,
     ];
 
@@ -40,6 +43,7 @@ impl View {
             Self::Operations => "operations",
             Self::Dependencies => "dependencies",
             Self::Network => "network",
+            Self::NetworkOperations => "network_operations",
             Self::NetworkCaused => "network_caused",
         }
     }

@@ -152,6 +152,7 @@ fn schema(view: View) -> PlanResult<SchemaRef> {
         View::Operations => operations::batch(&texts, &[]),
         View::Dependencies => dependencies::batch(&texts, &[]),
         View::Network => network::batch(&texts, &[]),
+        View::NetworkOperations => network::operations::batch(&texts, &[]),
         View::NetworkCaused => network::caused_batch(&texts, &[]),
     };
     Ok(empty?.schema())
@@ -235,6 +236,9 @@ async fn read_spans(
     let extent = match view {
         View::Operations => return operations::answer(&source, ask).await,
         View::Network => return network::answer(&source, ask.range, notes).await,
+        View::NetworkOperations => {
+            return network::operations::answer(&source, ask.range, notes).await;
+        }
         View::Traces => return traces::answer(source, ask, notes).await,
         View::Dependencies => dependencies::EXTENT,
         View::NetworkCaused => network::CAUSED_EXTENT,

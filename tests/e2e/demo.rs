@@ -21,6 +21,7 @@ fn the_demo_fills_every_view_within_a_minute() {
         ("links", "SELECT count(*) > 0 AS ok FROM dependencies() WHERE kind = 'link'"),
         ("databases", "SELECT count(*) > 3 AS ok FROM dependencies() WHERE kind = 'database'"),
         ("network", "SELECT sum(bytes_out) > 0 AS ok FROM network()"),
+        ("by operation", "SELECT sum(bytes_out) > 0 AS ok FROM network_operations()"),
         ("caused", "SELECT count(*) > 3 AS ok FROM network_caused()"),
         ("errors", "SELECT count(*) > 0 AS ok FROM spans WHERE status = 'ERROR'"),
     ];

@@ -218,6 +218,12 @@ pub const ROUTES: &[Route] = &[
         get(views::network)
     }),
     Route::view(
+        "/api/v1/network/operations",
+        View::NetworkOperations,
+        "Bytes by service, operation and kind, with coverage.",
+        || get(views::network_operations),
+    ),
+    Route::view(
         "/api/v1/network/caused",
         View::NetworkCaused,
         "Bytes moved in the traces that each root operation started.",

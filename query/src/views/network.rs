@@ -1,7 +1,9 @@
-//! `network` and `network_caused`: bytes by the service that moved them, and by the operation that made it do so.
+//! `network` and `network_caused`: bytes by the service that moved them, and by the operation that made it do so;
+//! `network_operations`: by the operation that moved them.
 //!
 //! Bytes are body sizes that spans carry as attributes. Sizes are optional, so `coverage` says how many of the spans
 //! (or calls) that move bytes carried one.
+pub(crate) mod operations;
 pub(crate) mod services;
 
 use arrow::array::RecordBatch;
@@ -21,7 +23,10 @@ use super::sweep::{Harvest, Sweep};
 use super::traces::{self, Incomplete};
 use super::{Ask, Notes, by_names, share_note};
 
-/// Bytes of one service. The four components are never mixed: a call between two services is in two of them.
+/// What bytes are read of.
+const WANTED: Wanted = Wanted { sizes: true, peers: false };
+
+/// Bytes of one service or operation. The four components are never mixed: a call between two services is in two of them.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) server_in: i64,
@@ -55,6 +60,11 @@ impl Traffic {
         *answered = answered.saturating_add(response.unwrap_or(0));
     }
 
+    /// In and out.
+    fn bytes(&self) -> i64 {
+        self.bytes_in().saturating_add(self.bytes_out())
+    }
+
     fn bytes_in(&self) -> i64 {
         self.server_in.saturating_add(self.client_in)
     }
@@ -72,7 +82,6 @@ pub(crate) async fn answer(
     range: TimeRange,
     notes: &mut Notes,
 ) -> Result<Vec<RecordBatch>> {
-    const WANTED: Wanted = Wanted { sizes: true, peers: false };
     let known = &source.tables.snapshot.columns;
     let own = WANTED.columns(&source.tables.snapshot);
     let mut read = vec![column::SERVICE, column::KIND];
@@ -104,8 +113,7 @@ pub(crate) fn sorted(
     notes: &mut Notes,
 ) -> Result<Vec<RecordBatch>> {
     rows.sort_unstable_by_key(|(service, traffic)| {
-        let bytes = traffic.bytes_in().saturating_add(traffic.bytes_out());
-        (std::cmp::Reverse(bytes), words.text(*service).to_owned())
+        (std::cmp::Reverse(traffic.bytes()), words.text(*service).to_owned())
     });
     let eligible = rows.iter().map(|(_, traffic)| traffic.eligible).sum();
     let sized = rows.iter().map(|(_, traffic)| traffic.sized).sum();

@@ -2,7 +2,7 @@
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
 use hashbrown::HashMap;
-use storage::rollup::{Calls, EdgeKey, Histogram, RootKey, SpanKind, Sum, bounds};
+use storage::rollup::{Calls, EdgeKey, Histogram, Operation, RootKey, SpanKind, Sum, bounds};
 
 use super::edge::Moved;
 use super::forest::Texts;
@@ -66,6 +66,7 @@ pub(crate) fn answer(
         View::Traces => return None,
         View::Operations => operations(sum, texts),
         View::Network => network(sum, &texts, notes),
+        View::NetworkOperations => network_operations(sum, texts, notes),
         View::Dependencies => dependencies(sum, &texts, gaps, notes),
         View::Latency => latency(sum, &texts, gaps, notes),
         View::LatencyHistogram => histogram(sum, &texts, gaps, notes),
@@ -97,22 +98,40 @@ fn operations(sum: &Sum, mut texts: Texts) -> Result<Vec<RecordBatch>> {
 fn network(sum: &Sum, texts: &Texts, notes: &mut Notes) -> Result<Vec<RecordBatch>> {
     let mut services: HashMap<u32, Traffic> = HashMap::new();
     for (key, row) in sum.figures.operations.iter().filter(|(_, row)| row.spans > 0) {
-        let traffic = services.entry(key.service).or_default();
-        let (request, response) = (bytes(row.request), bytes(row.response));
-        traffic.spans += row.spans;
-        if key.kind.is_called() {
-            traffic.server_in += request;
-            traffic.server_out += response;
-        } else if key.kind.calls() {
-            traffic.client_out += request;
-            traffic.client_in += response;
-        } else {
-            continue;
-        }
-        traffic.eligible += row.spans;
-        traffic.sized += row.sized;
+        add_traffic(services.entry(key.service).or_default(), key.kind, row);
     }
     network::sorted(texts, services.into_iter().collect(), notes)
+}
+
+fn network_operations(sum: &Sum, mut texts: Texts, notes: &mut Notes) -> Result<Vec<RecordBatch>> {
+    let kinds = SpanKind::ALL.map(|kind| texts.id(kind.word()));
+    let rows = sum
+        .figures
+        .operations
+        .iter()
+        .filter(|(key, row)| row.spans > 0 && (key.kind.calls() || key.kind.is_called()));
+    let rows = rows.map(|(key, row)| {
+        let mut traffic = Traffic::default();
+        add_traffic(&mut traffic, key.kind, row);
+        ((key.service, key.name, kinds[key.kind as usize]), traffic)
+    });
+    network::operations::sorted(&texts, rows.collect(), notes)
+}
+
+fn add_traffic(traffic: &mut Traffic, kind: SpanKind, row: &Operation) {
+    let (request, response) = (bytes(row.request), bytes(row.response));
+    traffic.spans += row.spans;
+    if kind.is_called() {
+        traffic.server_in += request;
+        traffic.server_out += response;
+    } else if kind.calls() {
+        traffic.client_out += request;
+        traffic.client_in += response;
+    } else {
+        return;
+    }
+    traffic.eligible += row.spans;
+    traffic.sized += row.sized;
 }
 
 fn dependencies(

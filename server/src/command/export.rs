@@ -42,6 +42,7 @@ enum View {
     Latency,
     Operations,
     Network,
+    NetworkOperations,
     NetworkCaused,
 }
 
@@ -53,6 +54,7 @@ impl View {
             Self::Latency => "latency",
             Self::Operations => "operations",
             Self::Network => "network",
+            Self::NetworkOperations => "network/operations",
             Self::NetworkCaused => "network/caused",
         }
     }

@@ -19,7 +19,7 @@ pub(crate) const fn filters(view: View) -> &'static [&'static str] {
         View::Traces | View::Latency | View::LatencyHistogram | View::NetworkCaused => {
             &["root_service", "root_name"]
         }
-        View::Operations => &["service", "name", "kind"],
+        View::Operations | View::NetworkOperations => &["service", "name", "kind"],
         View::Dependencies => &["caller", "callee", "kind"],
         View::Network => &["service"],
     }
@@ -61,6 +61,13 @@ pub(crate) async fn dependencies(State(shared): Web, parameters: Parameters) -> 
 
 pub(crate) async fn network(State(shared): Web, parameters: Parameters) -> Result<Response> {
     rows(&shared, View::Network, &parameters).await
+}
+
+pub(crate) async fn network_operations(
+    State(shared): Web,
+    parameters: Parameters,
+) -> Result<Response> {
+    rows(&shared, View::NetworkOperations, &parameters).await
 }
 
 pub(crate) async fn caused(State(shared): Web, parameters: Parameters) -> Result<Response> {

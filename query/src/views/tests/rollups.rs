@@ -5,10 +5,11 @@ use super::estimates::Dice;
 use super::*;
 
 /// What rollups can tell.
-const VIEWS: [View; 7] = [
+const VIEWS: [View; 8] = [
     View::Traces,
     View::Operations,
     View::Network,
+    View::NetworkOperations,
     View::Dependencies,
     View::Latency,
     View::LatencyHistogram,
