@@ -1,4 +1,7 @@
 //! What has to be true of every trace, as people write it: docs/checks.md.
+mod file;
+
+pub use file::CheckFile;
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq)]

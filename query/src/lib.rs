@@ -23,7 +23,7 @@ mod sql;
 pub mod view;
 mod views;
 
-pub use check::{Check, Expect, Place};
+pub use check::{Check, CheckFile, Expect, Place};
 pub use config::Config;
 pub use datafusion::common::ScalarValue;
 pub use engine::{Answer, Engine};

@@ -5,6 +5,7 @@
 //!   -> their trees -> each span that `when` names is counted, and noted where it does not hold
 //! ```
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use hashbrown::HashSet;
 use storage::TimeRange;
@@ -89,6 +90,11 @@ pub(crate) async fn answer(
     let rows: Vec<Row<'_>> =
         checks.iter().zip(outcomes).map(|(check, outcome)| Row { check, outcome }).collect();
     batch(&rows)
+}
+
+/// The columns of an answer.
+pub(crate) fn schema() -> Result<SchemaRef> {
+    Ok(batch(&[])?.schema())
 }
 
 async fn outcomes(

@@ -15,10 +15,11 @@ use super::descendants::{self, Descendants};
 use super::forest::Texts;
 use super::heatmap::{self, Heatmap};
 use super::load::Source;
-use super::{Notes, missing, network, patterns, structure, unowned};
+use super::{Notes, checks, missing, network, patterns, structure, unowned};
+use crate::check::{Check, CheckFile};
 
 /// Their names.
-pub(crate) const NAMES: [&str; 15] = [
+pub(crate) const NAMES: [&str; 16] = [
     "patterns",
     "pattern",
     "compare",
@@ -34,6 +35,7 @@ pub(crate) const NAMES: [&str; 15] = [
     "trace_pattern",
     "missing_parents",
     "network_caused_services",
+    "checks",
 ];
 
 /// One question with its arguments.
@@ -65,6 +67,8 @@ pub(crate) enum Question {
     MissingParents(TimeRange),
     /// Bytes by the service that caused them.
     CausedServices(TimeRange),
+    /// What has to be true of every trace.
+    Checks { checks: Vec<Check>, range: TimeRange },
     /// The pattern of one trace.
     TracePattern([u8; 16]),
 }
@@ -109,6 +113,12 @@ impl Question {
                 arguments.at_most(2, "network_caused_services(from, to)")?;
                 Ok(Self::CausedServices(arguments.range(0)?))
             }
+            "checks" => {
+                arguments.at_most(3, "checks(checks, from, to)")?;
+                let json = arguments.needed(0, "the checks as JSON: docs/checks.md")?;
+                let checks = CheckFile::parse(&json)?.checks()?;
+                Ok(Self::Checks { checks, range: arguments.range(1)? })
+            }
             "latency_heatmap" => Ok(Self::Heatmap(heatmap_of(arguments)?)),
             "trace_pattern" => {
                 arguments.at_most(1, "trace_pattern(trace_id)")?;
@@ -127,6 +137,7 @@ impl Question {
     pub(crate) fn schema(&self) -> PlanResult<SchemaRef> {
         let texts = Texts::default();
         let empty = match self {
+            Self::Checks { .. } => return checks::schema(),
             Self::Patterns(_) => patterns::batch(&texts, &[])?,
             Self::Pattern { .. } => patterns::tree_batch(&[])?,
             Self::Compare(_) => compare::batch(&[])?,
@@ -166,6 +177,9 @@ impl Question {
             Self::TraceTree(trace) => structure::tree_answer(source, *trace).await,
             Self::Unowned(range) => unowned::answer(&source, *range).await,
             Self::Heatmap(heatmap) => heatmap.answer(source, notes).await,
+            Self::Checks { checks, range } => {
+                Ok(vec![checks::answer(source, checks, *range).await?])
+            }
             Self::CausedServices(range) => network::services::answer(source, *range, notes).await,
             Self::MissingParents(range) => missing::answer(source, *range, notes).await,
             Self::TracePattern(trace) => patterns::one::of_trace(source, *trace).await,

@@ -152,6 +152,14 @@ async fn checks_count_as_structure_does(lake: &Lake) {
         check(crate::Place::Trace, 0, None),
     ];
     let rows = json(lake.engine.check(checks, TimeRange::ALL).await.unwrap()).await;
+    let (when, condition) = (format!("service = '{above}'"), format!("service = '{below}'"));
+    let written = serde_json::json!({ "check": [
+        { "name": "check", "when": when, "below": condition },
+        { "name": "check", "when": when, "below": condition, "at_most": 0 },
+        { "name": "check", "when": when, "trace": condition, "at_least": 0 },
+    ] });
+    let written = written.to_string().replace('\'', "''");
+    assert_eq!(lake.sql(&format!("SELECT * FROM checks('{written}')")).await, rows, "{pair}");
     let sql = format!(
         "SELECT count(DISTINCT a.trace_id || CAST(a.nested_left AS TEXT)) AS has FROM structure() a \
          JOIN structure() b ON a.trace_id = b.trace_id AND a.nested_left < b.nested_left \
