@@ -5,6 +5,9 @@
 //!            -> tally: one pass over the spans counts each attribute's values on both sides
 //!            -> rows, ranked by significance; intervals of time in which the selection is dense, likewise
 //! ```
+//! Of traces that begin with the same operation those with many spans have more of everything, and take longer: there a
+//! difference counts only as far as it is among traces of about the same size, too, and spans that got slow count as well.
+mod leaves;
 mod sides;
 mod significance;
 mod tally;
@@ -19,6 +22,7 @@ use super::Notes;
 use super::condition::Condition;
 use super::load::Source;
 use super::rows::Columns;
+use leaves::Leaves;
 use significance::Table;
 use times::Times;
 
@@ -78,10 +82,43 @@ pub(crate) struct Row {
     pub(crate) key: String,
     pub(crate) value: String,
     pub(crate) table: Table,
+    /// Of traces: the statistic among those of one size; `None` of others.
+    pub(crate) within: Option<f64>,
+    /// How long its spans took; nothing where spans are counted.
+    pub(crate) leaves: Leaves,
     /// Equal where the same traces or spans have the value.
     pub(crate) signature: u64,
     /// Of an interval of time.
     pub(crate) interval: Option<TimeRange>,
+}
+
+impl Row {
+    /// How well it tells the sides apart by being there: chi-squared with one degree of freedom.
+    fn presence(&self) -> f64 {
+        let g = self.table.g();
+        self.within.map_or(g, |within| within.min(g))
+    }
+
+    /// The same by how long its spans take.
+    fn duration(&self) -> f64 {
+        self.leaves.chi_squared(self.table.with)
+    }
+
+    fn evidence(&self) -> f64 {
+        self.presence().max(self.duration())
+    }
+
+    fn is_by_duration(&self) -> bool {
+        self.duration() > self.presence()
+    }
+
+    /// Equal where it is the same finding: the same traces, and where durations tell, the same spans.
+    fn finding(&self) -> u64 {
+        if self.is_by_duration() {
+            return self.signature.wrapping_add(self.leaves.signature());
+        }
+        self.signature
+    }
 }
 
 /// A row in its place.
@@ -92,6 +129,7 @@ pub(crate) struct Ranked {
     /// Position of the first row that the same traces or spans have.
     same_as: i64,
     p_value: f64,
+    evidence: f64,
 }
 
 impl Compare {
@@ -108,7 +146,11 @@ impl Compare {
                 if let Some(share) = sides.share {
                     notes.push(("share_of_traces_read", format!("{share:.4}")));
                 }
-                let tally = values::read_traces(&source, self.range, sides).await?;
+                let is_one_kind = sides.is_one_kind();
+                let (tally, parents) = values::read_traces(&source, self.range, sides).await?;
+                if is_one_kind && parents.is_none() {
+                    notes.push(("durations", "not compared: too many spans".to_owned()));
+                }
                 (source, tally)
             }
             Unit::Spans => {
@@ -130,25 +172,32 @@ impl Compare {
 
 /// Puts rows in order: by significance; of equal ones those of the selection first. Intervals of time come along.
 fn ranked(values: Vec<Row>, times: Vec<Row>) -> Vec<Ranked> {
-    let tests = values.len() as f64;
-    let by_rank = |a: &Row, b: &Row| {
+    // Where durations are known, each value is looked at twice.
+    let looks = if values.iter().any(|row| row.duration() > 0.0) { 2.0 } else { 1.0 };
+    let tests = values.len() as f64 * looks;
+    let by_rank = |a: &(Row, f64), b: &(Row, f64)| {
         let words = |row: &Row| (row.scope, row.key.clone(), row.value.clone());
-        b.table.g().total_cmp(&a.table.g()).then_with(|| words(a).cmp(&words(b)))
+        b.1.total_cmp(&a.1).then_with(|| words(&a.0).cmp(&words(&b.0)))
     };
-    let mut rows = values;
-    rows.retain(|row| row.table.g() > 0.0);
+    let weighed = |row: Row| {
+        let evidence = row.evidence();
+        (row, evidence)
+    };
+    let mut rows: Vec<(Row, f64)> = values.into_iter().map(weighed).collect();
+    rows.retain(|(_, evidence)| *evidence > 0.0);
     rows.sort_by(by_rank);
     rows.truncate(ROWS_MAX);
-    rows.extend(times);
+    rows.extend(times.into_iter().map(weighed));
     rows.sort_by(by_rank);
     let mut first = hashbrown::HashMap::new();
     (1..)
         .zip(rows)
-        .map(|(position, row)| Ranked {
+        .map(|(position, (row, evidence))| Ranked {
             position,
-            same_as: *first.entry(row.signature).or_insert(position),
+            same_as: *first.entry(row.finding()).or_insert(position),
             // Bonferroni: so many values were looked at that some differ by chance.
-            p_value: (significance::p_value(row.table.g()) * tests.max(1.0)).min(1.0),
+            p_value: (significance::p_value(evidence) * tests.max(1.0)).min(1.0),
+            evidence,
             row,
         })
         .collect()
@@ -171,6 +220,13 @@ pub(crate) fn batch(rows: &[Ranked]) -> Result<RecordBatch> {
         .big("same_as", |ranked| ranked.same_as)
         .time_or_null("from_time", |ranked| ranked.row.interval.map(|interval| interval.from))
         .time_or_null("to_time", |ranked| ranked.row.interval.map(|interval| interval.until))
+        .float("evidence", |ranked| ranked.evidence)
+        .text("told_by", |ranked| match ranked.row.is_by_duration() {
+            true => "duration",
+            false => "presence",
+        })
+        .big_or_null("selection_leaf_nano", |ranked| ranked.row.leaves.means()[0])
+        .big_or_null("baseline_leaf_nano", |ranked| ranked.row.leaves.means()[1])
         .finish()
 }
 

@@ -13,12 +13,32 @@ use super::times::Times;
 use super::{Compare, Counts};
 use crate::views::forest::Texts;
 use crate::views::load::Source;
-use crate::views::read::{named, texts};
+use crate::views::read::{integers, named, texts};
 use crate::views::sweep::Sweep;
 use crate::views::{Ask, Notes, traces};
 
 /// Traces that are looked into at most. Of more, a share is taken, by a hash of their ids.
 const TRACES_MAX: usize = 400_000;
+
+/// Classes of size: two a doubling of the number of spans.
+pub(crate) const SIZES: usize = 64;
+
+/// The class of a trace of `spans` spans.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "twice the logarithm of an i64 is between 0 and 126"
+)]
+fn size_of_trace(spans: i64) -> u8 {
+    ((spans.max(1) as f64).log2() * 2.0).min(SIZES as f64 - 1.0) as u8
+}
+
+/// The numbers of spans in a class, the first and the last.
+#[expect(clippy::cast_possible_truncation, reason = "at most two to the 32nd")]
+pub(crate) fn spans_in(size: usize) -> (i64, i64) {
+    let bound = |size: usize| (size as f64 / 2.0).exp2().ceil() as i64;
+    (bound(size), bound(size + 1) - 1)
+}
 
 /// Name of the first condition in a plan.
 pub(crate) const SELECTED: &str = "__selected";
@@ -30,6 +50,8 @@ pub(crate) struct Sides {
     pub(crate) traces: HashMap<[u8; 16], u32>,
     /// For each trace whether it stands in the selection.
     pub(crate) selected: Vec<bool>,
+    /// For each trace the class of its size; nothing where traces are of several kinds: see [`Sides::is_one_kind`].
+    pub(crate) sizes: Vec<u8>,
     /// Traces on each side.
     pub(crate) counts: Counts,
     /// The share of all that were taken, where not all were.
@@ -53,8 +75,27 @@ impl Compare {
     }
 }
 
-/// A trace with its start, and whether it stands in the selection.
-type Found = ([u8; 16], i64, bool);
+/// A trace with its start, its number of spans, and whether it stands in the selection.
+type Found = ([u8; 16], i64, i64, bool);
+
+/// The traces of both sides, as they are found.
+#[derive(Debug, Default)]
+struct Finds {
+    traces: Vec<Found>,
+    /// Service and operation of the first root.
+    root: Option<(String, String)>,
+    /// Some trace has another one.
+    roots_differ: bool,
+}
+
+impl Finds {
+    fn add_root(&mut self, service: &str, name: &str) {
+        match &self.root {
+            None => self.root = Some((service.to_owned(), name.to_owned())),
+            Some((own, other)) => self.roots_differ |= own != service || other != name,
+        }
+    }
+}
 
 /// The traces of `compare`, by the rows of the view `traces`; gives back where it read.
 pub(crate) async fn of_traces(
@@ -67,12 +108,12 @@ pub(crate) async fn of_traces(
     let ask = Ask { range: compare.range, exact: false, bytes };
     let sweep = Sweep::new(source, compare.range, traces::extent(bytes));
     let mut reading = traces::Reading::new(sweep, ask);
-    let mut found: Vec<Found> = Vec::new();
+    let mut found = Finds::default();
     compare.check(&context)?;
     while let Some(rows) = reading.next(&mut Notes::new()).await? {
         if !rows.is_empty() {
             compare.find(context.read_batches(rows)?, &mut found).await?;
-            reading.keep(found.capacity() * size_of::<Found>())?;
+            reading.keep(found.traces.capacity() * size_of::<Found>())?;
         }
     }
     Ok((reading.into_source(), Sides::of(found, times)))
@@ -86,13 +127,15 @@ impl Compare {
     }
 
     /// Adds those of `rows` that stand on either side.
-    async fn find(&self, rows: DataFrame, found: &mut Vec<Found>) -> Result<()> {
+    async fn find(&self, rows: DataFrame, found: &mut Finds) -> Result<()> {
         let (selection, either) = self.conditions(&rows)?;
         let rows = match either {
             Some(either) => rows.filter(either)?,
             None => rows,
         };
-        let columns = vec![ident("trace_id"), ident("start_time"), selection.alias(SELECTED)];
+        let mut columns =
+            ["trace_id", "start_time", "spans", "root_service", "root_name"].map(ident).to_vec();
+        columns.push(selection.alias(SELECTED));
         let mut batches = rows.select(columns)?.execute_stream().await?;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
@@ -101,12 +144,17 @@ impl Compare {
             let Some(starts) = starts.as_primitive_opt::<TimestampNanosecondType>() else {
                 return internal_err!("start_time is {}", starts.data_type());
             };
+            let spans = integers(&batch, "spans")?;
+            let services = texts(&batch, "root_service")?;
+            let names = texts(&batch, "root_name")?;
             let selected = flags(named(&batch, SELECTED)?)?;
             for row in 0..batch.num_rows() {
                 let mut id = [0; 16];
                 // The view's own hex is always right.
                 let _ = hex::decode_to_slice(ids.value(row), &mut id);
-                found.push((id, starts.value(row), selected.value(row)));
+                let trace = (id, starts.value(row), spans.value(row), selected.value(row));
+                found.traces.push(trace);
+                found.add_root(services.value(row), names.value(row));
             }
         }
         Ok(())
@@ -122,7 +170,15 @@ pub(crate) fn flags(array: &arrow::array::ArrayRef) -> Result<BooleanArray> {
 }
 
 impl Sides {
-    fn of(mut found: Vec<Found>, times: &mut Times) -> Self {
+    /// Whether all traces begin with the same operation. Then they should be alike, and how large they are and how long
+    /// their spans take tells something. Otherwise both tell little but which kind of request it is.
+    pub(crate) fn is_one_kind(&self) -> bool {
+        !self.sizes.is_empty()
+    }
+
+    fn of(found: Finds, times: &mut Times) -> Self {
+        let is_one_kind = !found.roots_differ;
+        let mut found = found.traces;
         let mut sides = Self::default();
         if found.len() > TRACES_MAX {
             let share = TRACES_MAX as f64 / found.len() as f64;
@@ -131,15 +187,18 @@ impl Sides {
         }
         // The order of reading must not show.
         found.sort_unstable();
-        let mut starts: Vec<i64> = found.iter().map(|(_, start, _)| *start).collect();
+        let mut starts: Vec<i64> = found.iter().map(|(_, start, ..)| *start).collect();
         starts.sort_unstable();
         *times = Times::of(&starts);
-        for (id, start, selected) in found {
+        for (id, start, spans, selected) in found {
             times.add(start, selected);
             sides.counts.add(selected);
             let next = u32::try_from(sides.selected.len()).unwrap_or(u32::MAX);
             sides.traces.insert(id, next);
             sides.selected.push(selected);
+            if is_one_kind {
+                sides.sizes.push(size_of_trace(spans));
+            }
         }
         sides
     }

@@ -51,6 +51,62 @@ impl Table {
     }
 }
 
+/// Traces that a stratum has at least, on each side.
+const STRATUM_MIN: i64 = 10;
+
+/// Joins neighbouring classes to strata with enough on both sides to be compared: the stratum of each class.
+pub(crate) fn strata(classes: &[Counts]) -> Vec<usize> {
+    let mut stratum = 0;
+    let mut own = Counts::default();
+    let mut joined = Vec::with_capacity(classes.len());
+    for class in classes {
+        if own.selection >= STRATUM_MIN && own.baseline >= STRATUM_MIN {
+            (stratum, own) = (stratum + 1, Counts::default());
+        }
+        own.selection += class.selection;
+        own.baseline += class.baseline;
+        joined.push(stratum);
+    }
+    let is_small = own.selection < STRATUM_MIN || own.baseline < STRATUM_MIN;
+    if is_small && stratum > 0 {
+        // What is left over goes to the last that is large enough.
+        joined.iter_mut().filter(|own| **own == stratum).for_each(|own| *own = stratum - 1);
+    }
+    joined
+}
+
+/// Sums of classes by stratum.
+pub(crate) fn by_stratum(classes: &[Counts], strata: &[usize]) -> Vec<Counts> {
+    let mut sums = vec![Counts::default(); strata.last().map_or(0, |last| last + 1)];
+    for (class, stratum) in classes.iter().zip(strata) {
+        sums[*stratum].selection += class.selection;
+        sums[*stratum].baseline += class.baseline;
+    }
+    sums
+}
+
+/// Mantel and Haenszel's test, with their correction for whole numbers: how much more often the selection has something than
+/// the baseline of the same stratum, over all strata together. `with` and `all` are by stratum; chi-squared with one degree of
+/// freedom where only chance makes a difference.
+pub(crate) fn within_strata(with: &[Counts], all: &[Counts]) -> f64 {
+    let (mut excess, mut variance) = (0.0, 0.0);
+    for (with, all) in with.iter().zip(all) {
+        let (total, having, selection) =
+            (all.all() as f64, with.all() as f64, all.selection as f64);
+        if total < 2.0 {
+            continue;
+        }
+        excess += with.selection as f64 - having * selection / total;
+        variance += having * (total - having) * selection * (total - selection)
+            / (total * total * (total - 1.0));
+    }
+    if variance <= 0.0 {
+        return 0.0;
+    }
+    let distance = (excess.abs() - 0.5).max(0.0);
+    distance * distance / variance
+}
+
 /// The probability of a G at least this large by chance.
 pub(crate) fn p_value(g: f64) -> f64 {
     complementary_error((g.max(0.0) / 2.0).sqrt())

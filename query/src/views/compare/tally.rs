@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::sides::Sides;
-use super::significance::Table;
+use super::leaves::Leaves;
+use super::sides::{SIZES, Sides, spans_in};
+use super::significance::{Table, by_stratum, strata, within_strata};
 use super::values::plain;
 use super::{Counts, Row, Scope, Unit};
 use crate::function::json;
@@ -21,6 +22,8 @@ pub(crate) struct One {
     pub(crate) index: u32,
     /// Stands in the selection.
     pub(crate) selected: bool,
+    /// The duration of a span without children, in nanoseconds; of no other.
+    pub(crate) leaf_nano: Option<i64>,
 }
 
 /// Who has one value.
@@ -74,7 +77,7 @@ impl Holders {
             (_, Self::FewTraces(few)) => {
                 // Sides do not matter here: they are looked up when everything is in.
                 few.iter().for_each(|index| {
-                    self.add(One { index: *index, selected: false }, traces);
+                    self.add(One { index: *index, selected: false, leaf_nano: None }, traces);
                 });
             }
             (Self::FewTraces(few), Self::ManyTraces(_)) => {
@@ -106,15 +109,15 @@ impl Holders {
         }
     }
 
-    /// Counts on both sides, and what is equal where the holders are.
-    fn counts(&self, selected: &[bool]) -> (Counts, u64) {
-        let (mut counts, mut signature) = (Counts::default(), 0u64);
-        let mut add = |index: usize| {
-            counts.add(selected.get(index).copied().unwrap_or(false));
-            signature = signature.wrapping_add(mixed(index as u64));
-        };
+    /// Who they are.
+    fn counts(&self, sides: &Traces) -> Who {
+        let mut who = Who::default();
+        let mut add = |index: usize| who.add(index, sides);
         match self {
-            Self::Spans { counts, signature } => return (*counts, *signature),
+            Self::Spans { counts, signature } => {
+                who.counts = *counts;
+                who.signature = *signature;
+            }
             Self::FewTraces(few) => {
                 let mut few = few.clone();
                 few.sort_unstable();
@@ -131,7 +134,51 @@ impl Holders {
                 }
             }
         }
-        (counts, signature)
+        who
+    }
+}
+
+/// Those who have one value.
+#[derive(Debug)]
+struct Who {
+    counts: Counts,
+    /// Traces by the class of their size.
+    sizes: [Counts; SIZES],
+    /// What is equal where they are.
+    signature: u64,
+}
+
+impl Default for Who {
+    fn default() -> Self {
+        Self { counts: Counts::default(), sizes: [Counts::default(); SIZES], signature: 0 }
+    }
+}
+
+impl Who {
+    fn add(&mut self, index: usize, sides: &Traces) {
+        let selected = sides.selected.get(index).copied().unwrap_or(false);
+        self.counts.add(selected);
+        if let Some(size) = sides.sizes.get(index) {
+            self.sizes[usize::from(*size)].add(selected);
+        }
+        self.signature = self.signature.wrapping_add(mixed(index as u64));
+    }
+}
+
+/// The traces that are counted.
+#[derive(Debug, Default)]
+struct Traces {
+    selected: Vec<bool>,
+    sizes: Vec<u8>,
+}
+
+impl Traces {
+    /// Those that `choose` takes.
+    fn who(&self, choose: impl Fn(u8) -> bool) -> Who {
+        let mut who = Who::default();
+        let chosen = self.sizes.iter().enumerate().filter(|(_, size)| choose(**size));
+        chosen.for_each(|(index, _)| who.add(index, self));
+        who
     }
 }
 
@@ -162,6 +209,8 @@ pub(crate) struct Attribute {
     key: String,
     values: HashMap<Box<str>, u32>,
     holders: Vec<Holders>,
+    /// By the same positions.
+    leaves: Vec<Leaves>,
     forgot: bool,
     /// How often in a row forgetting left nothing: no value occurs twice.
     unique: u8,
@@ -170,7 +219,8 @@ pub(crate) struct Attribute {
 impl Attribute {
     fn new(scope: Scope, key: &str) -> Self {
         let key = key.to_owned();
-        Self { scope, key, values: HashMap::new(), holders: Vec::new(), forgot: false, unique: 0 }
+        let (values, holders, leaves) = (HashMap::new(), Vec::new(), Vec::new());
+        Self { scope, key, values, holders, leaves, forgot: false, unique: 0 }
     }
 
     /// The position of `value`. Good until [`Tally::trim`].
@@ -186,7 +236,16 @@ impl Attribute {
         let position = u32::try_from(self.holders.len()).unwrap_or(u32::MAX);
         self.values.insert(value.into(), position);
         self.holders.push(Holders::none(unit));
+        self.leaves.push(Leaves::default());
         position
+    }
+
+    /// `one` has the value at `position`.
+    fn add(&mut self, position: u32, one: One, traces: usize) {
+        self.holders[position as usize].add(one, traces);
+        if let Some(nanos) = one.leaf_nano {
+            self.leaves[position as usize].add(one.selected, nanos);
+        }
     }
 
     /// Forgets the rarest values where there are too many.
@@ -202,10 +261,12 @@ impl Attribute {
             }
             let mut old: Vec<Option<Holders>> =
                 std::mem::take(&mut self.holders).into_iter().map(Some).collect();
-            let holders = &mut self.holders;
+            let old_leaves = std::mem::take(&mut self.leaves);
+            let (holders, leaves) = (&mut self.holders, &mut self.leaves);
             self.values.retain(|_, position| {
                 let taken = old[*position as usize].take().filter(|old| old.weight() > weight);
                 let Some(taken) = taken else { return false };
+                leaves.push(old_leaves[*position as usize]);
                 *position = u32::try_from(holders.len()).unwrap_or(u32::MAX);
                 holders.push(taken);
                 true
@@ -215,7 +276,7 @@ impl Attribute {
     }
 
     fn bytes(&self) -> usize {
-        const ENTRY: usize = size_of::<(Box<str>, u32)>() + size_of::<Holders>() + 48;
+        const ENTRY: usize = size_of::<(Box<str>, u32)>() + size_of::<(Holders, Leaves)>() + 48;
         let held: usize = self.holders.iter().map(Holders::bytes).sum();
         self.values.capacity() * ENTRY + held
     }
@@ -225,8 +286,12 @@ impl Attribute {
 #[derive(Debug)]
 pub(crate) struct Tally {
     unit: Unit,
-    selected: Vec<bool>,
+    traces: Traces,
     total: Counts,
+    /// All traces by the class of their size.
+    sizes: [Counts; SIZES],
+    /// By class of size.
+    strata: Vec<usize>,
     attributes: Vec<Attribute>,
     by_key: HashMap<(Scope, String), usize>,
     /// Resources as whole JSON documents.
@@ -236,18 +301,23 @@ pub(crate) struct Tally {
 impl Tally {
     /// Counts spans.
     pub(crate) fn of_spans() -> Self {
-        Self::new(Unit::Spans, Vec::new(), Counts::default())
+        Self::new(Unit::Spans, Traces::default(), Counts::default())
     }
 
     /// Counts the traces of `sides`.
     pub(crate) fn of_traces(sides: &mut Sides) -> Self {
-        Self::new(Unit::Traces, std::mem::take(&mut sides.selected), sides.counts)
+        let (selected, sizes) =
+            (std::mem::take(&mut sides.selected), std::mem::take(&mut sides.sizes));
+        Self::new(Unit::Traces, Traces { selected, sizes }, sides.counts)
     }
 
-    fn new(unit: Unit, selected: Vec<bool>, total: Counts) -> Self {
+    fn new(unit: Unit, traces: Traces, total: Counts) -> Self {
+        let sizes = traces.who(|_| true).sizes;
         Self {
             unit,
-            selected,
+            strata: strata(&sizes),
+            sizes,
+            traces,
             total,
             attributes: Vec::new(),
             by_key: HashMap::new(),
@@ -262,7 +332,7 @@ impl Tally {
 
     /// Whether the trace at `index` stands in the selection.
     pub(crate) fn is_selected(&self, index: u32) -> bool {
-        self.selected.get(index as usize).copied().unwrap_or(false)
+        self.traces.selected.get(index as usize).copied().unwrap_or(false)
     }
 
     /// Counts a span as such.
@@ -293,7 +363,7 @@ impl Tally {
 
     /// `one` has the value.
     pub(crate) fn add(&mut self, attribute: usize, value: u32, one: One) {
-        self.attributes[attribute].holders[value as usize].add(one, self.selected.len());
+        self.attributes[attribute].add(value, one, self.traces.selected.len());
     }
 
     /// The position of a resource.
@@ -303,7 +373,7 @@ impl Tally {
 
     /// `one` has the resource.
     pub(crate) fn add_resource(&mut self, resource: u32, one: One) {
-        self.resources.holders[resource as usize].add(one, self.selected.len());
+        self.resources.add(resource, one, self.traces.selected.len());
     }
 
     /// Keeps within bounds; positions of values are other ones after this.
@@ -315,7 +385,7 @@ impl Tally {
     /// Memory held, in bytes, about.
     pub(crate) fn bytes(&self) -> usize {
         let attributes: usize = self.attributes.iter().map(Attribute::bytes).sum();
-        attributes + self.resources.bytes() + self.selected.capacity()
+        attributes + self.resources.bytes() + self.traces.selected.capacity() * 2
     }
 
     /// Attributes with so many values that rare ones were forgotten; `None` where there are none.
@@ -337,42 +407,72 @@ impl Tally {
         let mut rows = Vec::new();
         for attribute in &self.attributes {
             for (value, position) in &attribute.values {
-                let holders = &attribute.holders[*position as usize];
-                rows.push(self.row(attribute.scope, &attribute.key, value, holders));
+                let at = *position as usize;
+                let who = attribute.holders[at].counts(&self.traces);
+                let name = (attribute.scope, attribute.key.as_str(), value.as_ref());
+                rows.push(self.row(name, &who, attribute.leaves[at]));
             }
         }
-        for ((key, value), holders) in self.of_resources() {
-            rows.push(self.row(Scope::Resource, &key, &value, &holders));
+        for ((key, value), (holders, leaves)) in self.of_resources() {
+            let who = holders.counts(&self.traces);
+            rows.push(self.row((Scope::Resource, &key, &value), &who, leaves));
         }
+        rows.extend(self.of_sizes());
         rows
     }
 
+    /// Traces of one size as those that have a value: where there are many spans, this says so.
+    fn of_sizes(&self) -> Vec<Row> {
+        let sizes = self.sizes.iter().enumerate().filter(|(_, counts)| counts.all() > 0);
+        let row = |(size, _): (usize, &Counts)| {
+            let who = self.traces.who(|own| usize::from(own) == size);
+            let value = match spans_in(size) {
+                (first, last) if first == last => first.to_string(),
+                (first, last) => format!("{first} to {last}"),
+            };
+            let row = self.row((Scope::Field, "spans", &value), &who, Leaves::default());
+            Row { within: None, ..row }
+        };
+        sizes.map(row).collect()
+    }
+
     /// Holders of each resource attribute's values: those of all resources that have it.
-    fn of_resources(&self) -> BTreeMap<(String, String), Holders> {
+    fn of_resources(&self) -> BTreeMap<(String, String), (Holders, Leaves)> {
         let mut values = BTreeMap::new();
         for (document, position) in &self.resources.values {
             let holders = &self.resources.holders[*position as usize];
+            let leaves = &self.resources.leaves[*position as usize];
             json::each_member(document, |key, value| {
                 // The service is a field already.
                 let Some(value) = plain(value).filter(|_| key != "service.name") else {
                     return;
                 };
                 let name = (key.into_owned(), cut(&value).to_owned());
-                let all = values.entry(name).or_insert_with(|| Holders::none(self.unit));
-                all.merge(holders, self.selected.len());
+                let none = || (Holders::none(self.unit), Leaves::default());
+                let (all, times) = values.entry(name).or_insert_with(none);
+                all.merge(holders, self.traces.selected.len());
+                times.merge(leaves);
             });
         }
         values
     }
 
-    fn row(&self, scope: Scope, key: &str, value: &str, holders: &Holders) -> Row {
-        let (with, signature) = holders.counts(&self.selected);
+    /// The evidence among traces of about the same size, where there are several sizes.
+    fn within(&self, who: &Who) -> Option<f64> {
+        let all = by_stratum(&self.sizes, &self.strata);
+        (all.len() > 1).then(|| within_strata(&by_stratum(&who.sizes, &self.strata), &all))
+    }
+
+    fn row(&self, name: (Scope, &str, &str), who: &Who, leaves: Leaves) -> Row {
+        let (scope, key, value) = name;
         Row {
             scope,
             key: key.to_owned(),
             value: value.to_owned(),
-            table: Table { with, all: self.total },
-            signature,
+            table: Table { with: who.counts, all: self.total },
+            within: self.within(who),
+            leaves,
+            signature: who.signature,
             interval: None,
         }
     }

@@ -1,6 +1,7 @@
 //! Intervals of time in which the selection is denser than the baseline.
 use storage::{Snapshot, TimeRange};
 
+use super::leaves::Leaves;
 use super::significance::{Table, p_value};
 use super::{Counts, Row, Scope};
 
@@ -97,6 +98,8 @@ impl Times {
             key: "start_time".to_owned(),
             value: format!("{} to {}", text(interval.from), text(interval.until)),
             table,
+            within: None,
+            leaves: Leaves::default(),
             signature: interval.from.cast_unsigned()
                 ^ interval.until.cast_unsigned().rotate_left(32),
             interval: Some(interval),

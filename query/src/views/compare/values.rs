@@ -9,6 +9,7 @@ use futures::StreamExt;
 use storage::TimeRange;
 use storage::schema::{AttributeColumns, AttributeScope, column};
 
+use super::leaves::Parents;
 use super::sides::{SELECTED, Sides, flags};
 use super::tally::{One, Tally};
 use super::times::Times;
@@ -69,26 +70,40 @@ pub(crate) async fn read_traces(
     source: &Source,
     range: TimeRange,
     mut sides: Sides,
-) -> Result<Tally> {
+) -> Result<(Tally, Option<Parents>)> {
+    let is_one_kind = sides.is_one_kind();
     let mut tally = Tally::of_traces(&mut sides);
     let layout = Layout::of(&source.tables.snapshot.columns, column::ATTRIBUTES);
     let mut names = layout.names();
-    names.push(column::TRACE_ID);
+    names.extend([column::TRACE_ID, column::SPAN_ID, column::PARENT_SPAN_ID, column::DURATION]);
     let held = sides.traces.capacity() * 24;
+    let parents = match is_one_kind {
+        true => Parents::of(source, range, &sides, held).await?,
+        false => None,
+    };
+    let held = held + parents.as_ref().map_or(0, Parents::bytes);
     let only = trace_filter(sides.traces.keys().copied());
     let mut batches = source.scan(window(range), &names, only)?;
     while let Some(batch) = batches.next().await {
         let batch = batch?;
         let traces = ids(named(&batch, column::TRACE_ID)?)?;
+        let spans = ids(named(&batch, column::SPAN_ID)?)?;
+        let above = ids(named(&batch, column::PARENT_SPAN_ID)?)?;
+        let durations = integers(&batch, column::DURATION)?;
         let one = |row: usize| {
-            let index = *sides.traces.get(traces.value(row))?;
-            Some((row, One { index, selected: tally.is_selected(index) }))
+            let trace = traces.value(row);
+            let index = *sides.traces.get(trace)?;
+            // A root's duration is what traces are chosen by.
+            let leaves = parents.as_ref().filter(|_| above.is_valid(row));
+            let is_leaf = leaves.is_some_and(|parents| parents.is_leaf(trace, spans.value(row)));
+            let leaf_nano = is_leaf.then(|| durations.value(row));
+            Some((row, One { index, selected: tally.is_selected(index), leaf_nano }))
         };
         let ones: Vec<(usize, One)> = (0..batch.num_rows()).filter_map(one).collect();
         layout.add(&batch, &ones, &mut tally)?;
         source.hold(held + tally.bytes())?;
     }
-    Ok(tally)
+    Ok((tally, parents))
 }
 
 /// Counts values of the spans on the two sides of `compare`.
@@ -116,7 +131,7 @@ pub(crate) async fn read_spans(
         let selected = flags(named(&batch, SELECTED)?)?;
         let mut ones = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
-            let one = One { index, selected: selected.value(row) };
+            let one = One { index, selected: selected.value(row), leaf_nano: None };
             times.add(starts.value(row), one.selected);
             tally.add_span(one.selected);
             ones.push((row, one));

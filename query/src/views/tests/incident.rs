@@ -108,6 +108,7 @@ async fn a_comparison_names_the_planted_statement_and_server_first() {
     for row in by_chance {
         assert!(row["p_value"].as_f64().unwrap() > 0.01, "{row}");
     }
+    before_and_now_name_them_by_their_durations(&lake).await;
     let spans = "SELECT * FROM compare_spans('duration_nano > 100000000 AND kind = ''CLIENT''', 'kind = ''CLIENT''') \
          ORDER BY position";
     assert_eq!(first_two(&lake.sql(spans).await), planted);
@@ -118,4 +119,29 @@ async fn a_comparison_names_the_planted_statement_and_server_first() {
     let path = "SELECT service, name FROM critical_path() ORDER BY path_nano DESC LIMIT 1";
     assert_eq!(lake.sql(path).await[0]["name"], "query");
     lake.store.close().await.unwrap();
+}
+
+/// The statement and the server are in as many traces before the incident as within it: only that their spans got slow tells.
+async fn before_and_now_name_them_by_their_durations(lake: &Lake) {
+    let [border, end] = [INCIDENT.start, INCIDENT.end].map(|second| {
+        let nanos = START + second * NANOS_PER_SECOND;
+        chrono::DateTime::from_timestamp_nanos(nanos).to_rfc3339()
+    });
+    let sql = format!(
+        "SELECT * FROM compare('start_time >= TIMESTAMP ''{border}''', NULL, NULL, '{end}') WHERE scope <> 'time' ORDER BY position"
+    );
+    let rows = lake.sql(&sql).await;
+    for (place, row) in rows.iter().take(2).enumerate() {
+        assert!(
+            row["value"] == SLOW || row["value"] == "orders-pg-1.internal",
+            "{place}: {rows:#?}"
+        );
+        assert_eq!(row["told_by"], "duration", "{row}");
+        assert!(
+            number(&row["selection_leaf_nano"]) > 10 * number(&row["baseline_leaf_nano"]),
+            "{row}"
+        );
+        assert!(row["p_value"].as_f64().unwrap() < 1e-4, "{row}");
+        assert!(row["g"].as_f64().unwrap() < 10.0, "{row}");
+    }
 }
