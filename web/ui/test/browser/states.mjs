@@ -22,7 +22,9 @@ export function stateTests({ visit }) {
         // With the keyboard alone.
         await box.getByRole("button", { name: "All time" }).focus();
         await page.keyboard.press("Enter");
-        await page.waitForFunction(() => !document.querySelector(".box.empty") && document.querySelector("main table"));
+        await page.waitForURL((url) => url.searchParams.get("from") === "all");
+        await box.waitFor({ state: "detached" });
+        await page.locator("main table, main .heat svg").first().waitFor();
       });
     }
   });
