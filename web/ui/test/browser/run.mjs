@@ -620,14 +620,16 @@ test("the two-minute walk: from the overview to the cause of the demo's incident
   }
 });
 
-test("each page is kept as a picture in both themes", { timeout: TIMEOUT * 6 }, async () => {
+test("each page is kept as a picture, in both themes and 390 px wide", { timeout: TIMEOUT * 9 }, async () => {
   mkdirSync(values.shots, { recursive: true });
-  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/compare?by=errors", "/dependencies", "/network", "/patterns", "/sql", "/storage", "/latency?side=1", `/trace/${TRACE}?view=compare&with=pattern`]) {
-    for (const colorScheme of ["light", "dark"]) {
+  const views = [["light", { colorScheme: "light" }], ["dark", { colorScheme: "dark" }], ["390", { colorScheme: "light", viewport: { width: 390, height: 844 } }]];
+  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/compare?by=errors", "/dependencies", "/network", "/network?by=operations", "/network?by=edges", "/patterns", "/sql", "/storage", "/latency?side=1", `/trace/${TRACE}?view=compare&with=pattern`]) {
+    const name = path.replace(/\/trace\/\w+/, "trace").replace(/\W+/g, "-").replace(/^-/, "") || "overview";
+    for (const [view, options] of views) {
       await visit(`${path}${path.includes("?") ? "&" : "?"}${RANGE}`, async (page) => {
         await page.waitForFunction(() => !document.querySelector(".skeleton") && document.querySelector("main table, main .wf-row, main .graph, main .editor, main .box"));
-        await page.screenshot({ path: join(values.shots, `${path.replace(/\/trace\/\w+/, "trace").replace(/\W+/g, "-").replace(/^-/, "") || "overview"}-${colorScheme}.png`) });
-      }, { colorScheme });
+        await page.screenshot({ path: join(values.shots, `${name}-${view}.png`) });
+      }, options);
     }
   }
 });
