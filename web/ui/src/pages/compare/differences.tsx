@@ -68,7 +68,7 @@ function columns(props: DifferencesProps): Column<Difference>[] {
     { key: "pair", label: "", cell: (row) => <Pair row={row} /> },
     { key: "baseline", label: "Rest", help: `Share of ${rest} that has it.`, number: true, value: (row) => row.baselineShare, cell: (row) => percent(row.baselineShare), title: (row) => `${grouped(row.baseline)} of ${grouped(props.comparison.baseline)}` },
     { key: "lift", label: "Ratio", help: "Share in the selection over the share in the rest.", number: true, value: (row) => row.lift ?? Infinity, cell: (row) => (row.baseline === 0 || row.lift === null ? <span title="Nowhere in the rest.">only here</span> : row.selection === 0 ? <span title="Nowhere in the selection.">only there</span> : `${significant(row.lift)}×`) },
-    ...(props.isSpans ? [] : [leafColumn(props)]),
+    ...(props.comparison.differences.some((one) => one.selectionLeaf !== null) ? [leafColumn(props)] : []),
     { key: "evidence", label: "Evidence", help: "How much better than chance it tells the two sides apart, by being there among traces of the same size or by how long its spans take: chi-squared, which grows with the counts. Values that chance explains are left out.", number: true, value: (row) => row.evidence, cell: (row) => <Evidence row={row} />, title: (row) => `corrected p ${row.pValue < 1e-12 ? "< 1e-12" : `= ${row.pValue.toPrecision(2)}`}` },
   ];
 }
