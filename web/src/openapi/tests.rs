@@ -35,9 +35,9 @@ fn the_routes_are_those_that_were_promised() {
         GET /api/v1/operations query
         GET /api/v1/dependencies query
         GET /api/v1/network query
+        GET /api/v1/network/operations query
         GET /api/v1/network/caused query
         GET /api/v1/network/caused/services query
-        GET /api/v1/network/operations query
         GET /api/v1/patterns query
         GET /api/v1/patterns/{pattern} query
         GET /api/v1/critical-path query
