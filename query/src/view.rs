@@ -105,6 +105,8 @@ pub struct Call {
     pub arguments: Vec<Option<String>>,
     /// Conditions on its columns, already made of safe parts by the caller.
     pub filter: Option<String>,
+    /// `ORDER BY` text over its columns.
+    pub order: Option<&'static str>,
     /// Row limit.
     pub limit: Option<usize>,
 }
@@ -120,6 +122,9 @@ impl Call {
         let mut sql = format!("SELECT * FROM {}({})", self.function, arguments.join(", "));
         if let Some(filter) = &self.filter {
             sql.push_str(&format!(" WHERE {filter}"));
+        }
+        if let Some(order) = self.order {
+            sql.push_str(&format!(" ORDER BY {order}"));
         }
         if let Some(limit) = self.limit {
             sql.push_str(&format!(" LIMIT {limit}"));

@@ -269,6 +269,32 @@ pub const ROUTES: &[Route] = &[
     Route::rows("/api/v1/traces/{trace_id}/pattern", "The pattern that a trace is of.", || {
         get(questions::trace_pattern)
     }),
+    Route::rows("/api/v1/traces/{trace_id}/tree", "One trace as text, a line a span.", || {
+        get(questions::trace_tree)
+    }),
+    Route {
+        own: RANGE_ONLY,
+        filters: questions::STRUCTURE_FILTERS,
+        ..Route::rows("/api/v1/structure", "Each span's place in the tree of its trace.", || {
+            get(questions::structure)
+        })
+    },
+    Route {
+        own: questions::DESCENDANTS,
+        ..Route::rows(
+            "/api/v1/descendants",
+            "Spans that satisfy a condition, below spans that satisfy another; the newest first.",
+            || get(questions::descendants),
+        )
+    },
+    Route {
+        own: questions::CALLS,
+        ..Route::rows(
+            "/api/v1/calls",
+            "Spans of one service somewhere below spans of another; the newest first.",
+            || get(questions::calls),
+        )
+    },
     Route {
         own: RANGE_ONLY,
         filters: questions::SELF_TIME_FILTERS,

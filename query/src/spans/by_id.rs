@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, RecordBatch, new_null_array};
 use arrow::compute::cast;
-use arrow::datatypes::{FieldRef, SchemaRef};
-use datafusion::catalog::TableProvider;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Result as PlanResult, ScalarValue};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::logical_expr::{col, lit};
-use datafusion::physical_expr::expressions::{binary, col as physical_col, lit as physical_lit};
+use datafusion::physical_expr::expressions::{col as physical_col, in_list, lit as physical_lit};
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
@@ -33,6 +33,7 @@ use storage::{DataFile, TimeRange, TraceId};
 use crate::Result;
 use crate::spans::Tables;
 use crate::spans::files::partitioned;
+use crate::spans::pick::{self, Pick};
 use crate::spans::provider::{Shape, present};
 use crate::spans::prune::date_days;
 use crate::spans::reader::{Reader, Readers};
@@ -50,12 +51,7 @@ pub(crate) async fn stream(
     let state = context.state();
     let table = tables.table(TimeRange::ALL, Shape::Presented);
     let (made_of, needed) = table.presented()?;
-    let stored = table.stored_schema();
-    let lookup = Lookup {
-        readers: Readers::new(&state, Arc::clone(&tables.snapshot.object_store)),
-        conditions: vec![is_trace(trace, &stored)?],
-        projected: Arc::new(stored.project(&needed)?),
-    };
+    let lookup = Lookup::new(&state, tables, &[trace], &needed)?;
     let (mut found, mut others) = (Vec::new(), Vec::new());
     for file in tables.snapshot.files.iter().filter(|file| file.may_hold_trace(&trace)) {
         match lookup.of_file(file).await? {
@@ -79,25 +75,55 @@ pub(crate) async fn stream(
     Ok(execute_stream(Arc::new(SortExec::new(order, all)), context.task_ctx())?)
 }
 
-fn is_trace(trace: TraceId, stored: &SchemaRef) -> PlanResult<Condition> {
-    use datafusion::logical_expr::Operator;
-    let id = physical_lit(ScalarValue::FixedSizeBinary(16, Some(trace.0.to_vec())));
-    let equal = binary(physical_col(c::TRACE_ID, stored)?, Operator::Eq, id, stored)?;
-    let told = Condition::of(&equal, stored);
+/// The condition that a span is of one of `traces`.
+fn is_of(traces: &[TraceId], stored: &SchemaRef) -> PlanResult<Condition> {
+    let id =
+        |trace: &TraceId| physical_lit(ScalarValue::FixedSizeBinary(16, Some(trace.0.to_vec())));
+    let ids = traces.iter().map(id).collect();
+    let among = in_list(physical_col(c::TRACE_ID, stored)?, ids, &false, stored)?;
+    let told = Condition::of(&among, stored);
     told.ok_or_else(|| datafusion::common::internal_datafusion_err!("a trace id has 16 bytes"))
 }
 
-/// Reads the rows of one trace.
-struct Lookup {
+/// Reads the rows of a few traces.
+pub(crate) struct Lookup {
     readers: Readers,
     conditions: Vec<Condition>,
     /// What is read, with the types that readers see.
     projected: SchemaRef,
+    /// Those of the columns that lie in files.
+    in_files: SchemaRef,
 }
 
 impl Lookup {
+    /// For the spans of `traces`, with the stored columns at `columns`.
+    ///
+    /// # Errors
+    /// There are no such columns: a mistake of ours.
+    pub(crate) fn new(
+        state: &dyn Session,
+        tables: &Tables,
+        traces: &[TraceId],
+        columns: &[usize],
+    ) -> PlanResult<Self> {
+        let stored = tables.table(TimeRange::ALL, Shape::Stored).stored_schema();
+        let projected: SchemaRef = Arc::new(stored.project(columns)?);
+        Ok(Self {
+            readers: Readers::new(state, Arc::clone(&tables.snapshot.object_store)),
+            conditions: vec![is_of(traces, &stored)?],
+            in_files: in_files(&projected),
+            projected,
+        })
+    }
+
     /// The rows of a file; `None` where it is better scanned.
-    async fn of_file(&self, file: &Arc<DataFile>) -> PlanResult<Option<Vec<RecordBatch>>> {
+    ///
+    /// # Errors
+    /// The file is damaged, or cannot be read.
+    pub(crate) async fn of_file(
+        &self,
+        file: &Arc<DataFile>,
+    ) -> PlanResult<Option<Vec<RecordBatch>>> {
         let metrics = ExecutionPlanMetricsSet::new();
         let mut reader = self.readers.create_reader(0, partitioned(file), None, &metrics)?;
         let metadata = reader.get_metadata(None).await?;
@@ -111,6 +137,16 @@ impl Lookup {
         let mut batches = Vec::new();
         for (number, rows) in rows.into_iter().enumerate() {
             if let Rows::Some(selection) = rows {
+                let pick = Pick {
+                    open: &|| self.readers.create_reader(0, partitioned(file), None, &metrics),
+                    metadata: &metadata,
+                    group: number,
+                    rows: pick::rows(&selection),
+                };
+                if let Some(picked) = pick.read(&self.in_files).await? {
+                    batches.push(self.with_types(&picked, file)?);
+                    continue;
+                }
                 let part = Part { file, metadata: &metadata, number, selection };
                 let reader = self.readers.create_reader(0, partitioned(file), None, &metrics)?;
                 batches.extend(self.read(reader, part).await?);
@@ -155,6 +191,12 @@ impl Lookup {
         let columns = self.projected.fields().iter().map(column).collect::<PlanResult<Vec<_>>>()?;
         Ok(RecordBatch::try_new(Arc::clone(&self.projected), columns)?)
     }
+}
+
+/// Those of the columns that lie in files.
+pub(super) fn in_files(schema: &SchemaRef) -> SchemaRef {
+    let columns = schema.fields().iter().filter(|field| field.name() != c::DATE);
+    Arc::new(Schema::new(columns.map(Arc::clone).collect::<Vec<_>>()))
 }
 
 /// Rows of one row group.

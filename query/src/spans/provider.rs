@@ -90,7 +90,8 @@ impl SpansTable {
         Arc::clone(&self.columns.stored)
     }
 
-    fn physical_filters(
+    /// `filters` over the table's own columns as conditions over stored ones.
+    pub(crate) fn physical_filters(
         &self,
         state: &dyn Session,
         filters: &[Expr],

@@ -10,14 +10,14 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use parquet::arrow::arrow_reader::RowSelection;
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
 use super::pages::{self, Wanted};
 use super::reader::Reader;
 
 /// A condition on one column whose dictionary may decide it.
 #[derive(Debug)]
-pub(super) struct Condition {
+pub(crate) struct Condition {
     pub(super) expr: Arc<dyn PhysicalExpr>,
     /// That column alone.
     schema: SchemaRef,
@@ -25,7 +25,7 @@ pub(super) struct Condition {
 
 impl Condition {
     /// `filter` over the columns of `table`, where it is such a condition.
-    pub(super) fn of(filter: &Arc<dyn PhysicalExpr>, table: &Schema) -> Option<Self> {
+    pub(crate) fn of(filter: &Arc<dyn PhysicalExpr>, table: &Schema) -> Option<Self> {
         Self::on(filter, table, |kind| {
             matches!(kind, DataType::Utf8View | DataType::FixedSizeBinary(16))
         })
@@ -54,12 +54,13 @@ impl Condition {
         Some(Self { expr, schema })
     }
 
-    pub(super) fn column(&self) -> &str {
+    /// The column.
+    pub(crate) fn column(&self) -> &str {
         self.schema.field(0).name()
     }
 
     /// By place of `values`, whether it holds.
-    pub(super) fn holds(&self, values: ArrayRef) -> Result<Vec<bool>> {
+    pub(crate) fn holds(&self, values: ArrayRef) -> Result<Vec<bool>> {
         let rows = values.len();
         // The column is nullable to the table, or has no nulls.
         let schema = match values.null_count() {
@@ -157,6 +158,63 @@ pub(super) async fn select(
     Ok(selected)
 }
 
+/// The rows of a row group for which all `conditions` hold, as ranges that rise; `None` where dictionaries do not tell it.
+///
+/// # Errors
+/// As [`select`].
+pub(super) async fn exactly(
+    reader: &mut Reader,
+    row_group: &RowGroupMetaData,
+    conditions: &[Condition],
+) -> Result<Option<Vec<Range<usize>>>> {
+    let all = usize::try_from(row_group.num_rows()).unwrap_or(usize::MAX);
+    let whole = 0..all;
+    let mut ranges = vec![whole];
+    for condition in conditions {
+        let Some(chunk) = chunk_of(row_group, condition) else {
+            if condition.holds_for_null()? {
+                continue;
+            }
+            return Ok(Some(Vec::new()));
+        };
+        if chunk.dictionary_page_offset().is_none() {
+            return Ok(None);
+        }
+        let (start, length) = chunk.byte_range();
+        let bytes = reader.get_bytes(start..start.saturating_add(length)).await?;
+        let decide = |values: &ArrayRef| condition.wanted(values);
+        let Some(found) = pages::rows(bytes, chunk, all, decide)? else { return Ok(None) };
+        ranges = common(&ranges, &found);
+    }
+    Ok(Some(ranges))
+}
+
+/// What two lists of rising ranges have in common.
+fn common(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    let mut both = Vec::new();
+    while let (Some(one), Some(other)) = (a.peek(), b.peek()) {
+        let range = one.start.max(other.start)..one.end.min(other.end);
+        if !range.is_empty() {
+            both.push(range);
+        }
+        if one.end <= other.end {
+            a.next()
+        } else {
+            b.next()
+        };
+    }
+    both
+}
+
+fn chunk_of<'a>(
+    row_group: &'a RowGroupMetaData,
+    condition: &Condition,
+) -> Option<&'a ColumnChunkMetaData> {
+    let is_it = |chunk: &&ColumnChunkMetaData| matches!(chunk.column_path().parts(), [name] if name == condition.column());
+    row_group.columns().iter().find(is_it)
+}
+
 /// Leaves out the rows for which `condition` certainly does not hold.
 async fn narrow(
     rows: &mut Rows,
@@ -164,8 +222,7 @@ async fn narrow(
     row_group: &RowGroupMetaData,
     condition: &Condition,
 ) -> Result<()> {
-    let is_it = |chunk: &&parquet::file::metadata::ColumnChunkMetaData| matches!(chunk.column_path().parts(), [name] if name == condition.column());
-    let Some(chunk) = row_group.columns().iter().find(is_it) else {
+    let Some(chunk) = chunk_of(row_group, condition) else {
         if !condition.holds_for_null()? {
             *rows = Rows::None;
         }
@@ -183,3 +240,6 @@ async fn narrow(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 use datafusion::common::Result;
 use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::split_conjunction_owned;
 
 use crate::sql::guard;
 
@@ -32,6 +33,14 @@ impl Condition {
     /// It names a column that is not there, or is no condition.
     pub(crate) fn plan(&self, frame: &DataFrame) -> Result<Expr> {
         Ok(frame.parse_sql_expr(&self.0)?.is_true())
+    }
+
+    /// What must all be true of a row.
+    ///
+    /// # Errors
+    /// As [`Self::plan`].
+    pub(crate) fn parts(&self, frame: &DataFrame) -> Result<Vec<Expr>> {
+        Ok(split_conjunction_owned(frame.parse_sql_expr(&self.0)?))
     }
 
     /// True where the text has this word.

@@ -4,7 +4,11 @@
 //! spans that satisfy one condition, spans that satisfy the other   two scans, pruned by what the conditions say
 //!   -> traces that have both -> their trees -> for each span of the second kind the nearest of the first above it
 //! ```
+mod newest;
+
 use arrow::array::{Array, RecordBatch};
+pub(crate) use newest::Newest;
+
 use datafusion::common::Result;
 use datafusion::logical_expr::ident;
 use futures::StreamExt;
@@ -116,6 +120,13 @@ pub(crate) struct Pair {
     distance: i64,
 }
 
+impl Pair {
+    /// Oldest first.
+    fn order(&self) -> (i64, u128, u64) {
+        (self.below.start, self.trace, self.below.id)
+    }
+}
+
 /// All pairs of some traces.
 struct Pairs<'a> {
     above: &'a Marks,
@@ -191,7 +202,7 @@ impl Descendants {
 }
 
 fn batches(texts: &Texts, mut pairs: Vec<Pair>) -> Result<Vec<RecordBatch>> {
-    pairs.sort_unstable_by_key(|pair| (pair.below.start, pair.trace, pair.below.id));
+    pairs.sort_unstable_by_key(Pair::order);
     pairs.chunks(8_192).map(|pairs| batch(texts, pairs)).collect()
 }
 

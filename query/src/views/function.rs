@@ -28,10 +28,11 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
 use datafusion::prelude::SessionContext;
-use futures::TryStreamExt;
 use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use storage::TimeRange;
 
+use super::descendants::{Descendants, Newest};
 use super::load::Source;
 use super::question::{Arguments, NAMES, Question};
 use super::traces::Reading;
@@ -255,12 +256,39 @@ impl Answer {
                 Box::pin(super::answer(*view, source, ask, &mut notes)).await?
             }
             Asked::Question(_, question) => {
+                if let Question::Descendants(asked) = question.as_ref() {
+                    let schema = Arc::new(self.schema()?.project(&projection)?);
+                    let filter = Filter::new(condition, schema, projection);
+                    return self.descendants(source, asked, filter).await;
+                }
                 Box::pin(question.answer(source, reads_bytes, &mut notes)).await?
             }
         };
         *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
         let rows = rows.into_iter().map(move |batch| Ok(batch.project(&projection)?));
         Ok(Box::pin(stream::iter(rows)))
+    }
+
+    /// Spans below others: newest first where that can be, otherwise all at once, oldest first.
+    async fn descendants(
+        &self,
+        source: Source,
+        asked: &Descendants,
+        filter: Filter,
+    ) -> Result<Batches> {
+        let notes = Arc::clone(&self.notes);
+        match Box::pin(asked.newest(source)).await? {
+            Ok(newest) => {
+                let below = Below { newest, filter, notes };
+                Ok(Box::pin(stream::try_unfold(below, Below::next)))
+            }
+            Err((source, reason)) => {
+                let rows = Box::pin(asked.answer(*source)).await?;
+                let note = ("source", format!("spans: {reason}"));
+                *notes.lock().unwrap_or_else(PoisonError::into_inner) = vec![note];
+                Ok(Box::pin(stream::iter(rows).map(move |batch| filter.batch(&batch))))
+            }
+        }
     }
 
     /// Traces, piece by piece: there may be more than fit into memory. Their notes are known after the last.
@@ -277,6 +305,24 @@ impl Answer {
                 Ok(Box::pin(stream::try_unfold(slices, Slices::next).try_flatten()))
             }
         }
+    }
+}
+
+/// Spans below others that are still to be shown.
+struct Below {
+    newest: Newest,
+    filter: Filter,
+    notes: NoteBoard,
+}
+
+impl Below {
+    async fn next(mut self) -> Result<Option<(RecordBatch, Self)>> {
+        let mut notes = Notes::new();
+        let Some(batch) = self.newest.next(&self.filter, &mut notes).await? else {
+            *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
+            return Ok(None);
+        };
+        Ok(Some((batch, self)))
     }
 }
 
@@ -375,7 +421,7 @@ impl TableProvider for ViewTable {
 struct ViewExec {
     answer: Answer,
     projection: Vec<usize>,
-    /// Which rows are wanted, over the columns at `projection`; of `traces` only.
+    /// Which rows are wanted, over the columns at `projection`; of `traces` and `descendants` only.
     condition: Option<Arc<dyn PhysicalExpr>>,
     state: SessionState,
     properties: Arc<PlanProperties>,
@@ -424,7 +470,7 @@ impl ExecutionPlan for ViewExec {
         self.condition.as_ref().map_or(Ok(TreeNodeRecursion::Continue), visit)
     }
 
-    /// Of `traces` the conditions are asked before rows are made; with them comes what a sort knows of the rows that it
+    /// Of `traces` and `descendants` the conditions are asked before rows are made; with them comes what a sort knows of the rows that it
     /// does not want.
     fn handle_child_pushdown_result(
         &self,
@@ -433,9 +479,12 @@ impl ExecutionPlan for ViewExec {
         _config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
         let conditions = from_parent.parent_filters.iter().map(|part| Arc::clone(&part.filter));
-        let is_traces = matches!(self.answer.asked, Asked::View { view: View::Traces, .. });
+        let asks = match &self.answer.asked {
+            Asked::View { view, .. } => *view == View::Traces,
+            Asked::Question(_, question) => matches!(**question, Question::Descendants(_)),
+        };
         let count = from_parent.parent_filters.len();
-        if !is_traces || count == 0 {
+        if !asks || count == 0 {
             return Ok(FilterPushdownPropagation::if_all(from_parent));
         }
         let all = self.condition.iter().map(Arc::clone).chain(conditions);

@@ -1,4 +1,6 @@
 //! Where views read from: the scans of one snapshot, the memory of one query.
+use std::sync::Arc;
+
 use datafusion::common::{Result, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryLimit, MemoryReservation};
@@ -8,14 +10,15 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use hashbrown::HashSet;
-use storage::TimeRange;
 use storage::schema::column;
 use storage::time::NANOS_PER_SECOND;
+use storage::{DataFile, TimeRange, TraceId};
 
 use super::forest::{Caller, Forest};
 pub(crate) use super::read::Extent;
 use super::read::{self, Admit};
 use crate::spans::Tables;
+use crate::spans::by_id::Lookup;
 use crate::spans::provider::Shape;
 
 /// Spans of a trace count when they start at most this much before the range that was asked for...
@@ -25,6 +28,8 @@ pub(crate) const LOOK_AHEAD_NANO: i64 = 3_600 * NANOS_PER_SECOND;
 
 /// Trace ids up to this number are handed to the scan, which then skips files that hold none of them.
 const TRACE_IDS_PUSHED_MAX: usize = 1_000;
+/// Traces up to this number are read row by row.
+const LOOKED_UP_MAX: usize = 64;
 
 /// Where a view reads from.
 pub(crate) struct Source {
@@ -124,9 +129,45 @@ impl Source {
         let mut forest = Forest::default();
         let only: HashSet<u32> = traces.into_iter().map(|id| forest.trace_index(id)).collect();
         let read = (TimeRange::ALL, Extent::default(), Admit::Only(&only));
-        self.read(&mut forest, &self.tables, read, 0).await?;
+        match self.look_up(&mut forest, &only).await? {
+            Some(rest) => self.read(&mut forest, &rest, read, 0).await?,
+            None => self.read(&mut forest, &self.tables, read, 0).await?,
+        }
         forest.group();
         Ok(forest)
+    }
+
+    /// Reads the spans of very few traces row by row, where files allow that; returns what is still to be scanned. `None`
+    /// where that is everything.
+    async fn look_up(&self, forest: &mut Forest, only: &HashSet<u32>) -> Result<Option<Tables>> {
+        let snapshot = &self.tables.snapshot;
+        if only.len() > LOOKED_UP_MAX || !snapshot.patches.renames().is_empty() {
+            return Ok(None);
+        }
+        let traces: Vec<_> = only.iter().map(|trace| TraceId(forest.trace_id(*trace))).collect();
+        let extent = Extent::default();
+        let stored = self.tables.table(TimeRange::ALL, Shape::Stored).stored_schema();
+        let columns = extent.columns(snapshot).into_iter().map(|name| stored.index_of(&name));
+        let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+        let lookup = Lookup::new(&self.state, &self.tables, &traces, &columns)?;
+        let may_hold = |file: &&Arc<DataFile>| traces.iter().any(|id| file.may_hold_trace(id));
+        let mut others = Vec::new();
+        for file in snapshot.files.iter().filter(may_hold) {
+            let Some(batches) = lookup.of_file(file).await? else {
+                others.push(Arc::clone(file));
+                continue;
+            };
+            for batch in batches {
+                read::read(&batch, &snapshot.columns, extent, Admit::Only(only), forest)?;
+                self.hold(forest.bytes())?;
+            }
+        }
+        Ok(Some(self.tables.part(others.into(), Arc::clone(&snapshot.hot))))
+    }
+
+    /// State of the session.
+    pub(crate) fn state(&self) -> &SessionState {
+        &self.state
     }
 
     /// Reads the spans of the traces in `open` that lie outside of `window`.

@@ -30,6 +30,35 @@ pub(crate) const MISSING_FILTERS: &[&str] = &["service", "name", "reason"];
 /// Columns that services can be filtered by.
 pub(crate) const CAUSED_FILTERS: &[&str] = &["service"];
 
+/// Columns that spans in their trees can be filtered by.
+pub(crate) const STRUCTURE_FILTERS: &[&str] = &["service", "name"];
+
+/// What `descendants` takes.
+pub(crate) const DESCENDANTS: &[Parameter] = &[
+    Parameter {
+        name: "above",
+        help: "what stands above, as a SQL condition over the columns of spans: service = 'web' AND kind = 'CLIENT'",
+    },
+    Parameter { name: "below", help: "what stands below it, directly or not, likewise" },
+    crate::routes::FROM,
+    crate::routes::TO,
+    NEWEST,
+];
+
+/// What `calls` takes.
+pub(crate) const CALLS: &[Parameter] = &[
+    Parameter { name: "caller", help: "the calling service" },
+    Parameter { name: "callee", help: "the service that is called, directly or not" },
+    crate::routes::FROM,
+    crate::routes::TO,
+    NEWEST,
+];
+
+const NEWEST: Parameter = Parameter { name: "limit", help: "rows at most, 100 by default" };
+
+/// Rows of an answer that begins with the newest.
+const NEWEST_DEFAULT: usize = 100;
+
 const ROOT_SERVICE: Parameter =
     Parameter { name: "root_service", help: "only traces of this root service" };
 const ROOT_NAME: Parameter =
@@ -133,7 +162,13 @@ fn root(parameters: &Parameters) -> Result<[Option<String>; 2]> {
 /// A call of `function` with the id of a trace.
 fn of_trace(function: &'static str, trace: &str) -> Result<Call> {
     let trace: TraceId = trace.parse().map_err(|error| Error::Invalid(format!("{error}")))?;
-    Ok(Call { function, arguments: vec![Some(trace.to_string())], filter: None, limit: None })
+    Ok(Call {
+        function,
+        arguments: vec![Some(trace.to_string())],
+        filter: None,
+        order: None,
+        limit: None,
+    })
 }
 
 pub(crate) async fn heatmap(State(shared): Web, parameters: Parameters) -> Result<Response> {
@@ -180,13 +215,54 @@ pub(crate) async fn self_time(State(shared): Web, parameters: Parameters) -> Res
     rows(&shared, call, &parameters).await
 }
 
+pub(crate) async fn structure(State(shared): Web, parameters: Parameters) -> Result<Response> {
+    let mut call = call(&shared, "structure", &parameters)?;
+    call.filter = filter(STRUCTURE_FILTERS, &parameters)?;
+    rows(&shared, call, &parameters).await
+}
+
+pub(crate) async fn descendants(State(shared): Web, parameters: Parameters) -> Result<Response> {
+    below(&shared, ("descendants", ["above", "below"]), &parameters).await
+}
+
+pub(crate) async fn calls(State(shared): Web, parameters: Parameters) -> Result<Response> {
+    below(&shared, ("calls", ["caller", "callee"]), &parameters).await
+}
+
+/// One trace in the order of its tree.
+pub(crate) async fn trace_tree(
+    State(shared): Web,
+    Path(trace): Path<String>,
+    parameters: Parameters,
+) -> Result<Response> {
+    rows(&shared, of_trace("trace_tree", &trace)?, &parameters).await
+}
+
+/// Spans below others, the newest first.
+async fn below(
+    shared: &Shared,
+    (function, sides): (&'static str, [&'static str; 2]),
+    parameters: &Parameters,
+) -> Result<Response> {
+    let mut call = call(shared, function, parameters)?;
+    for (place, side) in sides.into_iter().enumerate() {
+        let Some(given) = parameters.one(side)? else {
+            return Err(Error::Invalid(format!("{side} is missing")));
+        };
+        call.arguments.insert(place, Some(given.to_owned()));
+    }
+    call.order = Some("start_time DESC, trace_id, span_id");
+    call.limit = Some(parameters.count("limit", NEWEST_DEFAULT, ROWS_MAX)?);
+    rows(shared, call, parameters).await
+}
+
 /// A call of `function` with the range of `parameters` as its arguments.
 fn call(shared: &Shared, function: &'static str, parameters: &Parameters) -> Result<Call> {
     let now = shared.web.clock.now_unix_nano();
     let from = parameters.time("from", now)?.map(timestamp);
     let to = parameters.time("to", now)?.map(timestamp);
     let limit = Some(parameters.count("limit", ROWS_MAX, ROWS_MAX)?);
-    Ok(Call { function, arguments: vec![from, to], filter: None, limit })
+    Ok(Call { function, arguments: vec![from, to], filter: None, order: None, limit })
 }
 
 /// The columns that have exactly the values given.

@@ -43,6 +43,10 @@ fn the_routes_are_those_that_were_promised() {
         GET /api/v1/critical-path query
         GET /api/v1/traces/{trace_id}/critical-path query
         GET /api/v1/traces/{trace_id}/pattern query
+        GET /api/v1/traces/{trace_id}/tree query
+        GET /api/v1/structure query
+        GET /api/v1/descendants query
+        GET /api/v1/calls query
         GET /api/v1/self-time query
         GET /api/v1/missing-parents query
         GET /api/v1/unowned query

@@ -131,6 +131,11 @@ async fn every_reading_route_answers_with_the_safe_headers() {
     let f = fixture().await;
     for route in ROUTES.iter().filter(|route| route.method == "get") {
         let path = route.path.replace("{trace_id}", TRACE).replace("{pattern}", "00000000000000aa");
+        let path = match route.path {
+            "/api/v1/calls" => path + "?caller=web&callee=cart",
+            "/api/v1/descendants" => path + "?above=true&below=true",
+            _ => path,
+        };
         let reply = match route.answers {
             // It does not end by itself.
             Answers::Events => f.head(&path).await,
@@ -464,4 +469,42 @@ async fn patches_are_shown_unless_raw_is_asked_for_and_can_be_taken_back() {
     let about = f.get("/api/v1/patches?trace_id=order%2017").await.json();
     assert_eq!(about.as_array().unwrap().len(), 3);
     f.store.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spans_below_others_are_found_in_memory_and_in_files() {
+    let f = fixture().await;
+    let below = json!([{
+        "trace_id": TRACE, "span_id": "00000000000000a2", "service": "cart", "name": "get", "error": true,
+        "ancestor_span_id": "00000000000000a1", "ancestor_service": "web", "distance": 1,
+    }]);
+    for _ in 0..2 {
+        for path in [
+            "calls?caller=web&callee=cart",
+            "descendants?above=service%20%3D%20'web'&below=kind%20%3D%20'SERVER'",
+            "descendants?above=service%20%3D%20'web'&below=duration_nano%20%3D%207000&limit=5",
+        ] {
+            let found = f.get(&format!("/api/v1/{path}")).await.json();
+            for (key, value) in below[0].as_object().unwrap() {
+                assert_eq!(found[0][key], *value, "{path}: {found}");
+            }
+            assert_eq!(found.as_array().unwrap().len(), 1, "{path}: {found}");
+        }
+        assert_eq!(f.get("/api/v1/calls?caller=cart&callee=web").await.json(), json!([]));
+        let tree = f.get(&format!("/api/v1/traces/{TRACE}/tree")).await.json();
+        assert_eq!(tree[1]["tree"], "  cart: get 7µs ERROR", "{tree}");
+        let places = f.get("/api/v1/structure?service=cart").await.json();
+        assert_eq!((&places[0]["depth"], &places[0]["nested_left"]), (&json!(1), &json!(2)));
+        f.store.flush().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_sides_of_a_question_about_spans_below_others_are_needed() {
+    let f = fixture().await;
+    for path in ["calls?caller=web", "calls?callee=web", "descendants?above=true"] {
+        let reply = f.get(&format!("/api/v1/{path}")).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{path}: {}", reply.text);
+        assert!(reply.text.contains("is missing"), "{}", reply.text);
+    }
 }

@@ -2,7 +2,7 @@
 
 /// Hands `count` numbers of `width` bits to `visit`, in runs of equal ones; `None` where the bytes are too few, or
 /// `visit` said so.
-pub(super) fn each_run(
+pub(in crate::spans) fn each_run(
     mut bytes: &[u8],
     width: u8,
     mut count: usize,
@@ -80,4 +80,123 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+/// By wanted entry the place of its value among all values, `None` where it has none.
+pub(in crate::spans) type Places = Vec<Option<usize>>;
+
+/// [`Places`] of the entries at `wanted`, which rise, by `count` levels of one bit.
+pub(in crate::spans) fn places(bytes: &[u8], count: usize, wanted: &[usize]) -> Option<Places> {
+    let mut places = Vec::with_capacity(wanted.len());
+    let mut values = 0;
+    walk(bytes, 1, count, |run, rows| {
+        while let Some(at) = wanted.get(places.len()).filter(|at| **at < rows.end) {
+            let within = at.checked_sub(rows.start)?;
+            let is_value = run.at(within)? == 1;
+            places.push(is_value.then(|| values + run.ones(within)));
+        }
+        values += run.ones(rows.len());
+        Some(places.len() < wanted.len())
+    })?;
+    (places.len() == wanted.len()).then_some(places)
+}
+
+/// The numbers at `wanted`, which rise, of `count` numbers of `width` bits.
+pub(in crate::spans) fn numbers(
+    bytes: &[u8],
+    width: u8,
+    count: usize,
+    wanted: &[usize],
+) -> Option<Vec<u32>> {
+    let mut numbers = Vec::with_capacity(wanted.len());
+    walk(bytes, width, count, |run, rows| {
+        while let Some(at) = wanted.get(numbers.len()).filter(|at| **at < rows.end) {
+            numbers.push(run.at(at.checked_sub(rows.start)?)?);
+        }
+        Some(numbers.len() < wanted.len())
+    })?;
+    (numbers.len() == wanted.len()).then_some(numbers)
+}
+
+/// Numbers that lie together.
+enum Run<'a> {
+    Equal(u32),
+    Packed { bytes: &'a [u8], width: u8 },
+}
+
+impl Run<'_> {
+    fn at(&self, place: usize) -> Option<u32> {
+        match self {
+            Self::Equal(number) => Some(*number),
+            Self::Packed { bytes, width } => {
+                let mut found = None;
+                let bit = place.checked_mul(usize::from(*width))?;
+                let from = bytes.get(bit / 8..)?;
+                // Numbers of less than a byte begin within one.
+                let shift = bit % 8;
+                let mut word = [0; 8];
+                let taken = from.len().min(8);
+                word[..taken].copy_from_slice(&from[..taken]);
+                let word = u64::from_le_bytes(word) >> shift;
+                if bit + usize::from(*width) <= bytes.len() * 8 {
+                    found = u32::try_from(word & ((1 << *width) - 1)).ok();
+                }
+                found
+            }
+        }
+    }
+
+    /// How many of the first `count` levels are 1.
+    fn ones(&self, count: usize) -> usize {
+        match self {
+            Self::Equal(1) => count,
+            Self::Equal(_) => 0,
+            Self::Packed { bytes, .. } => {
+                let whole = (count / 8).min(bytes.len());
+                let ones = |byte: &u8| byte.count_ones() as usize;
+                let last = bytes.get(whole).map_or(0, |byte| byte & ((1 << (count % 8)) - 1));
+                bytes[..whole].iter().map(ones).sum::<usize>() + ones(&last)
+            }
+        }
+    }
+}
+
+/// Hands the runs of `count` numbers to `visit` with their places, until it says that it has enough; `None` where the
+/// bytes are too few, or `visit` said so.
+fn walk<'a>(
+    mut bytes: &'a [u8],
+    width: u8,
+    count: usize,
+    mut visit: impl FnMut(Run<'a>, std::ops::Range<usize>) -> Option<bool>,
+) -> Option<()> {
+    if width > 32 {
+        return None;
+    }
+    let mut next = 0;
+    while next < count {
+        let header = varint(&mut bytes)?;
+        let length = usize::try_from(header >> 1).ok()?;
+        let (run, length) = if header & 1 == 0 {
+            let (number, rest) = bytes.split_at_checked(usize::from(width).div_ceil(8))?;
+            bytes = rest;
+            let mut wide = [0; 4];
+            wide[..number.len()].copy_from_slice(number);
+            (Run::Equal(u32::from_le_bytes(wide)), length)
+        } else {
+            let packed = length.checked_mul(usize::from(width))?.min(bytes.len());
+            let (packed, rest) = bytes.split_at(packed);
+            bytes = rest;
+            (Run::Packed { bytes: packed, width }, length.checked_mul(8)?)
+        };
+        // A run of none would never end.
+        let length = length.min(count - next);
+        if length == 0 {
+            return None;
+        }
+        if !visit(run, next..next + length)? {
+            return Some(());
+        }
+        next += length;
+    }
+    Some(())
 }

@@ -7,6 +7,7 @@ use storage::rollup::Sum;
 use storage::{DataFile, TimeRange, TraceId};
 
 use super::Part;
+use crate::spans::shape::Shapes;
 use crate::views::totals::Gaps;
 use crate::views::traces::open::OpenRows;
 
@@ -65,6 +66,8 @@ pub(crate) struct Cache {
     pub(super) turn: tokio::sync::Mutex<()>,
     /// Rows of open traces.
     pub(crate) open: OpenRows,
+    /// Who stands above whom in files.
+    pub(crate) shapes: Shapes,
 }
 
 impl std::fmt::Debug for Cache {

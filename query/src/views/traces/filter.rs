@@ -1,4 +1,4 @@
-//! Conditions on rows of `traces`, asked before a row is made: what the statement says, and what a sort by which only the
+//! Conditions on rows of `traces` (and of `descendants`), asked before a row is made: what the statement says, and what a sort by which only the
 //! first rows are wanted has found so far.
 use std::sync::Arc;
 
@@ -55,8 +55,8 @@ impl Filter {
         Ok(filter_record_batch(&batch, &holds(condition, &batch)?)?)
     }
 
-    /// False only where no trace whose root starts within `range` can be wanted, as far as is known now.
-    pub(super) fn admits(&self, range: TimeRange) -> Result<bool> {
+    /// False only where nothing that starts (a trace by its root) within `range` can be wanted, as far as is known now.
+    pub(crate) fn admits(&self, range: TimeRange) -> Result<bool> {
         let Some(condition) = &self.condition else { return Ok(true) };
         let known = PruningPredicateBuilder::new()
             .with_file_schema(Arc::clone(&self.schema))

@@ -1,0 +1,331 @@
+//! Single rows of a file, column by column, without making what lies around them.
+//!
+//! The stock reader decompresses every page with a wanted row and skips through its values. The spans of a trace lie on a
+//! page each, in a hundred columns: a thousand pages for some thirty rows. Here a row that has no value costs a look at
+//! the levels, which are not compressed, one that has a key costs that key, and a dictionary is looked into once.
+//!
+//! ```text
+//! rows of a row group -> pages (by the offset index) -> one read -> cells, keys -> dictionaries -> one read -> columns
+//! ```
+mod cells;
+mod deltas;
+mod lists;
+mod page;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use bytes::Bytes;
+use datafusion::common::Result;
+use parquet::arrow::arrow_reader::RowSelection;
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+
+use self::cells::{Cells, Width};
+use self::lists::Lists;
+use self::page::{Memory, damaged};
+use super::reader::Reader;
+
+/// Opens a file.
+pub(super) type Open<'a> = dyn Fn() -> Result<Reader> + Send + Sync + 'a;
+
+/// Some rows of one row group.
+pub(super) struct Pick<'a> {
+    /// Makes readers of its file.
+    pub(super) open: &'a Open<'a>,
+    pub(super) metadata: &'a Arc<ParquetMetaData>,
+    /// The row group.
+    pub(super) group: usize,
+    /// Its rows that are wanted, rising.
+    pub(super) rows: Vec<usize>,
+}
+
+/// The wanted rows of one page.
+struct Page {
+    /// Where it lies in the file.
+    bytes: Range<u64>,
+    /// Counted from its first row.
+    rows: Vec<usize>,
+    /// No row of it has a value.
+    is_null: bool,
+}
+
+/// A column that has values on some page.
+struct Column<'a> {
+    field: &'a FieldRef,
+    chunk: &'a ColumnChunkMetaData,
+    pages: Vec<Page>,
+    nullable: bool,
+    kind: Kind,
+}
+
+enum Kind {
+    Flat(Width),
+    /// A list: of its first leaf only levels are looked at.
+    List,
+}
+
+impl Pick<'_> {
+    /// The rows with the columns of `schema`, as it says; those that the file lacks are null. `None` where some page or
+    /// column is of a kind that only the stock reader knows.
+    ///
+    /// # Errors
+    /// The file is damaged, or cannot be read.
+    pub(super) async fn read(&self, schema: &SchemaRef) -> Result<Option<RecordBatch>> {
+        let reader = &mut (self.open)()?;
+        let Some(columns) = self.columns(schema) else { return Ok(None) };
+        let pages = columns.iter().flat_map(|column| &column.pages);
+        let wanted = pages.filter(|page| !page.is_null).map(|page| page.bytes.clone());
+        let fetched = Fetched::read(reader, wanted.collect()).await?;
+        let Some(picked) = self.cells(&columns, &fetched)? else { return Ok(None) };
+        let Some(made) = self.resolve(picked, reader).await? else { return Ok(None) };
+        let mut made = made.into_iter().peekable();
+        let mut arrays = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            arrays.push(match made.next_if(|(own, _)| Arc::ptr_eq(own, field)) {
+                Some((_, array)) => array,
+                None => new_null_array(field.data_type(), self.rows.len()),
+            });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows.len()));
+        Ok(Some(RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)?))
+    }
+
+    /// The columns of `schema` that have a value on some wanted page, in its order.
+    fn columns<'a>(&'a self, schema: &'a SchemaRef) -> Option<Vec<Column<'a>>> {
+        let descriptor = self.metadata.file_metadata().schema_descr();
+        let mut leaves = std::collections::HashMap::new();
+        for leaf in (0..descriptor.num_columns()).rev() {
+            // Of several the first.
+            leaves.insert(descriptor.get_column_root(leaf).name(), leaf);
+        }
+        let mut columns = Vec::new();
+        for field in schema.fields() {
+            let Some(leaf) = leaves.get(field.name().as_str()) else { continue };
+            if let Some(column) = self.column(field, *leaf)? {
+                columns.push(column);
+            }
+        }
+        Some(columns)
+    }
+
+    /// `Some(None)` where no wanted page has a value.
+    fn column<'a>(&'a self, field: &'a FieldRef, leaf: usize) -> Option<Option<Column<'a>>> {
+        let descriptor = self.metadata.file_metadata().schema_descr();
+        let chunk = self.metadata.row_group(self.group).column(leaf);
+        if !matches!(chunk.compression(), Compression::ZSTD(_) | Compression::UNCOMPRESSED) {
+            return None;
+        }
+        let leaf_of = descriptor.column(leaf);
+        let kind = match (field.data_type(), leaf_of.max_rep_level()) {
+            (DataType::List(_), 1) => Kind::List,
+            (data_type, 0) if leaf_of.max_def_level() <= 1 => {
+                Kind::Flat(Width::of(&leaf_of, data_type)?)
+            }
+            _ => return None,
+        };
+        let pages = self.pages(leaf)?;
+        if matches!(kind, Kind::Flat(_)) && pages.iter().all(|page| page.is_null) {
+            return Some(None);
+        }
+        let nullable = descriptor.get_column_root(leaf).is_optional();
+        Some(Some(Column { field, chunk, pages, nullable, kind }))
+    }
+
+    /// The pages of a column with wanted rows.
+    fn pages(&self, leaf: usize) -> Option<Vec<Page>> {
+        let locations = self.metadata.offset_index()?.get(self.group)?.get(leaf)?.page_locations();
+        let index = self.metadata.column_index().and_then(|index| index.get(self.group)?.get(leaf));
+        let nulls = index.and_then(|index| index.null_counts());
+        let all = self.metadata.row_group(self.group).num_rows();
+        let is_flat =
+            self.metadata.file_metadata().schema_descr().column(leaf).max_rep_level() == 0;
+        let mut pages: Vec<Page> = Vec::new();
+        let (mut first, mut until, mut at) = (0, 0, 0);
+        for row in &self.rows {
+            if let Some(page) = pages.last_mut()
+                && *row < until
+            {
+                page.rows.push(row - first);
+                continue;
+            }
+            let number = i64::try_from(*row).ok()?;
+            at += locations[at..].partition_point(|page| page.first_row_index <= number);
+            let location = locations.get(at.checked_sub(1)?)?;
+            let next = locations.get(at).map_or(all, |next| next.first_row_index);
+            first = usize::try_from(location.first_row_index).ok()?;
+            until = usize::try_from(next).ok()?;
+            let begin = u64::try_from(location.offset).ok()?;
+            let bytes = begin..begin + u64::try_from(location.compressed_page_size).ok()?;
+            let empty = nulls.and_then(|nulls| nulls.get(at - 1)).copied();
+            let is_null = is_flat && empty == Some(next - location.first_row_index);
+            pages.push(Page { bytes, rows: vec![row.checked_sub(first)?], is_null });
+        }
+        Some(pages)
+    }
+
+    /// What the data pages tell.
+    fn cells<'a>(
+        &self,
+        columns: &'a [Column<'a>],
+        fetched: &Fetched,
+    ) -> Result<Option<Vec<(&'a Column<'a>, Picked)>>> {
+        let mut memory = Memory::new()?;
+        let mut picked = Vec::with_capacity(columns.len());
+        for column in columns {
+            let told = match column.kind {
+                Kind::Flat(width) => column.cells(width, fetched, &mut memory)?.map(Picked::Cells),
+                Kind::List => column.lists(fetched)?.map(Picked::Lists),
+            };
+            let Some(told) = told else { return Ok(None) };
+            picked.push((column, told));
+        }
+        Ok(Some(picked))
+    }
+
+    /// Looks into dictionaries, reads lists that have elements, and makes the columns.
+    async fn resolve<'a>(
+        &self,
+        picked: Vec<(&'a Column<'a>, Picked)>,
+        reader: &mut Reader,
+    ) -> Result<Option<Vec<(&'a FieldRef, ArrayRef)>>> {
+        let mut wanted = Vec::new();
+        for (column, told) in &picked {
+            if matches!(told, Picked::Cells(cells) if cells.has_keys()) {
+                let Some(bytes) = dictionary(column.chunk) else { return Ok(None) };
+                wanted.push(bytes);
+            }
+        }
+        let fetched = Fetched::read(reader, wanted).await?;
+        let mut memory = Memory::new()?;
+        let mut made = Vec::with_capacity(picked.len());
+        for (column, told) in picked {
+            let array = match told {
+                Picked::Cells(mut cells) => {
+                    if cells.has_keys() {
+                        let bytes = dictionary(column.chunk).unwrap_or_default();
+                        let compression = (column.chunk.compression(), &mut memory);
+                        if cells.resolve(&fetched.of(&bytes)?, compression)?.is_none() {
+                            return Ok(None);
+                        }
+                    }
+                    cells.array(column.field.data_type())?
+                }
+                Picked::Lists(lists) => {
+                    let filled = lists.filled(&self.rows);
+                    if filled.is_empty() {
+                        lists.array(column.field, None)?
+                    } else {
+                        let read = lists::read(self, column.field.name(), filled).await?;
+                        lists.array(column.field, Some(read))?
+                    }
+                }
+            };
+            made.push((column.field, array));
+        }
+        Ok(Some(made))
+    }
+}
+
+/// What the data pages of a column tell.
+enum Picked {
+    Cells(Cells),
+    Lists(Lists),
+}
+
+impl Column<'_> {
+    fn cells(&self, width: Width, fetched: &Fetched, memory: &mut Memory) -> Result<Option<Cells>> {
+        let mut cells = Cells::new(width);
+        for page in &self.pages {
+            if page.is_null {
+                cells.push_nulls(page.rows.len());
+                continue;
+            }
+            let bytes = fetched.of(&page.bytes)?;
+            let compression = (self.chunk.compression(), &mut *memory);
+            let rows = (page.rows.as_slice(), self.nullable);
+            if cells.push_page(&bytes, rows, compression)?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(cells))
+    }
+
+    fn lists(&self, fetched: &Fetched) -> Result<Option<Lists>> {
+        let mut lists = Lists::new(self.nullable);
+        for page in &self.pages {
+            let levels = self.chunk.column_descr().max_def_level();
+            if lists.push_page(&fetched.of(&page.bytes)?, &page.rows, levels).is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(lists))
+    }
+}
+
+/// Where the dictionary of a chunk lies.
+fn dictionary(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
+    let begin = u64::try_from(chunk.dictionary_page_offset()?).ok()?;
+    let end = u64::try_from(chunk.data_page_offset()).ok()?;
+    (begin < end).then_some(begin..end)
+}
+
+/// The rows of a row group that `selection` names.
+pub(super) fn rows(selection: &RowSelection) -> Vec<usize> {
+    let (mut rows, mut next) = (Vec::new(), 0);
+    for selector in selection.iter() {
+        if !selector.skip {
+            rows.extend(next..next + selector.row_count);
+        }
+        next += selector.row_count;
+    }
+    rows
+}
+
+/// Bytes of a file that were read together.
+struct Fetched {
+    /// By where they begin.
+    pieces: Vec<(u64, Bytes)>,
+}
+
+/// What lies between two ranges is read with them up to this size: a read costs more.
+const GAP_BYTES: u64 = 8 << 10;
+
+impl Fetched {
+    async fn read(reader: &mut Reader, mut wanted: Vec<Range<u64>>) -> Result<Self> {
+        wanted.sort_unstable_by_key(|range| range.start);
+        let mut merged: Vec<Range<u64>> = Vec::new();
+        for range in wanted {
+            match merged.last_mut() {
+                Some(last) if range.start <= last.end.saturating_add(GAP_BYTES) => {
+                    last.end = last.end.max(range.end);
+                }
+                _ => merged.push(range),
+            }
+        }
+        let starts: Vec<u64> = merged.iter().map(|range| range.start).collect();
+        let read =
+            if merged.is_empty() { Vec::new() } else { reader.get_byte_ranges(merged).await? };
+        Ok(Self { pieces: starts.into_iter().zip(read).collect() })
+    }
+
+    /// The page at `range`, compared with its checksums.
+    fn of(&self, range: &Range<u64>) -> Result<Bytes> {
+        let found = || {
+            let place = self.pieces.partition_point(|(start, _)| *start <= range.start);
+            let (start, bytes) = self.pieces.get(place.checked_sub(1)?)?;
+            let from = usize::try_from(range.start - start).ok()?;
+            let until = usize::try_from(range.end - start).ok()?;
+            (until <= bytes.len()).then(|| bytes.slice(from..until))
+        };
+        let page = found().ok_or_else(|| damaged("a column"))?;
+        storage::check_pages(&page).map_err(|damage| ParquetError::General(damage.into()))?;
+        Ok(page)
+    }
+}
+
+#[cfg(test)]
+mod tests;
