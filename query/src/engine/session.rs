@@ -46,7 +46,8 @@ fn settings(config: &Config) -> SessionConfig {
     options.execution.enable_recursive_ctes = false;
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
-    options.execution.parquet.bloom_filter_on_read = true;
+    // The sidecars have filters of their own, with checksums; Parquet's have none.
+    options.execution.parquet.bloom_filter_on_read = false;
     options.execution.parquet.schema_force_view_types = true;
     settings
 }
