@@ -53,9 +53,10 @@ mod armed {
     /// The point, and how often it is still passed alive.
     static ARMED: OnceLock<(&'static str, AtomicU64)> = OnceLock::new();
 
-    pub(super) fn arm(point: &'static str, times: u64) {
+    pub(super) fn arm(point: &'static str, times: u64) -> Result<(), String> {
         // Whoever armed first has it: a process dies once.
         let _ = ARMED.set((point, AtomicU64::new(times)));
+        Ok(())
     }
 
     pub(super) fn pass(point: &'static str) {
@@ -69,6 +70,16 @@ mod armed {
     }
 }
 
+#[cfg(not(debug_assertions))]
+mod armed {
+    pub(super) fn arm(point: &'static str, _times: u64) -> Result<(), String> {
+        Err(format!("{point:?} is in debug builds only"))
+    }
+
+    #[inline]
+    pub(super) fn pass(_point: &'static str) {}
+}
+
 /// Ends the process where `name` is passed after `times` passes; in debug builds only.
 ///
 /// # Errors
@@ -77,18 +88,13 @@ pub fn arm(name: &str, times: u64) -> Result<(), String> {
     let Some(point) = POINTS.into_iter().find(|point| *point == name) else {
         return Err(format!("there is no point {name:?}"));
     };
-    #[cfg(debug_assertions)]
-    armed::arm(point, times);
-    if cfg!(debug_assertions) { Ok(()) } else { Err(format!("{point:?} is in debug builds only")) }
+    armed::arm(point, times)
 }
 
 /// Passes one of [`POINTS`].
 #[inline]
 pub(crate) fn point(name: &'static str) {
-    #[cfg(debug_assertions)]
     armed::pass(name);
-    #[cfg(not(debug_assertions))]
-    let _ = name;
 }
 
 #[cfg(test)]
