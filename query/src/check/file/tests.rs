@@ -24,7 +24,7 @@ fn what_says_nothing_or_too_much_is_refused() {
         r#", "below": "a", "order": ["b", "c"]"#,
         r#", "order": ["b"]"#,
         r#", "order": ["b", "c"], "at_most": 1"#,
-        r#", "below": "b", "atmost": 1"#,
+        r#", "below": "b", "at_best": 1"#,
     ] {
         let json = format!(r#"{{"check": [{{"name": "n", "when": "w"{rest}}}]}}"#);
         assert!(read(&json).is_err(), "{json}");
