@@ -3,18 +3,22 @@ mod answer;
 mod cooperate;
 mod damage;
 pub(crate) mod permit;
+mod plans;
 mod runtime;
 mod session;
 mod warm;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
+use datafusion::execution::TaskContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
-use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::SessionContext;
 use storage::metrics::{Counter, Metric, Shape};
 use storage::{Clock, Kind, Snapshot, Store, SystemClock, TimeRange, TraceId};
@@ -25,6 +29,7 @@ pub use crate::engine::answer::Answer;
 use crate::engine::answer::{Limits, Running};
 use crate::engine::damage::Damage;
 use crate::engine::permit::Permits;
+use crate::engine::plans::{Plans, Statement};
 use crate::engine::runtime::Memory;
 use crate::spans::{Tables, by_id};
 use crate::sql::describe::Description;
@@ -55,6 +60,7 @@ struct Shared {
     permits: Permits,
     runtime: Threads,
     counts: Counts,
+    plans: Plans,
     damage: Arc<Damage>,
 }
 
@@ -76,6 +82,45 @@ impl Shared {
         let context = session::context(&self.base, environment, &tables)?;
         Ok((context, tables))
     }
+
+    /// What runs a plan that needs no session, with a memory of its own. Plans bring their functions along.
+    fn task(&self) -> Arc<TaskContext> {
+        let environment = runtime::for_query(&self.environment, &self.memory);
+        let (name, config) = (self.base.session_id().to_owned(), self.base.config().clone());
+        let none = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
+        Arc::new(TaskContext::new(None, name, config, none.0, none.1, none.2, none.3, environment))
+    }
+
+    /// The rows that a statement asks for; its plan is kept where it says the same at any time.
+    async fn rows(&self, statement: Statement) -> Result<SendableRecordBatchStream> {
+        let tables = self.tables()?;
+        if let Some(plan) = self.plans.find(&statement, &tables)? {
+            return run_plan(&self.base, &plan, self.task()).await;
+        }
+        let environment = runtime::for_query(&self.environment, &self.memory);
+        let context = session::context(&self.base, environment, &tables)?;
+        let Statement { text, params, has_catalogue } = &statement;
+        let session = (context, &tables);
+        let (context, read) = read(text, &self.config, session, *has_catalogue)?;
+        let plan = sql::plan(&context, read, params.clone()).await?;
+        let is_lasting = plans::is_lasting(&plan)?;
+        let state = context.state();
+        let plan = state.optimize(&plan)?;
+        if is_lasting {
+            self.plans.put(statement, &plan, &tables)?;
+        }
+        run_plan(&state, &plan, state.task_ctx()).await
+    }
+}
+
+/// The rows of an optimised plan.
+async fn run_plan(
+    state: &SessionState,
+    plan: &LogicalPlan,
+    task: Arc<TaskContext>,
+) -> Result<SendableRecordBatchStream> {
+    let plan = state.query_planner().create_physical_plan(plan, state).await?;
+    Ok(execute_stream(plan, task)?)
 }
 
 /// What became of queries.
@@ -160,6 +205,7 @@ impl Engine {
             permits: Permits::new(config.running_max, config.waiting_max),
             runtime: Threads(Some(runtime)),
             counts: Counts::default(),
+            plans: Plans::default(),
             damage: Arc::default(),
             config,
         };
@@ -178,16 +224,12 @@ impl Engine {
     /// # Errors
     /// The statement is not allowed, cannot be planned, or a limit was hit; the message is for the user.
     pub async fn sql(&self, sql: &str, params: Vec<ScalarValue>) -> Result<Answer> {
-        let text = sql.to_owned();
-        let config = self.shared.config.clone();
-        let rows_max = Some(config.rows_max);
-        let has_catalogue = self.has_catalogue;
-        let plan = move |context: SessionContext, tables: Tables| async move {
-            let (context, statement) = read(&text, &config, (context, &tables), has_catalogue)?;
-            let rows = sql::plan(&context, statement, params).await?;
-            Ok(Started { rows: rows.execute_stream().await?, notes: Vec::new() })
+        let (text, has_catalogue) = (sql.to_owned(), self.has_catalogue);
+        let statement = Statement { text, params, has_catalogue };
+        let plan = |shared: Arc<Shared>| async move {
+            Ok(Started { rows: shared.rows(statement).await?, notes: Vec::new() })
         };
-        self.run(plan, rows_max).await
+        self.run(plan, Some(self.shared.config.rows_max)).await
     }
 
     /// What `sql` will give and which parameters it takes; `hints` are the types of `$1`, `$2`, ... that the caller
@@ -232,7 +274,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::sql`].
     pub async fn check(&self, checks: Vec<Check>, range: TimeRange) -> Result<Answer> {
-        let plan = move |context: SessionContext, tables: Tables| async move {
+        let plan = move |shared: Arc<Shared>| async move {
+            let (context, tables) = shared.session()?;
             let rows = views::check(context.clone(), tables, (&checks, range)).await?;
             let rows = context.read_batch(rows)?.execute_stream().await?;
             Ok(Started { rows, notes: Vec::new() })
@@ -241,7 +284,8 @@ impl Engine {
     }
 
     async fn ask(&self, sql: String) -> Result<Answer> {
-        let plan = move |context: SessionContext, tables: Tables| async move {
+        let plan = move |shared: Arc<Shared>| async move {
+            let (context, tables) = shared.session()?;
             let planned = views::plan(&context, &tables, &sql).await?;
             Ok(Started { rows: planned.rows.execute_stream().await?, notes: planned.notes })
         };
@@ -254,8 +298,9 @@ impl Engine {
     /// # Errors
     /// As [`Engine::sql`].
     pub async fn trace(&self, trace: TraceId) -> Result<Answer> {
-        let plan = move |context: SessionContext, tables: Tables| async move {
-            let rows = by_id::stream(&context, &tables, trace).await?;
+        let plan = move |shared: Arc<Shared>| async move {
+            let (tables, session) = (shared.tables()?, (&shared.base, shared.task()));
+            let rows = by_id::stream(session, &tables, trace).await?;
             Ok(Started { rows, notes: Vec::new() })
         };
         self.run(plan, None).await
@@ -263,7 +308,7 @@ impl Engine {
 
     /// Figures for `/metrics`.
     pub fn metrics(&self) -> Vec<Metric> {
-        let Shared { counts, memory, permits, .. } = self.shared.as_ref();
+        let Shared { counts, memory, permits, plans, .. } = self.shared.as_ref();
         let gauge = |name, help, value: usize| {
             #[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles")]
             let value = value as f64;
@@ -275,11 +320,14 @@ impl Engine {
             metric.labels.push(("reason", why.to_owned()));
             metric
         };
+        let [known, new] = plans.metrics();
         vec![
             counts.queries.metric("spanlake_queries_total", "Queries asked."),
             ended("failed", &counts.failed),
             ended("busy", &counts.refused),
             ended("timeout", &counts.timed_out),
+            known,
+            new,
             gauge("spanlake_queries_running", "Queries at work.", permits.running()),
             gauge("spanlake_queries_waiting", "Queries that wait.", permits.waiting()),
             gauge("spanlake_query_memory_bytes", "Memory of all queries.", memory.used_bytes()),
@@ -289,7 +337,7 @@ impl Engine {
     /// Waits for a permit, plans and starts on the query runtime, all within the time limit.
     async fn run<P, F>(&self, plan: P, rows_max: Option<usize>) -> Result<Answer>
     where
-        P: FnOnce(SessionContext, Tables) -> F + Send + 'static,
+        P: FnOnce(Arc<Shared>) -> F + Send + 'static,
         F: Future<Output = Result<Started>> + Send + 'static,
     {
         let Counts { queries, failed, refused, timed_out } = &self.shared.counts;
@@ -307,16 +355,13 @@ impl Engine {
 
     async fn answer<P, F>(&self, plan: P, rows_max: Option<usize>) -> Result<Answer>
     where
-        P: FnOnce(SessionContext, Tables) -> F + Send + 'static,
+        P: FnOnce(Arc<Shared>) -> F + Send + 'static,
         F: Future<Output = Result<Started>> + Send + 'static,
     {
         let limits = Limits::from_now(self.shared.config.time_max, rows_max);
         let permit = limits.within(self.shared.permits.acquire()).await??;
         let shared = Arc::clone(&self.shared);
-        let begin = async move {
-            let (context, tables) = shared.session()?;
-            plan(context, tables).await
-        };
+        let begin = async move { plan(shared).await };
         let snapshot = (self.shared.snapshots)();
         let about = (snapshot, Arc::clone(&self.shared.damage));
         Running::start(self.threads()?, about, begin, permit, limits).answer().await

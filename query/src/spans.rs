@@ -42,6 +42,7 @@ use storage::{DataFile, Snapshot, SpanBatch, TimeRange};
 use crate::Result;
 use crate::spans::columns::Columns;
 pub(crate) use crate::spans::files::STORE_URL;
+use crate::spans::pick::dictionaries::Dictionaries;
 use crate::spans::provider::{Shape, SpansTable};
 use crate::spans::vocabulary::Vocabularies;
 use crate::views::Cache;
@@ -62,6 +63,8 @@ pub struct Tables {
     pub(crate) described: Arc<OnceLock<Arc<dyn SchemaProvider>>>,
     /// What the dictionaries of files are known to hold.
     vocabularies: Arc<Vocabularies>,
+    /// Those of them that traces by id ask for.
+    dictionaries: Arc<Dictionaries>,
 }
 
 impl Tables {
@@ -73,8 +76,16 @@ impl Tables {
         let columns = Arc::new(Columns::of(&snapshot)?);
         let raw = Arc::new(Columns::new(&snapshot.columns)?);
         let rollups = Some(Arc::default());
-        let (described, vocabularies) = (Arc::default(), Arc::default());
-        Ok(Self { snapshot, now_unix_nano, rollups, columns, raw, described, vocabularies })
+        Ok(Self {
+            snapshot,
+            now_unix_nano,
+            rollups,
+            columns,
+            raw,
+            described: Arc::default(),
+            vocabularies: Arc::default(),
+            dictionaries: Arc::default(),
+        })
     }
 
     /// The same over a newer `snapshot`; the columns are kept where they did not change.
@@ -82,9 +93,22 @@ impl Tables {
         let same = Arc::ptr_eq(&self.snapshot.columns, &snapshot.columns);
         if !same || !self.columns.are_of(&snapshot) {
             let (rollups, vocabularies) = (self.rollups.clone(), Arc::clone(&self.vocabularies));
-            return Ok(Self { rollups, vocabularies, ..Self::new(snapshot, now_unix_nano)? });
+            let dictionaries = Arc::clone(&self.dictionaries);
+            let new = Self::new(snapshot, now_unix_nano)?;
+            return Ok(Self { rollups, vocabularies, dictionaries, ..new });
         }
         Ok(Self { snapshot, now_unix_nano, ..self.clone() })
+    }
+
+    /// The columns with patches, and without.
+    pub(crate) fn column_sets(&self) -> [&Arc<Columns>; 2] {
+        [&self.columns, &self.raw]
+    }
+
+    /// True where plans over these tables fit `other`.
+    pub(crate) fn has_columns_of(&self, other: &Self) -> bool {
+        let (own, other) = (self.column_sets(), other.column_sets());
+        own.iter().zip(other).all(|(own, other)| Arc::ptr_eq(own, other))
     }
 
     /// The same spans as they were sent: without patches.

@@ -4,7 +4,6 @@ pub(crate) mod guard;
 mod lists;
 
 use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -32,7 +31,7 @@ pub(crate) async fn plan(
     context: &SessionContext,
     Read { mut statement, is_of_catalogue }: Read,
     params: Vec<ScalarValue>,
-) -> Result<DataFrame> {
+) -> Result<LogicalPlan> {
     let written = lists::write(&mut statement, &params);
     let plan = read_only(context, statement).await?;
     let mut needed = plan.get_parameter_names()?;
@@ -44,11 +43,10 @@ pub(crate) async fn plan(
             "the statement has {needed} parameters ($1, ...), {given} were given"
         )));
     }
-    let plan = match params.is_empty() {
+    Ok(match params.is_empty() {
         true => plan,
         false => plan.with_param_values(ParamValues::from(params))?,
-    };
-    Ok(context.execute_logical_plan(plan).await?)
+    })
 }
 
 /// The plan of `statement`, its parameters still open. The second belt: the guard has looked already.

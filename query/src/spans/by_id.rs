@@ -2,25 +2,35 @@
 //!
 //! A file that may hold the trace is asked twice: its keys of trace ids tell the rows, and of the other columns only those
 //! are read that have a value on one of the pages with such a row. Most of the attribute columns have none.
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, RecordBatch, new_null_array};
-use arrow::compute::cast;
+use arrow::compute::{
+    SortColumn, SortOptions, cast, concat_batches, lexsort_to_indices, take_record_batch,
+};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Result as PlanResult, ScalarValue};
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{DataFusionError, Result as PlanResult, ScalarValue};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
-use datafusion::logical_expr::{col, lit};
-use datafusion::physical_expr::expressions::{col as physical_col, in_list, lit as physical_lit};
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::logical_expr::{Operator, col, lit};
+use datafusion::physical_expr::expressions::{
+    binary, col as physical_col, in_list, lit as physical_lit,
+};
+use datafusion::physical_expr::utils::reassign_expr_columns;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::projection::ProjectionExpr;
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
-use datafusion::prelude::SessionContext;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelectionPolicy, RowSelector,
@@ -29,10 +39,12 @@ use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuil
 use parquet::file::metadata::ParquetMetaData;
 use storage::schema::column as c;
 use storage::{DataFile, TimeRange, TraceId};
+use tokio::task::JoinError;
 
 use crate::Result;
 use crate::spans::Tables;
 use crate::spans::files::partitioned;
+use crate::spans::pick::dictionaries::Dictionaries;
 use crate::spans::pick::{self, Pick};
 use crate::spans::provider::{Shape, present};
 use crate::spans::prune::date_days;
@@ -44,55 +56,112 @@ const ROWS_MAX: usize = 20_000;
 
 /// The spans of `trace` in the columns of SQL `spans`, ordered by start, then span id.
 pub(crate) async fn stream(
-    context: &SessionContext,
+    (state, task): (&SessionState, Arc<TaskContext>),
     tables: &Tables,
     trace: TraceId,
 ) -> Result<SendableRecordBatchStream> {
-    let state = context.state();
     let table = tables.table(TimeRange::ALL, Shape::Presented);
     let (made_of, needed) = table.presented()?;
-    let lookup = Lookup::new(&state, tables, &[trace], &needed)?;
+    let lookup = Lookup::new(state, tables, &[trace], &needed)?;
+    let mut files = tables.snapshot.files.to_vec();
+    files.retain(|file| file.may_hold_trace(&trace));
+    let looked_up = stream::iter(files)
+        .map(|file| {
+            let lookup = lookup.clone();
+            let found = async move { lookup.of_file(&file).await.map(|found| (found, file)) };
+            SpawnedTask::spawn(found).join()
+        })
+        .buffered(state.config().target_partitions());
+    let looked_up: Vec<_> = looked_up.try_collect().await.map_err(lost)?;
     let (mut found, mut others) = (Vec::new(), Vec::new());
-    for file in tables.snapshot.files.iter().filter(|file| file.may_hold_trace(&trace)) {
-        match lookup.of_file(file).await? {
-            Some(batches) => found.extend(batches),
-            None => others.push(Arc::clone(file)),
+    for file in looked_up {
+        match file? {
+            (Some(batches), _) => found.extend(batches),
+            (None, file) => others.push(file),
         }
     }
     let filter = col(c::TRACE_ID).eq(lit(ScalarValue::FixedSizeBinary(16, Some(trace.0.to_vec()))));
+    let in_files = others.is_empty();
     let rest = tables.part(others.into(), Arc::clone(&tables.snapshot.hot));
-    let rest = rest.table(TimeRange::ALL, Shape::Stored).stored_rows(&state, &needed, filter)?;
+    let rest = rest.table(TimeRange::ALL, Shape::Stored).stored_rows(state, &needed, filter)?;
+    if in_files {
+        let hot = execute_stream(rest, Arc::clone(&task))?;
+        found.extend(hot.try_collect::<Vec<_>>().await?);
+        let stored = concat_batches(&lookup.projected, &found)?;
+        return Ok(at_once(&task, (stored, table.stored_schema()), made_of, table.schema())?);
+    }
     let found: Arc<dyn ExecutionPlan> =
         MemorySourceConfig::try_new_exec(&[found], lookup.projected, None)?;
     let scan = present(made_of, UnionExec::try_new(vec![found, rest])?)?;
-    let schema = table.schema();
-    let by = [c::START, c::SPAN_ID].map(|name| physical_col(name, &schema));
+    let by = ORDER.map(|name| physical_col(name, &scan.schema()));
     let by = by.into_iter().collect::<PlanResult<Vec<_>>>()?;
     let all: Arc<dyn ExecutionPlan> = Arc::new(CoalescePartitionsExec::new(scan));
     let Some(order) = LexOrdering::new(by.into_iter().map(PhysicalSortExpr::new_default)) else {
-        return Ok(execute_stream(all, context.task_ctx())?);
+        return Ok(execute_stream(all, task)?);
     };
-    Ok(execute_stream(Arc::new(SortExec::new(order, all)), context.task_ctx())?)
+    Ok(execute_stream(Arc::new(SortExec::new(order, all)), task)?)
+}
+
+/// What the spans of a trace are ordered by.
+const ORDER: [&str; 2] = [c::START, c::SPAN_ID];
+
+fn lost(error: JoinError) -> DataFusionError {
+    DataFusionError::ExecutionJoin(Box::new(error))
+}
+
+/// The rows of `stored` as SQL shows them, in order: no plan is made for so few. `all` are the columns that `made_of` is over.
+fn at_once(
+    task: &TaskContext,
+    (stored, all): (RecordBatch, SchemaRef),
+    made_of: Vec<ProjectionExpr>,
+    schema: SchemaRef,
+) -> PlanResult<SendableRecordBatchStream> {
+    let held = MemoryConsumer::new("trace by id").register(task.memory_pool());
+    held.try_grow(stored.get_array_memory_size())?;
+    let (rows, is_all) = (stored.num_rows(), stored.num_columns() == all.fields().len());
+    let mut columns = Vec::with_capacity(made_of.len());
+    for ProjectionExpr { expr, .. } in made_of {
+        let expr = if is_all { expr } else { reassign_expr_columns(expr, stored.schema_ref())? };
+        columns.push(expr.evaluate(&stored)?.into_array(rows)?);
+    }
+    let shown = RecordBatch::try_new(Arc::clone(&schema), columns)?;
+    let by = ORDER.map(|name| shown.column_by_name(name));
+    let by = by.into_iter().flatten().map(|values| SortColumn {
+        values: Arc::clone(values),
+        options: Some(SortOptions::default()),
+    });
+    let order = lexsort_to_indices(&by.collect::<Vec<_>>(), None)?;
+    let sorted = take_record_batch(&shown, &order)?;
+    let rows = stream::once(async move {
+        let _held = held;
+        Ok(sorted)
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
 }
 
 /// The condition that a span is of one of `traces`.
 fn is_of(traces: &[TraceId], stored: &SchemaRef) -> PlanResult<Condition> {
     let id =
         |trace: &TraceId| physical_lit(ScalarValue::FixedSizeBinary(16, Some(trace.0.to_vec())));
-    let ids = traces.iter().map(id).collect();
-    let among = in_list(physical_col(c::TRACE_ID, stored)?, ids, &false, stored)?;
+    let own = physical_col(c::TRACE_ID, stored)?;
+    let among = match traces {
+        [trace] => binary(own, Operator::Eq, id(trace), stored)?,
+        _ => in_list(own, traces.iter().map(id).collect(), &false, stored)?,
+    };
     let told = Condition::of(&among, stored);
     told.ok_or_else(|| datafusion::common::internal_datafusion_err!("a trace id has 16 bytes"))
 }
 
-/// Reads the rows of a few traces.
+/// Reads the rows of a few traces. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Lookup {
-    readers: Readers,
-    conditions: Vec<Condition>,
+    readers: Arc<Readers>,
+    conditions: Arc<[Condition]>,
+    dictionaries: Arc<Dictionaries>,
     /// What is read, with the types that readers see.
     projected: SchemaRef,
-    /// Those of the columns that lie in files.
-    in_files: SchemaRef,
+    /// Those of the columns that lie in files, in two parts that cost about the same.
+    halves: [SchemaRef; 2],
 }
 
 impl Lookup {
@@ -109,9 +178,10 @@ impl Lookup {
         let stored = tables.table(TimeRange::ALL, Shape::Stored).stored_schema();
         let projected: SchemaRef = Arc::new(stored.project(columns)?);
         Ok(Self {
-            readers: Readers::new(state, Arc::clone(&tables.snapshot.object_store)),
-            conditions: vec![is_of(traces, &stored)?],
-            in_files: in_files(&projected),
+            readers: Arc::new(Readers::new(state, Arc::clone(&tables.snapshot.object_store))),
+            conditions: [is_of(traces, &stored)?].into(),
+            dictionaries: Arc::clone(&tables.dictionaries),
+            halves: [0, 1].map(|half| in_files(&projected, half)),
             projected,
         })
     }
@@ -137,14 +207,9 @@ impl Lookup {
         let mut batches = Vec::new();
         for (number, rows) in rows.into_iter().enumerate() {
             if let Rows::Some(selection) = rows {
-                let pick = Pick {
-                    open: &|| self.readers.create_reader(0, partitioned(file), None, &metrics),
-                    metadata: &metadata,
-                    group: number,
-                    rows: pick::rows(&selection),
-                };
-                if let Some(picked) = pick.read(&self.in_files).await? {
-                    batches.push(self.with_types(&picked, file)?);
+                let place = (&metadata, number);
+                if let Some(picked) = self.picked(file, place, pick::rows(&selection)).await? {
+                    batches.push(picked);
                     continue;
                 }
                 let part = Part { file, metadata: &metadata, number, selection };
@@ -153,6 +218,38 @@ impl Lookup {
             }
         }
         Ok(Some(batches))
+    }
+
+    /// Some rows of a row group, one by one; `None` where the stock reader has to read them. Two threads share the columns.
+    async fn picked(
+        &self,
+        file: &Arc<DataFile>,
+        (metadata, group): (&Arc<ParquetMetaData>, usize),
+        rows: Vec<usize>,
+    ) -> PlanResult<Option<RecordBatch>> {
+        let half = |schema: &SchemaRef, rows: Vec<usize>| {
+            let (lookup, schema) = (self.clone(), Arc::clone(schema));
+            let (file, metadata) = (Arc::clone(file), Arc::clone(metadata));
+            async move {
+                let metrics = ExecutionPlanMetricsSet::new();
+                let readers = &lookup.readers;
+                let pick = Pick {
+                    open: &|| readers.create_reader(0, partitioned(&file), None, &metrics),
+                    metadata: &metadata,
+                    group,
+                    rows,
+                    path: file.path.as_str().into(),
+                    dictionaries: &lookup.dictionaries,
+                };
+                pick.read(&schema).await
+            }
+        };
+        let [first, second] = &self.halves;
+        let second = SpawnedTask::spawn(half(second, rows.clone()));
+        let first = half(first, rows).await?;
+        let second = second.join().await.map_err(lost)??;
+        let (Some(first), Some(second)) = (first, second) else { return Ok(None) };
+        self.with_types(&[first, second], file).map(Some)
     }
 
     async fn read(&self, reader: Reader, part: Part<'_>) -> PlanResult<Vec<RecordBatch>> {
@@ -172,19 +269,25 @@ impl Lookup {
             .with_row_selection(part.selection)
             .build()?;
         let batches: Vec<RecordBatch> = stream.try_collect().await?;
-        batches.iter().map(|batch| self.with_types(batch, part.file)).collect()
+        let typed = |batch: &RecordBatch| self.with_types(std::slice::from_ref(batch), part.file);
+        batches.iter().map(typed).collect()
     }
 
-    /// The columns in order, with their types; those that were not read are null.
-    fn with_types(&self, batch: &RecordBatch, file: &DataFile) -> PlanResult<RecordBatch> {
-        let rows = batch.num_rows();
+    /// The columns of `parts`, which have the same rows, in order, with their types; those that were not read are null.
+    fn with_types(&self, parts: &[RecordBatch], file: &DataFile) -> PlanResult<RecordBatch> {
+        let rows = parts.first().map_or(0, RecordBatch::num_rows);
+        let mut read = HashMap::new();
+        for part in parts {
+            let names = part.schema_ref().fields().iter().map(|field| field.name().as_str());
+            read.extend(names.zip(part.columns()));
+        }
         let column = |field: &FieldRef| -> PlanResult<ArrayRef> {
-            match batch.column_by_name(field.name()) {
+            match read.get(field.name().as_str()) {
                 _ if field.name() == c::DATE => {
                     Ok(Arc::new(Date32Array::from_value(date_days(file.date), rows)))
                 }
-                Some(read) if read.data_type() == field.data_type() => Ok(Arc::clone(read)),
-                Some(read) => Ok(cast(read, field.data_type())?),
+                Some(read) if read.data_type() == field.data_type() => Ok(Arc::clone(*read)),
+                Some(read) => Ok(cast(*read, field.data_type())?),
                 None => Ok(new_null_array(field.data_type(), rows)),
             }
         };
@@ -193,10 +296,10 @@ impl Lookup {
     }
 }
 
-/// Those of the columns that lie in files.
-pub(super) fn in_files(schema: &SchemaRef) -> SchemaRef {
+/// Those of the columns that lie in files, every other one: neighbours are much alike.
+fn in_files(schema: &SchemaRef, half: usize) -> SchemaRef {
     let columns = schema.fields().iter().filter(|field| field.name() != c::DATE);
-    Arc::new(Schema::new(columns.map(Arc::clone).collect::<Vec<_>>()))
+    Arc::new(Schema::new(columns.skip(half).step_by(2).map(Arc::clone).collect::<Vec<_>>()))
 }
 
 /// Rows of one row group.

@@ -9,6 +9,7 @@
 //! ```
 mod cells;
 mod deltas;
+pub(super) mod dictionaries;
 mod lists;
 mod page;
 
@@ -25,6 +26,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use self::cells::{Cells, Width};
+use self::dictionaries::Dictionaries;
 use self::lists::Lists;
 use self::page::{Memory, damaged};
 use super::reader::Reader;
@@ -41,6 +43,10 @@ pub(super) struct Pick<'a> {
     pub(super) group: usize,
     /// Its rows that are wanted, rising.
     pub(super) rows: Vec<usize>,
+    /// The path of its file.
+    pub(super) path: Arc<str>,
+    /// What is known of dictionaries.
+    pub(super) dictionaries: &'a Dictionaries,
 }
 
 /// The wanted rows of one page.
@@ -173,17 +179,18 @@ impl Pick<'_> {
         columns: &'a [Column<'a>],
         fetched: &Fetched,
     ) -> Result<Option<Vec<(&'a Column<'a>, Picked)>>> {
-        let mut memory = Memory::new()?;
-        let mut picked = Vec::with_capacity(columns.len());
-        for column in columns {
-            let told = match column.kind {
-                Kind::Flat(width) => column.cells(width, fetched, &mut memory)?.map(Picked::Cells),
-                Kind::List => column.lists(fetched)?.map(Picked::Lists),
-            };
-            let Some(told) = told else { return Ok(None) };
-            picked.push((column, told));
-        }
-        Ok(Some(picked))
+        page::with_memory(|memory| {
+            let mut picked = Vec::with_capacity(columns.len());
+            for column in columns {
+                let told = match column.kind {
+                    Kind::Flat(width) => column.cells(width, fetched, memory)?.map(Picked::Cells),
+                    Kind::List => column.lists(fetched)?.map(Picked::Lists),
+                };
+                let Some(told) = told else { return Ok(None) };
+                picked.push((column, told));
+            }
+            Ok(Some(picked))
+        })
     }
 
     /// Looks into dictionaries, reads lists that have elements, and makes the columns.
@@ -192,25 +199,13 @@ impl Pick<'_> {
         picked: Vec<(&'a Column<'a>, Picked)>,
         reader: &mut Reader,
     ) -> Result<Option<Vec<(&'a FieldRef, ArrayRef)>>> {
-        let mut wanted = Vec::new();
-        for (column, told) in &picked {
-            if matches!(told, Picked::Cells(cells) if cells.has_keys()) {
-                let Some(bytes) = dictionary(column.chunk) else { return Ok(None) };
-                wanted.push(bytes);
-            }
-        }
-        let fetched = Fetched::read(reader, wanted).await?;
-        let mut memory = Memory::new()?;
+        let Some(dictionaries) = self.dictionaries(&picked, reader).await? else { return Ok(None) };
         let mut made = Vec::with_capacity(picked.len());
-        for (column, told) in picked {
+        for ((column, told), dictionary) in picked.into_iter().zip(dictionaries) {
             let array = match told {
                 Picked::Cells(mut cells) => {
-                    if cells.has_keys() {
-                        let bytes = dictionary(column.chunk).unwrap_or_default();
-                        let compression = (column.chunk.compression(), &mut memory);
-                        if cells.resolve(&fetched.of(&bytes)?, compression)?.is_none() {
-                            return Ok(None);
-                        }
+                    if let Some(values) = dictionary {
+                        cells.resolve(&values)?;
                     }
                     cells.array(column.field.data_type())?
                 }
@@ -227,6 +222,39 @@ impl Pick<'_> {
             made.push((column.field, array));
         }
         Ok(Some(made))
+    }
+
+    /// By column, the values of its dictionary where they are needed; those that are not known yet are read together.
+    async fn dictionaries(
+        &self,
+        picked: &[(&Column<'_>, Picked)],
+        reader: &mut Reader,
+    ) -> Result<Option<Vec<Option<Bytes>>>> {
+        let mut known = Vec::with_capacity(picked.len());
+        let mut unknown = Vec::new();
+        for (place, (column, told)) in picked.iter().enumerate() {
+            known.push(None);
+            if !matches!(told, Picked::Cells(cells) if cells.has_keys()) {
+                continue;
+            }
+            let Some(bytes) = dictionary(column.chunk) else { return Ok(None) };
+            known[place] = self.dictionaries.find(&self.path, bytes.start);
+            if known[place].is_none() {
+                unknown.push((place, column.chunk.compression(), bytes));
+            }
+        }
+        let fetched = unknown.iter().map(|(.., bytes)| bytes.clone()).collect();
+        let fetched = Fetched::read(reader, fetched).await?;
+        page::with_memory(|memory| {
+            for (place, compression, bytes) in unknown {
+                let page = fetched.of(&bytes)?;
+                let Some(page) = page::Page::of(&page) else { return Ok(None) };
+                let values = Bytes::copy_from_slice(page.values(compression, memory)?);
+                self.dictionaries.put(&self.path, bytes.start, &values);
+                known[place] = Some(values);
+            }
+            Ok(Some(known))
+        })
     }
 }
 

@@ -15,6 +15,7 @@ use datafusion::physical_plan::union::UnionExec;
 use storage::schema::column as c;
 use storage::{Snapshot, SpanBatch, TimeRange};
 
+use crate::spans::Tables;
 use crate::spans::columns::{Columns, stored};
 use crate::spans::files::Files;
 use crate::spans::hot::HotExec;
@@ -43,6 +44,13 @@ pub(crate) struct SpansTable {
 }
 
 impl SpansTable {
+    /// The same columns and range of the spans of `tables`; `None` where these have other columns.
+    pub(crate) fn over(&self, tables: &Tables) -> Option<Self> {
+        let columns = tables.column_sets();
+        let is_known = columns.into_iter().any(|columns| Arc::ptr_eq(columns, &self.columns));
+        is_known.then(|| Self { snapshot: Arc::clone(&tables.snapshot), ..self.clone() })
+    }
+
     /// Plans a scan: `projection` counts columns of the table's own schema, `filters` are over them.
     pub(crate) fn plan(
         &self,

@@ -9,10 +9,12 @@ use datafusion::common::Result;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use parquet::file::metadata::ParquetMetaData;
-use storage::{DataFile, Snapshot};
+use storage::DataFile;
 
+use super::Tables;
 use super::files::partitioned;
 use super::pick::Pick;
+use super::pick::dictionaries::Dictionaries;
 use super::reader::{Reader, Readers};
 use super::select::{Condition, exactly};
 use super::shape::Shape;
@@ -23,21 +25,22 @@ pub(crate) struct FileRows {
     readers: Readers,
     file: Arc<DataFile>,
     metadata: Arc<ParquetMetaData>,
+    dictionaries: Arc<Dictionaries>,
     /// Where each row group ends.
     ends: Vec<usize>,
 }
 
 impl FileRows {
-    /// Opens `file` of `snapshot`.
+    /// Opens `file` of `tables`.
     ///
     /// # Errors
     /// It is damaged, or cannot be read.
     pub(crate) async fn open(
         state: &dyn Session,
-        snapshot: &Snapshot,
+        tables: &Tables,
         file: &Arc<DataFile>,
     ) -> Result<Self> {
-        let readers = Readers::new(state, Arc::clone(&snapshot.object_store));
+        let readers = Readers::new(state, Arc::clone(&tables.snapshot.object_store));
         let metadata = reader(&readers, file)?.get_metadata(None).await?;
         let mut end = 0usize;
         let ends = metadata.row_groups().iter().map(|group| {
@@ -45,7 +48,8 @@ impl FileRows {
             end
         });
         let ends = ends.collect();
-        Ok(Self { readers, file: Arc::clone(file), metadata, ends })
+        let dictionaries = Arc::clone(&tables.dictionaries);
+        Ok(Self { readers, file: Arc::clone(file), metadata, dictionaries, ends })
     }
 
     /// The rows for which all `conditions` hold, as ranges that rise; `None` where dictionaries do not tell it.
@@ -96,6 +100,8 @@ impl FileRows {
                     metadata: &self.metadata,
                     group,
                     rows: here.iter().map(|row| row - begin).collect(),
+                    path: self.file.path.as_str().into(),
+                    dictionaries: &self.dictionaries,
                 };
                 let Some(batch) = pick.read(schema).await? else { return Ok(None) };
                 batches.push(batch);

@@ -120,14 +120,8 @@ impl Cells {
         self.cells.iter().any(|cell| matches!(cell, Cell::Key(_)))
     }
 
-    /// Puts the values of keys in their place; `None` as for [`Self::push_page`].
-    pub(super) fn resolve(
-        &mut self,
-        bytes: &[u8],
-        (compression, memory): (Compression, &mut Memory),
-    ) -> parquet::errors::Result<Option<()>> {
-        let Some(page) = Page::of(bytes) else { return Ok(None) };
-        let values = page.values(compression, memory)?;
+    /// Puts the values of keys, of which `values` are those of the dictionary, in their place.
+    pub(super) fn resolve(&mut self, values: &[u8]) -> parquet::errors::Result<()> {
         let key = |cell: &Cell| match cell {
             Cell::Key(key) => Some(*key as usize),
             Cell::Null | Cell::Here(_) => None,
@@ -148,7 +142,7 @@ impl Cells {
                 *cell = found[place].clone();
             }
         }
-        Ok(Some(()))
+        Ok(())
     }
 
     fn fixed(&mut self, values: &[u8], width: usize, wanted: &[usize]) -> Option<Vec<Cell>> {

@@ -1,6 +1,7 @@
 //! One page of a column chunk: its header, and its values without compression.
 //!
 //! Pages of version 2 keep their levels outside of the compressed part: which rows have a value is known for nothing.
+use std::cell::Cell;
 use std::ops::Range;
 
 use parquet::basic::Compression;
@@ -116,8 +117,32 @@ pub(super) struct Memory {
     raw: Vec<u8>,
 }
 
+/// A larger page leaves nothing behind.
+const KEPT_BYTES_MAX: usize = 4 << 20;
+
+thread_local! {
+    /// Of this thread: what is made anew is zeroed by the system page by page, which costs as much as to decompress.
+    static MEMORY: Cell<Option<Memory>> = const { Cell::new(None) };
+}
+
+/// Lends `work` the memory of this thread.
+///
+/// # Errors
+/// Those of `work`; or there is no memory for a decompressor.
+pub(super) fn with_memory<T, E: From<ParquetError>>(
+    work: impl FnOnce(&mut Memory) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    let kept = MEMORY.take();
+    let mut memory = kept.map_or_else(Memory::new, Ok)?;
+    let done = work(&mut memory);
+    if memory.raw.capacity() <= KEPT_BYTES_MAX {
+        MEMORY.set(Some(memory));
+    }
+    done
+}
+
 impl Memory {
-    pub(super) fn new() -> Result<Self> {
+    fn new() -> Result<Self> {
         Ok(Self { zstd: zstd::bulk::Decompressor::new()?, raw: Vec::new() })
     }
 

@@ -102,8 +102,14 @@ fn file(batch: &RecordBatch, (dictionary, zstd, page_rows): (bool, bool, usize))
 fn picked(file: &Bytes, rows: &[usize], schema: &SchemaRef) -> Option<RecordBatch> {
     let metadata = Arc::new(metadata(file));
     let open = || -> Result<Reader> { Ok(Box::new(Bare(file.clone()))) };
-    let pick = Pick { open: &open, metadata: &metadata, group: 0, rows: rows.to_vec() };
-    futures::executor::block_on(pick.read(schema)).unwrap()
+    let dictionaries = Dictionaries::default();
+    let (path, rows) = ("a.parquet".into(), rows.to_vec());
+    let (metadata, dictionaries) = (&metadata, &dictionaries);
+    let pick = Pick { open: &open, metadata, group: 0, rows, path, dictionaries };
+    let first = futures::executor::block_on(pick.read(schema)).unwrap();
+    let again = futures::executor::block_on(pick.read(schema)).unwrap();
+    assert_eq!(first, again, "dictionaries are known by now");
+    first
 }
 
 fn cells() -> impl Strategy<Value = Vec<Cell>> {
@@ -150,7 +156,8 @@ proptest! {
         let open = || -> Result<Reader> { Ok(Box::new(Bare(bytes.clone()))) };
         let flat = Arc::new(batch.schema().project(&[0, 1, 2, 3, 4, 5, 6, 7]).unwrap());
         let rows = (0..cells.len()).step_by(3).collect();
-        let pick = Pick { open: &open, metadata: &metadata, group: 0, rows };
+        let (dictionaries, path) = (&Dictionaries::default(), "a.parquet".into());
+        let pick = Pick { open: &open, metadata: &metadata, group: 0, rows, path, dictionaries };
         drop(futures::executor::block_on(pick.read(&flat)));
     }
 }

@@ -252,7 +252,7 @@ impl Newest {
 
     /// `None` where the file is not as we write files.
     async fn file_of(&self, file: &Arc<DataFile>) -> Result<Option<File>> {
-        let rows = FileRows::open(self.source.state(), &self.source.tables.snapshot, file).await?;
+        let rows = FileRows::open(self.source.state(), &self.source.tables, file).await?;
         let Some(below) = rows.matching(&self.below).await? else { return Ok(None) };
         if below.is_empty() {
             return Ok(Some(File::empty(rows, file)));
