@@ -61,6 +61,10 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
         name: "resource",
         help: "k=v: the resource of that span has this attribute with this value; likewise",
     },
+    Parameter {
+        name: "root_status",
+        help: "error: the root failed, which is what counts as an error in latency and patterns",
+    },
     Parameter { name: "min_duration", help: "of the trace: 5ms, 1.5s, or nanoseconds" },
     Parameter { name: "max_duration", help: "likewise, inclusive" },
     Parameter { name: "order", help: "newest (default) or slowest" },
@@ -180,6 +184,7 @@ impl Search {
         let limit = parameters.count("limit", LIMIT_DEFAULT, LIMIT_MAX)?;
         let mut conditions = on_root(parameters)?;
         let roots = conditions.len();
+        conditions.extend(on_outcome(parameters)?);
         conditions.extend(on_duration(parameters)?);
         conditions.extend(on_span(parameters, columns, [from, to])?);
         let counts = match parameters.one("total")? {
@@ -244,6 +249,17 @@ fn on_root(parameters: &Parameters) -> Result<Vec<String>> {
         }
     }
     Ok(conditions)
+}
+
+/// The condition that the root failed.
+fn on_outcome(parameters: &Parameters) -> Result<Option<String>> {
+    match parameters.one("root_status")? {
+        None => Ok(None),
+        Some("error") => Ok(Some("root_error".to_owned())),
+        Some(other) => {
+            Err(Error::Invalid(format!("root_status is error or absent, not {other:?}")))
+        }
+    }
 }
 
 /// Conditions on the duration of the trace.

@@ -11,7 +11,7 @@ const MOST_COLUMNS = 120;
 /** More cells than any screen has: 120 columns of 63 doublings. */
 const MOST_CELLS = MOST_COLUMNS * 63 * PER_DOUBLING;
 
-/** Which traces count as failed in the view `latency_heatmap`, in words that follow a number. */
+/** Which traces count as failed in every picture, as in the views `latency` and `patterns`; in words that follow a number. */
 export const FAILED_ROOT = "whose root failed";
 
 export interface Cell {
@@ -59,7 +59,7 @@ const filter = (conditions: readonly string[]): string => (conditions.length ===
 
 export function cellsStatement(range: Range, seconds: number, conditions: readonly string[]): string {
   return `SELECT ${slot(seconds)} AS at, CAST(floor(log2(greatest(duration_nano, 1)) * ${PER_DOUBLING}) AS BIGINT) AS bin,
-  count(*) AS traces, sum(CASE WHEN errors > 0 THEN 1 ELSE 0 END) AS failed, max(trace_id) AS example
+  count(*) AS traces, sum(CASE WHEN root_error THEN 1 ELSE 0 END) AS failed, max(trace_id) AS example
 FROM traces${rangeArguments(range)}${filter(conditions)}
 GROUP BY at, bin ORDER BY at, bin LIMIT ${MOST_CELLS}`;
 }
@@ -122,12 +122,18 @@ function heatOf(columns: Columns, cells: Cell[], lines: TimeLine[]): Heat {
   return { cells, lines, from: Math.floor(columns.from / step) * step, to: Math.ceil(columns.to / step) * step, step };
 }
 
-/** Durations over time of the traces that satisfy `conditions`, which may ask for any of their spans; `failed` are those with any failed span, as the search finds them. Null where nothing matches. */
-export async function askHeat(range: Range, conditions: readonly string[], signal: AbortSignal): Promise<Heat | null> {
+/** Durations over time of the traces that satisfy `conditions`, which may ask for any of their spans. Null where nothing matches. */
+async function askFound(range: Range, conditions: readonly string[], signal: AbortSignal): Promise<Heat | null> {
   const columns = await columnsOf(range, conditions, signal);
   if (!columns) return null;
   const { rows } = await sql(cellsStatement(range, columns.seconds, conditions), signal);
   return heatOf(columns, rows.map(readFound), []);
+}
+
+/** The same of a search: where it asks for nothing but a root operation, the view `latency_heatmap` knows the answer without reading spans. */
+export function askHeat(range: Range, asked: Readonly<Record<string, string>>, conditions: readonly string[], signal: AbortSignal): Promise<Heat | null> {
+  const isOfRoots = Object.keys(asked).every((name) => name === "root_service" || name === "root_name");
+  return isOfRoots ? askRoots(range, asked, conditions, signal) : askFound(range, conditions, signal);
 }
 
 /** A cell of [`cellsStatement`]. */

@@ -52,7 +52,7 @@ test("a difference becomes a search where the search has a field for it, else a 
   assert.deepEqual(selectionParams(slow), own);
   assert.deepEqual(filterParams(slow, readDifference(row(1, "db.name"))), { ...own, attribute: "db.name=v" });
   assert.deepEqual(filterParams(slow, readDifference(row(1, "service", { scope: "field" }))), { ...own, service: "v" });
-  assert.deepEqual(filterParams(asking({}), readDifference(row(1, "start_time", { scope: "time", from_time: "2026-11-22T10:10:00.123456789Z", to_time: "2026-11-22T10:12:00Z" }))), { status: "error", from: "2026-11-22T10:10:00.123Z", to: "2026-11-22T10:12:00.000Z" });
+  assert.deepEqual(filterParams(asking({}), readDifference(row(1, "start_time", { scope: "time", from_time: "2026-11-22T10:10:00.123456789Z", to_time: "2026-11-22T10:12:00Z" }))), { root_status: "error", from: "2026-11-22T10:10:00.123Z", to: "2026-11-22T10:12:00.000Z" });
   assert.deepEqual(filterParams(slow, readDifference(row(1, "k8s.pod", { scope: "resource" }))), { ...own, resource: "k8s.pod=v" });
   assert.deepEqual(filterParams(slow, readDifference(row(1, "scope_name", { scope: "field" }))), { ...own, scope_name: "v" });
   const other = readDifference(row(1, "status", { scope: "field" }));

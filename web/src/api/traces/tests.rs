@@ -43,6 +43,21 @@ fn conditions_on_spans_hold_for_one_span() {
 }
 
 #[test]
+fn a_failed_root_is_asked_for_apart_from_a_failed_span() {
+    let failed = [("root_status", "error")];
+    assert_eq!(
+        statement(&failed),
+        "SELECT * FROM traces() WHERE root_error ORDER BY start_time DESC, trace_id LIMIT 101"
+    );
+    // The sums of roots cannot count them: the condition is not on the root's name alone.
+    assert!(!search(&failed).only_roots);
+    assert!(statement(&[("status", "error")]).contains("WHERE errors > 0"));
+    let parameters = Parameters::of(&[("root_status", "ok")]);
+    let refused = Search::parse(&parameters, &AttributeColumns::from_start(), 0).unwrap_err();
+    assert!(refused.to_string().contains("root_status is error or absent"), "{refused}");
+}
+
+#[test]
 fn a_value_of_another_type_than_its_column_is_compared_as_text() {
     let text = statement(&[("attribute", "http.response.status_code=teapot' OR ''='")]);
     assert!(text.contains(

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { sql } from "../api.ts";
 import { numberOf } from "../exact.ts";
-import { askRoots, FAILED_ROOT, type Box, type Heat } from "../heat.ts";
+import { askRoots, type Box, type Heat } from "../heat.ts";
 import { localTime } from "../instant.ts";
 import { readSelection, selectionParams as boxSelection } from "../parts/brush.tsx";
 import { Figure, Link, Notes, SameQuestion, Service } from "../parts/bits.tsx";
@@ -117,7 +117,7 @@ function shownBox(question: Question, heat: Heat): Box | null {
 
 function Picture(props: { heat: Heat; question: Question; onBox: (box: Box) => void }): preact.JSX.Element {
   const { open } = useApp();
-  return <Heatmap heat={props.heat} box={shownBox(props.question, props.heat)} failed={FAILED_ROOT} label="Drag a box to compare it with the rest" onSelect={props.onBox} onExample={(id) => open("trace", {}, id)} />;
+  return <Heatmap heat={props.heat} box={shownBox(props.question, props.heat)} label="Drag a box to compare it with the rest" onSelect={props.onBox} onExample={(id) => open("trace", {}, id)} />;
 }
 
 function Answer(props: { question: Question; waits: boolean }): preact.JSX.Element {

@@ -190,12 +190,12 @@ function OverTime(props: { filters: Filters }): preact.JSX.Element {
             {before.error && <ErrorBox error={before.error} what="The picture of the window before" />}
             {before.loading && !before.data && <Waiting height={266} />}
             {!before.loading && !before.error && !before.data?.cells.length && <p class="quiet">There were no traces in the window before.</p>}
-            {before.data && before.data.cells.length > 0 && <Heatmap heat={before.data} beside={data} height={240} failed={FAILED_ROOT} label="Drag a box to open its traces" onSelect={(chosen) => open("traces", { ...filters, ...boxParams(chosen), order: "slowest" })} onExample={example} />}
+            {before.data && before.data.cells.length > 0 && <Heatmap heat={before.data} beside={data} height={240} label="Drag a box to open its traces" onSelect={(chosen) => open("traces", { ...filters, ...boxParams(chosen), order: "slowest" })} onExample={example} />}
           </figure>
         )}
         <figure class="picture" data-part="now">
           {isPair && <figcaption class="quiet">Now, from {localTime(range.from ?? 0, 0)}</figcaption>}
-          <Heatmap heat={data} beside={isPair ? before.data : null} box={box} height={240} failed={FAILED_ROOT} label="Drag a box: what do its traces have in common?" onSelect={setBox} onExample={example} />
+          <Heatmap heat={data} beside={isPair ? before.data : null} box={box} height={240} label="Drag a box: what do its traces have in common?" onSelect={setBox} onExample={example} />
           {box && <BrushMenu box={box} filters={filters} onOnly={() => open("traces", { ...filters, ...boxParams(box), order: "slowest" })} onClose={() => setBox(null)} />}
         </figure>
       </div>

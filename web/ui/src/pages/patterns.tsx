@@ -37,7 +37,7 @@ function columns(total: number, compared: boolean, scale: StripScale): Column<Co
     ? [{ key: "change", label: "p95 against before", help: "p95 of this window over p95 of the window before; shapes that are new or gone are marked.", number: true, value: (row) => (row.traces === 0 ? null : (factor(row) ?? Infinity)), cell: (row) => <Change row={row} /> }]
     : [];
   return [
-    { key: "root", label: "Root operation", value: (row) => `${row.service} ${row.name}`, cell: (row) => <><Service name={row.service} /> {row.name}</>, title: (row) => row.shape, className: "pattern-root" },
+    { key: "root", label: "Root operation", value: (row) => `${row.service} ${row.name}`, cell: (row) => <><Service name={row.service} /> {row.name}</>, title: (row) => row.shape, className: "pair pattern-root" },
     { key: "traces", label: "Traces", help: "Traces of this shape whose root starts in the range.", number: true, value: (row) => row.traces, cell: (row) => <Traces row={row} />, title: (row) => `${grouped(row.traces)}, ${percent(ratio(row.traces, total))} of all` },
     { key: "errors", label: "Errors", help: "Share of traces whose root failed.", number: true, value: (row) => row.errors / Math.max(1, row.traces), cell: (row) => <Errors errors={row.errors} of={row.traces} /> },
     { key: "p95", label: `p50, p95, max`, help: "From the median to the slowest, on one log scale for all rows; the mark is the 95th percentile.", value: (row) => row.p95, cell: (row) => <LatencyStrip pattern={row} scale={scale} /> },
@@ -49,7 +49,7 @@ function columns(total: number, compared: boolean, scale: StripScale): Column<Co
     { key: "bytes", label: "Bytes", help: "Bytes of bodies that its calls moved, where a size was recorded.", number: true, value: (row) => row.bytes || null, cell: (row) => (row.bytes > 0 ? bytes(row.bytes) : <span class="quiet" title="No call recorded a body size.">–</span>) },
     {
       key: "top", label: "Most self time", help: "The operation that spends most of these traces' time itself, and its share.", value: (row) => row.topShare,
-      cell: (row) => (row.topShare === null ? <span class="quiet" title="No time was measured.">–</span> : <>{percent(row.topShare)} <Service name={row.topService} /> {row.topName}</>), title: (row) => `${row.topService}: ${row.topName}`, className: "pattern-top",
+      cell: (row) => (row.topShare === null ? <span class="quiet" title="No time was measured.">–</span> : <>{percent(row.topShare)} <Service name={row.topService} /> {row.topName}</>), title: (row) => `${row.topService}: ${row.topName}`, className: "pair pattern-top",
     },
   ];
 }

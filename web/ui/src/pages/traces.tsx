@@ -25,13 +25,15 @@ export interface TraceRow {
   duration: number;
   extent: number | null;
   spans: number;
+  /** Spans that failed. */
   errors: number;
+  rootFailed: boolean;
   services: string[] | number;
   complete: boolean;
 }
 
 /** Filters as they stand in the URL; the names are those of the API. */
-const FILTERS = ["service", "name", "kind", "scope_name", "root_service", "root_name", "status", "min_duration", "max_duration", "attribute", "resource"] as const;
+const FILTERS = ["service", "name", "kind", "scope_name", "root_service", "root_name", "root_status", "status", "min_duration", "max_duration", "attribute", "resource"] as const;
 const LIMIT = 100;
 
 export function readTrace(row: Row): TraceRow {
@@ -48,6 +50,7 @@ export function readTrace(row: Row): TraceRow {
     extent: numberOf(row["extent_nano"]),
     spans: numberOrZero(row["spans"]),
     errors: numberOrZero(row["errors"]),
+    rootFailed: row["root_error"] === true,
     services: Array.isArray(services) ? services.map(String) : numberOrZero(services),
     complete: row["complete"] === true,
   };
@@ -78,6 +81,7 @@ export function conditionsOf(params: Record<string, string>, range: Range): stri
   const p = (name: string): string | undefined => params[name];
   if (p("root_service")) where.push(`root_service = ${literal(p("root_service") ?? "")}`);
   if (p("root_name")) where.push(`root_name = ${literal(p("root_name") ?? "")}`);
+  if (p("root_status") === "error") where.push("root_error");
   if (p("min_duration")) where.push(`duration_nano >= ${nanosOf(p("min_duration") ?? "")}`);
   if (p("max_duration")) where.push(`duration_nano <= ${nanosOf(p("max_duration") ?? "")}`);
   if (p("service")) spans.push(`service = ${literal(p("service") ?? "")}`);
@@ -110,11 +114,11 @@ function startWords(row: TraceRow, from: number | null): string {
 
 const columns = (from: number | null): Column<TraceRow>[] => [
   { key: "start", label: "Start", value: (row) => row.start, cell: (row) => localTime(row.start), title: (row) => startWords(row, from), className: "mono" },
-  { key: "root", label: "Root operation", value: (row) => `${row.service ?? ""} ${row.name ?? ""}`, cell: (row) => <RootName row={row} /> },
+  { key: "root", label: "Root operation", value: (row) => `${row.service ?? ""} ${row.name ?? ""}`, cell: (row) => <RootName row={row} />, title: (row) => `${row.service ?? "No root yet"}: ${row.name ?? ""}`, className: "pair" },
   { key: "duration", label: "Duration", help: "End minus start of the root span: what the caller waited.", number: true, value: (row) => row.duration, cell: (row) => <Duration nanos={row.duration} /> },
   { key: "extent", label: "Extent", help: "From the first start to the last end of any span: work that went on after the answer included.", number: true, value: (row) => row.extent, cell: (row) => <Duration nanos={row.extent} /> },
   { key: "spans", label: "Spans", number: true, value: (row) => row.spans, cell: (row) => count(row.spans), title: (row) => grouped(row.spans) },
-  { key: "errors", label: "Errors", help: "Spans with status ERROR.", number: true, value: (row) => row.errors, cell: (row) => <ErrorCount row={row} /> },
+  { key: "errors", label: "Failed spans", help: "Spans with status ERROR, of whatever service: a request can succeed although a call below it failed.", number: true, value: (row) => row.errors, cell: (row) => <ErrorCount row={row} /> },
   { key: "services", label: "Services", number: true, value: (row) => (typeof row.services === "number" ? row.services : row.services.length), cell: (row) => (typeof row.services === "number" ? count(row.services) : row.services.length), title: (row) => (typeof row.services === "number" ? "" : row.services.join(", ")) },
   { key: "id", label: "Trace", cell: (row) => <TraceLink id={row.id} />, title: (row) => row.id },
 ];
@@ -137,7 +141,7 @@ function ErrorCount(props: { row: TraceRow }): preact.JSX.Element {
   const { place, href } = useApp();
   if (props.row.errors === 0) return <span class="quiet">0</span>;
   const { cursor: _, ...params } = place.params;
-  return <Link to={href("traces", { ...params, status: "error" })} class="filter error-text" title="Only traces with errors"><span class="mark-error" aria-hidden="true" />{count(props.row.errors)}</Link>;
+  return <Link to={href("traces", { ...params, status: "error" })} class="filter error-text" title="Only traces in which a span failed"><span class="mark-error" aria-hidden="true" />{count(props.row.errors)}</Link>;
 }
 
 function TraceLink(props: { id: string }): preact.JSX.Element {
@@ -173,7 +177,8 @@ export function TracesPage(): preact.JSX.Element {
   const rows = data?.rows ?? [];
   const isPart = data !== null && (data.next !== null || rows.length === LIMIT || Boolean(params["cursor"]));
   const conditions = conditionsOf(params, range);
-  const heat = useAsk(isPart ? JSON.stringify(["heat", rangeKey(params), ...filters]) : null, (signal) => askHeat(range, conditions, signal));
+  const asked = Object.fromEntries(FILTERS.flatMap((name) => (params[name] ? [[name, params[name]]] : [])));
+  const heat = useAsk(isPart ? JSON.stringify(["heat", rangeKey(params), ...filters]) : null, (signal) => askHeat(range, asked, conditions, signal));
   const sortBy = (column: string): void => {
     const [first = "newest", second] = BY_COLUMN[column] ?? [];
     const next = order === first && second ? second : first;
@@ -222,13 +227,13 @@ function Headline(props: { rows: TraceRow[]; total: readonly Cell[] | null; isPa
   const { rows, total, isPart } = props;
   const sum = (value: (cell: Cell) => number): number => (total ?? []).reduce((all, cell) => all + value(cell), 0);
   const traces = total ? sum((cell) => cell.count) : rows.length;
-  const failed = total ? sum((cell) => cell.failed) : rows.filter((row) => row.errors > 0).length;
+  const failed = total ? sum((cell) => cell.failed) : rows.filter((row) => row.rootFailed).length;
   const where = isPart && !total ? " on this page" : "";
   const incomplete = rows.filter((row) => !row.complete).length;
   return (
     <div class="figures">
       <Figure label={`Traces${where}`} name="traces" title={grouped(traces)}>{count(traces)}</Figure>
-      <Figure label={`With errors${where}`} name="failed">
+      <Figure label={`Errors${where}`} name="failed" help="Traces whose root failed." title={grouped(failed)}>
         {failed > 0 ? <span class="error-text"><span class="mark-error" aria-hidden="true" />{count(failed)} <small>{percent(ratio(failed, traces))}</small></span> : "0"}
       </Figure>
       <Figure label={isPart ? "Slowest of the rows" : "Slowest"} name="slowest"><Duration nanos={Math.max(...rows.map((row) => row.duration))} /></Figure>
@@ -237,6 +242,13 @@ function Headline(props: { rows: TraceRow[]; total: readonly Cell[] | null; isPa
     </div>
   );
 }
+
+/** What can be asked of how a trace ended. */
+const OUTCOMES: Record<string, { label: string; params: { root_status: string; status: string } }> = {
+  any: { label: "any", params: { root_status: "", status: "" } },
+  root: { label: "root failed", params: { root_status: "error", status: "" } },
+  span: { label: "any span failed", params: { root_status: "", status: "error" } },
+};
 
 function SearchForm(): preact.JSX.Element {
   const { place, set } = useApp();
@@ -254,6 +266,7 @@ function SearchForm(): preact.JSX.Element {
     </label>
   );
   const filtered = FILTERS.some((name) => place.params[name]);
+  const outcome = value("root_status") === "error" ? "root" : value("status") === "error" ? "span" : "any";
   return (
     <form class="filters" onSubmit={submit}>
       {field("service", "Service", "any span of")}
@@ -272,15 +285,17 @@ function SearchForm(): preact.JSX.Element {
           <option value="slowest">Slowest first</option>
           <option value="oldest">Oldest first</option>
           <option value="fastest">Fastest first</option>
-          <option value="errors">Most errors</option>
+          <option value="errors">Most failed spans</option>
           <option value="spans">Most spans</option>
           <option value="extent">Longest extent</option>
           <option value="services">Most services</option>
         </select>
       </label>
-      <label class="field check">
-        <input type="checkbox" name="status" checked={value("status") === "error"} onChange={(event) => setValues({ ...values, status: event.currentTarget.checked ? "error" : "" })} />
-        With errors
+      <label class="field">
+        Outcome
+        <select name="outcome" value={outcome} onChange={(event) => setValues({ ...values, ...OUTCOMES[event.currentTarget.value]?.params })}>
+          {Object.entries(OUTCOMES).map(([key, { label }]) => <option key={key} value={key}>{label}</option>)}
+        </select>
       </label>
       <button type="submit" class="button primary">Search</button>
       {filtered && <button type="button" class="button" onClick={() => set({ ...Object.fromEntries(FILTERS.map((name) => [name, null])), cursor: null })}>Clear</button>}

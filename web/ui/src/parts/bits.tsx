@@ -11,12 +11,12 @@ import { duration, exactDuration, grouped, percent, ratio } from "../units.ts";
 export function Service(props: { name: string; link?: boolean }): preact.JSX.Element {
   const { dark, href, go } = useApp();
   const chip = <i class="chip" style={{ background: serviceColour(props.name, "self", dark) }} aria-hidden="true" />;
-  if (!props.link) return <span class="service">{chip}{props.name}</span>;
+  if (!props.link) return <span class="service">{chip}<span>{props.name}</span></span>;
   const to = href("traces", { service: props.name });
   return (
     <a class="service" href={to} onClick={(event) => follow(event, () => go(parsePlace(to)))}>
       {chip}
-      {props.name}
+      <span>{props.name}</span>
     </a>
   );
 }

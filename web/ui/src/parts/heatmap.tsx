@@ -1,6 +1,6 @@
 // A heatmap of durations over time: an even scale of one hue, counts in the legend, an example a cell, a box by drag.
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Box, Cell, Heat, TimeLine } from "../heat.ts";
+import { FAILED_ROOT, type Box, type Cell, type Heat, type TimeLine } from "../heat.ts";
 import { localTime } from "../instant.ts";
 import { useApp } from "../state.tsx";
 import { duration, grouped, percent, tickDuration } from "../units.ts";
@@ -17,8 +17,6 @@ interface HeatmapProps {
   /** What the keys do with the box, for the label. */
   label: string;
   onSelect: (box: Box) => void;
-  /** Which traces count as failed, in words that follow a number. */
-  failed?: string;
   /** Drawn as an outline. */
   box?: Box | null;
   /** Another picture on the same axis and with the same colours. */
@@ -71,7 +69,6 @@ export function Heatmap(props: HeatmapProps): preact.JSX.Element {
   const { heat } = props;
   const { dark } = useApp();
   const height = props.height ?? 190;
-  const failed = props.failed ?? "with errors";
   const [frame, width] = useWidth();
   const canvas = useRef<HTMLCanvasElement>(null);
   const [hover, setHover] = useState<Cell | null>(null);
@@ -140,9 +137,9 @@ export function Heatmap(props: HeatmapProps): preact.JSX.Element {
             {drag && <rect class="brush" x={Math.min(drag[0], drag[2])} y={Math.min(drag[1], drag[3])} width={Math.abs(drag[2] - drag[0])} height={Math.abs(drag[3] - drag[1])} />}
           </svg>
         )}
-        {hover && !drag && <Tip cell={hover} heat={heat} scale={scale} width={width} failed={failed} />}
+        {hover && !drag && <Tip cell={hover} heat={heat} scale={scale} width={width} />}
       </div>
-      <HeatLegend most={most} dark={dark} label={props.label} failed={heat.cells.some((cell) => cell.failed > 0) ? failed : ""} />
+      <HeatLegend most={most} dark={dark} label={props.label} hasFailed={heat.cells.some((cell) => cell.failed > 0)} />
     </div>
   );
 }
@@ -220,20 +217,20 @@ function Lines(props: { lines: readonly TimeLine[]; step: number; scale: Scales;
   );
 }
 
-function Tip(props: { cell: Cell; heat: Heat; scale: Scales; width: number; failed: string }): preact.JSX.Element {
+function Tip(props: { cell: Cell; heat: Heat; scale: Scales; width: number }): preact.JSX.Element {
   const { cell, heat, scale, width } = props;
   const line = heat.lines.find((one) => one.at === cell.at);
   return (
     <div class="tip" style={{ top: "0", ...beside(scale.x(cell.at), scale.x(cell.at + heat.step) - scale.x(cell.at), width) }}>
       {localTime(cell.at, 0)}, {duration(cell.low)} – {duration(cell.high)}<br />
-      {grouped(cell.count)} {cell.count === 1 ? "trace" : "traces"}{cell.failed > 0 && <span class="error-text">, {grouped(cell.failed)} {props.failed} ({percent(cell.failed / cell.count)})</span>}<br />
+      {grouped(cell.count)} {cell.count === 1 ? "trace" : "traces"}{cell.failed > 0 && <span class="error-text">, {grouped(cell.failed)} {FAILED_ROOT} ({percent(cell.failed / cell.count)})</span>}<br />
       {line && <>p50 {duration(line.p50)}, p95 {duration(line.p95)}, p99 {duration(line.p99)}<br /></>}
       <span class="quiet">click: trace {cell.example.slice(0, 8)}</span>
     </div>
   );
 }
 
-function HeatLegend(props: { most: number; dark: boolean; label: string; failed: string }): preact.JSX.Element {
+function HeatLegend(props: { most: number; dark: boolean; label: string; hasFailed: boolean }): preact.JSX.Element {
   const counts = [...new Set([0, 0.25, 0.5, 0.75, 1].map((share) => Math.max(1, Math.round(props.most ** share))))];
   return (
     <p class="heat-legend quiet">
@@ -241,7 +238,7 @@ function HeatLegend(props: { most: number; dark: boolean; label: string; failed:
       {counts.map((value) => (
         <span key={value}><svg width="14" height="10" aria-hidden="true"><rect width="14" height="10" fill={heatColour(shareOf(value, props.most), props.dark)} /></svg> {grouped(value)}</span>
       ))}
-      {props.failed !== "" && <span><svg width="14" height="10" aria-hidden="true"><rect y="6" width="10" height="3" fill="var(--error)" /></svg> {props.failed}</span>}
+      {props.hasFailed && <span><svg width="14" height="10" aria-hidden="true"><rect y="6" width="10" height="3" fill="var(--error)" /></svg> {FAILED_ROOT}</span>}
       <span class="push">{props.label}</span>
     </p>
   );

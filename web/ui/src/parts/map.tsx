@@ -110,89 +110,94 @@ export function MapView(props: MapProps): preact.JSX.Element {
   const lit = hover === null ? null : new Set(placed.edges.flatMap((edge) => (edge.caller === hover || edge.callee === hover ? [edge.caller, edge.callee] : [])).concat(hover));
   const isLit = (edge: PlacedEdge): boolean => hover === null || edge.caller === hover || edge.callee === hover;
   return (
-    <div class={placed.nodes.length > 24 ? "map-frame tall" : "map-frame"} ref={pan.frame}>
-      <svg viewBox={`${pan.box.x} ${pan.box.y} ${pan.box.width} ${pan.box.height}`} role="img" aria-label={`Map of ${placed.nodes.length} services and ${placed.edges.length} connections`} onPointerDown={pan.start}>
-        {placed.edges.map((edge, index) => {
-          const key = `${edge.caller}\n${edge.callee}`;
-          const colour = scaleColour(share(values[index] ?? null), measure, dark);
-          const wide = Math.min(10, 1 + Math.log10(1 + edge.calls) * 1.15);
-          return (
-            <g key={key} class={isLit(edge) ? "" : "dim"} data-edge={`${edge.caller} → ${edge.callee}`}>
-              <path class="map-edge" d={edge.path} stroke={colour} stroke-width={wide} stroke-dasharray={edge.edges.every((one) => one.kind === "messaging" || one.kind === "link") ? "7 4" : edge.calls === 0 ? "2 4" : undefined} />
-              <Arrow edge={edge} placed={placed} colour={colour} wide={wide} />
-              {edge.errors > 0 && measure === "errors" && <EdgeMark path={edge.path} />}
-              <path
-                class="map-edge-hit"
-                data-hit=""
-                d={edge.path}
-                onPointerMove={(event) => {
-                  const frame = pan.frame.current?.getBoundingClientRect();
-                  if (frame) setTip({ edge, x: event.clientX - frame.left, y: event.clientY - frame.top });
-                }}
-                onPointerLeave={() => setTip(null)}
+    <div class={placed.nodes.length > 24 ? "map-frame tall" : "map-frame"}>
+      <div class="map-sight" ref={pan.frame}>
+        <svg viewBox={`${pan.box.x} ${pan.box.y} ${pan.box.width} ${pan.box.height}`} role="img" aria-label={`Map of ${placed.nodes.length} services and ${placed.edges.length} connections`} onPointerDown={pan.start}>
+          {placed.edges.map((edge, index) => {
+            const key = `${edge.caller}\n${edge.callee}`;
+            const colour = scaleColour(share(values[index] ?? null), measure, dark);
+            const wide = Math.min(10, 1 + Math.log10(1 + edge.calls) * 1.15);
+            return (
+              <g key={key} class={isLit(edge) ? "" : "dim"} data-edge={`${edge.caller} → ${edge.callee}`}>
+                <path class="map-edge" d={edge.path} stroke={colour} stroke-width={wide} stroke-dasharray={edge.edges.every((one) => one.kind === "messaging" || one.kind === "link") ? "7 4" : edge.calls === 0 ? "2 4" : undefined} />
+                <Arrow edge={edge} placed={placed} colour={colour} wide={wide} />
+                {edge.errors > 0 && measure === "errors" && <EdgeMark path={edge.path} />}
+                <path
+                  class="map-edge-hit"
+                  data-hit=""
+                  d={edge.path}
+                  onPointerMove={(event) => {
+                    const frame = pan.frame.current?.getBoundingClientRect();
+                    if (frame) setTip({ edge, x: event.clientX - frame.left, y: event.clientY - frame.top });
+                  }}
+                  onPointerLeave={() => setTip(null)}
+                />
+              </g>
+            );
+          })}
+          {placed.nodes.map((node) => (
+            <g
+              key={node.name}
+              class={`map-node ${lit && !lit.has(node.name) ? "dim" : ""}`}
+              transform={`translate(${node.x - NODE_WIDTH / 2} ${node.y - NODE_HEIGHT / 2})`}
+              tabIndex={0}
+              role="button"
+              aria-label={`${node.name}: focus`}
+              data-node={node.name}
+              onPointerEnter={() => setHover(node.name)}
+              onPointerLeave={() => setHover(null)}
+              onClick={() => !pan.moved.current && props.onFocus(node.name)}
+              onKeyDown={(event) => event.key === "Enter" && props.onFocus(node.name)}
+            >
+              <title>{node.name}</title>
+              <rect
+                width={NODE_WIDTH}
+                height={NODE_HEIGHT}
+                rx={node.external ? NODE_HEIGHT / 2 : 4}
+                fill={serviceColour(node.name, "tint", dark)}
+                stroke={node.name === focus ? "var(--accent)" : serviceColour(node.name, "edge", dark)}
+                stroke-width={node.name === focus ? 2.5 : 1}
+                stroke-dasharray={node.external ? "4 3" : undefined}
               />
+              {pan.scale < 0.62 ? (
+                <text class="far" x={node.external ? 12 : 7} y="25">{shorten(node.name, node.external ? 13 : 14)}</text>
+              ) : (
+                <>
+                  <text x={node.external ? 16 : 10} y="15">{shorten(node.name, 24)}</text>
+                  <text class="sub" x={node.external ? 16 : 10} y="28.500">{nodeWords(node.name, placed.edges)}</text>
+                </>
+              )}
             </g>
-          );
-        })}
-        {placed.nodes.map((node) => (
-          <g
-            key={node.name}
-            class={`map-node ${lit && !lit.has(node.name) ? "dim" : ""}`}
-            transform={`translate(${node.x - NODE_WIDTH / 2} ${node.y - NODE_HEIGHT / 2})`}
-            tabIndex={0}
-            role="button"
-            aria-label={`${node.name}: focus`}
-            data-node={node.name}
-            onPointerEnter={() => setHover(node.name)}
-            onPointerLeave={() => setHover(null)}
-            onClick={() => !pan.moved.current && props.onFocus(node.name)}
-            onKeyDown={(event) => event.key === "Enter" && props.onFocus(node.name)}
+          ))}
+        </svg>
+        {tip && <EdgeTip tip={tip} measure={measure} frame={pan.frame.current} />}
+      </div>
+      <div class="map-foot">
+        <Legend measure={measure} values={values} dark={dark} />
+        <div class="map-corner">
+          <button type="button" class="button" onClick={() => pan.zoom(1 / 1.3)} aria-label="Zoom in">+</button>
+          <button type="button" class="button" onClick={() => pan.zoom(1.3)} aria-label="Zoom out">−</button>
+          <button type="button" class="button" onClick={pan.fit}>Fit</button>
+          <button
+            type="button"
+            class="button"
+            onClick={() => {
+              const drawing = pan.frame.current?.querySelector<SVGSVGElement>(":scope > svg");
+              if (drawing) saveFile(svgFile(drawing, placed), "dependencies.svg");
+            }}
           >
-            <title>{node.name}</title>
-            <rect
-              width={NODE_WIDTH}
-              height={NODE_HEIGHT}
-              rx={node.external ? NODE_HEIGHT / 2 : 4}
-              fill={serviceColour(node.name, "tint", dark)}
-              stroke={node.name === focus ? "var(--accent)" : serviceColour(node.name, "edge", dark)}
-              stroke-width={node.name === focus ? 2.5 : 1}
-              stroke-dasharray={node.external ? "4 3" : undefined}
-            />
-            {pan.scale < 0.62 ? (
-              <text class="far" x={node.external ? 14 : 8} y="24">{shorten(node.name, 16)}</text>
-            ) : (
-              <>
-                <text x={node.external ? 16 : 10} y="15">{shorten(node.name, 24)}</text>
-                <text class="sub" x={node.external ? 16 : 10} y="28.500">{nodeWords(node.name, placed.edges)}</text>
-              </>
-            )}
-          </g>
-        ))}
-      </svg>
-      {tip && <EdgeTip tip={tip} measure={measure} frame={pan.frame.current} />}
-      <Legend measure={measure} values={values} dark={dark} />
-      <div class="map-corner">
-        <button type="button" class="button" onClick={() => pan.zoom(1 / 1.3)} aria-label="Zoom in">+</button>
-        <button type="button" class="button" onClick={() => pan.zoom(1.3)} aria-label="Zoom out">−</button>
-        <button type="button" class="button" onClick={pan.fit}>Fit</button>
-        <button
-          type="button"
-          class="button"
-          onClick={() => {
-            const drawing = pan.frame.current?.querySelector<SVGSVGElement>(":scope > svg");
-            if (drawing) saveFile(svgFile(drawing, placed), "dependencies.svg");
-          }}
-        >
-          SVG
-        </button>
+            SVG
+          </button>
+        </div>
       </div>
     </div>
   );
 }
 
+/** Names tell most at their start, and something at their end. */
 function shorten(name: string, most: number): string {
-  const half = Math.floor(most / 2) - 1;
-  return name.length > most ? `${name.slice(0, half)}…${name.slice(-half)}` : name;
+  const end = Math.floor(most / 4);
+  return name.length > most ? `${name.slice(0, most - 1 - end)}…${name.slice(-end)}` : name;
 }
 
 function nodeWords(name: string, edges: readonly PlacedEdge[]): string {

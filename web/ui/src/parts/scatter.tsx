@@ -1,9 +1,9 @@
-// Traces as points: start to the right, duration upwards on a log scale; failed ones are diamonds.
+// Traces as points: start to the right, duration upwards on a log scale; those whose root failed are diamonds.
 import { useState } from "preact/hooks";
 import type { Box } from "../heat.ts";
 import { localTime } from "../instant.ts";
 import type { TraceRow } from "../pages/traces.tsx";
-import { duration, tickDuration } from "../units.ts";
+import { duration, grouped, plural, tickDuration } from "../units.ts";
 import { beside, timeTicks, useWidth } from "./chart.tsx";
 
 interface ScatterProps {
@@ -73,7 +73,7 @@ export function Scatter(props: ScatterProps): preact.JSX.Element {
           ))}
           {props.rows.map((row) => (
             <g key={row.id} class="point" onPointerEnter={() => setHover(row)} onPointerLeave={() => setHover(null)} onClick={() => props.onOpen(row.id)}>
-              {row.errors > 0 ? (
+              {row.rootFailed ? (
                 <rect class="dot-error" x={x(row.start) - 3.5} y={y(row.duration) - 3.5} width="7" height="7" transform={`rotate(45 ${x(row.start)} ${y(row.duration)})`} />
               ) : (
                 <circle class="dot" cx={x(row.start)} cy={y(row.duration)} r={Math.min(7, 2.5 + Math.log10(1 + row.spans))} />
@@ -86,7 +86,7 @@ export function Scatter(props: ScatterProps): preact.JSX.Element {
       )}
       {hover && (
         <div class="tip" style={{ top: "0", ...beside(x(hover.start), 8, width) }}>
-          {hover.service}: {hover.name}<br />{localTime(hover.start)}, {duration(hover.duration)}, {hover.spans} spans{hover.errors > 0 ? `, ${hover.errors} with errors` : ""}
+          {hover.service}: {hover.name}<br />{localTime(hover.start)}, {duration(hover.duration)}, {plural(hover.spans, "span")}{hover.errors > 0 ? `, ${grouped(hover.errors)} failed` : ""}{hover.rootFailed && <span class="error-text">, the root, too</span>}
         </div>
       )}
     </div>

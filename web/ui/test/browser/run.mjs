@@ -10,7 +10,8 @@ import { gzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
 import { lowContrast, unnamed } from "./accessible.mjs";
 import { rows, startServer } from "./server.mjs";
-import { HOSTILE, LARGE, LARGE_SPANS, largeBody, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
+import { HOSTILE, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
+import { largeTests } from "./large.mjs";
 import { networkTests } from "./network.mjs";
 import { questionTests } from "./questions.mjs";
 import { realTests } from "./real.mjs";
@@ -156,10 +157,16 @@ test("the picture above the traces counts all of them, and a box in it is a sear
   visit(`/traces?${RANGE}`, async (page) => {
     const heat = page.locator(".heat svg");
     await heat.waitFor();
-    const [{ n, failed }] = await rows(server, "/api/v1/sql", "SELECT count(*) AS n, sum(CASE WHEN errors > 0 THEN 1 ELSE 0 END) AS failed FROM traces()");
+    // As on the other pages, a trace has failed when its root has: not each that has a failed span.
+    const [{ n, failed, touched }] = await rows(server, "/api/v1/sql", "SELECT count(*) AS n, sum(CASE WHEN root_error THEN 1 ELSE 0 END) AS failed, sum(CASE WHEN errors > 0 THEN 1 ELSE 0 END) AS touched FROM traces()");
+    assert.ok(failed > 0 && failed < touched);
     assert.equal(Number(await heat.getAttribute("data-total")), n);
+    assert.equal(Number(await heat.getAttribute("data-failed")), failed);
     assert.equal(digits(await figure(page, "traces")), n);
     assert.equal(digits((await figure(page, "failed")).split(" ")[0]), failed);
+    const outcomes = page.locator('[data-facet="outcome"] .facet-line');
+    await outcomes.first().waitFor();
+    assert.deepEqual(await outcomes.locator(".number").allTextContents(), [failed, touched, n - touched].map(String));
     const box = await heat.boundingBox();
     await page.mouse.move(box.x + 61, box.y + 8);
     await page.mouse.down();
@@ -192,6 +199,13 @@ test("the search is narrowed down by counts that are the API's", { timeout: TIME
     await page.waitForFunction(() => document.querySelectorAll('table[data-name="traces"] tbody tr').length === 1);
     await page.locator('[data-facet="service"] .facet-line[aria-pressed="true"]', { hasText: "cart" }).click();
     await page.waitForFunction(() => !location.search.includes("service=cart"));
+    for (const [words, condition] of [["root failed", "root_error"], ["any span failed", "errors > 0"]]) {
+      await page.locator('[data-facet="outcome"] .facet-line', { hasText: words }).click();
+      await page.locator('[data-facet="outcome"] .facet-line[aria-pressed="true"]', { hasText: words }).waitFor();
+      const [{ n }] = await rows(server, "/api/v1/sql", `SELECT count(*) AS n FROM traces() WHERE ${condition}`);
+      await page.waitForFunction((many) => document.querySelectorAll('table[data-name="traces"] tbody tr').length === many, n);
+      assert.equal(await page.locator('select[name="outcome"] option:checked').textContent(), words);
+    }
   }));
 
 test("the list is sorted by any column, and a click on an operation filters", { timeout: TIMEOUT * 3 }, () =>
@@ -539,18 +553,8 @@ test("pages without a range show none, and keep it for the others", { timeout: T
 stateTests({ visit });
 networkTests({ server: () => server, visit, table, figure, digits });
 questionTests({ server: () => server, visit, table, figure, digits });
-traceTests({ server: () => server, browser: () => browser, visit, table, figure, digits });
+traceTests({ server: () => server, browser: () => browser, visit, send, table, figure, digits });
 tailTests({ binary: values["server-binary"], open, shots: values.shots });
-
-/** Milliseconds of CPU that the page's main thread takes for one frame, over `count` frames. */
-async function frameCost(page, count, act) {
-  const client = await page.context().newCDPSession(page);
-  await client.send("Performance.enable", { timeDomain: "threadTicks" });
-  const task = async () => (await client.send("Performance.getMetrics")).metrics.find((metric) => metric.name === "TaskDuration").value * 1000;
-  const from = await task();
-  await page.evaluate(act, count);
-  return ((await task()) - from) / count;
-}
 
 /** Opens the traces that have `value`: it is among the first findings, or among the other words for one of them. */
 async function openCause(page, value) {
@@ -637,38 +641,5 @@ test("each page is kept as a picture, in both themes and 390 px wide", { timeout
 storedTests({ server: () => server, visit, send, table, figure, digits });
 realTests({ binary: values["server-binary"], open, table, figure, digits, shots: values.shots });
 
-// Last: its many spans are in nobody else's figures.
-test("a trace of 20,001 spans opens, scrolls, folds and is searched", { timeout: TIMEOUT * 3 }, async () => {
-  await send(largeBody(Date.now()));
-  await visit(`/trace/${LARGE}`, async (page) => {
-    await page.waitForFunction(() => performance.getEntriesByName("trace-first-paint").length === 1);
-    assert.equal(await page.locator(".waterfall").getAttribute("data-rows"), String(LARGE_SPANS));
-    assert.ok((await page.locator(".wf-row").count()) < 60, "rows out of sight are in the page");
-    const size = await page.evaluate(() => performance.getEntriesByType("resource").find((entry) => entry.name.includes("/traces/")).decodedBodySize);
-    assert.ok(size < LARGE_SPANS * 100, `${size} bytes`);
-    const cost = await frameCost(page, 60, (count) => new Promise((resolve) => {
-      const element = document.querySelector(".wf-scroll");
-      const step = (left) => {
-        element.scrollTop += 120;
-        if (left > 0) requestAnimationFrame(() => step(left - 1));
-        else resolve();
-      };
-      step(count);
-    }));
-    assert.ok(cost < 16, `a frame takes ${cost.toFixed(1)} ms of CPU`);
-    await page.keyboard.press("e");
-    await page.waitForURL(/span=/);
-    await page.locator(".wf-row.selected .mark-error").waitFor();
-    await page.keyboard.press("/");
-    await page.keyboard.type("haystack-17");
-    await page.locator(".wf-corner", { hasText: "1 match" }).waitFor();
-    await page.locator(".wf-scroll").focus();
-    await page.keyboard.press("n");
-    await page.locator('[data-part="attributes"]', { hasText: "needle" }).waitFor();
-    await page.keyboard.press("Escape");
-    await page.getByRole("button", { name: "Fold", exact: true }).click();
-    await page.waitForFunction(() => /^1 match|^match 1 of 1|^201 rows/.test(document.querySelector(".wf-corner").textContent));
-    await page.locator(".row-search").fill("");
-    await page.locator(".wf-corner", { hasText: "201 rows" }).waitFor();
-  });
-});
+// Last: their many spans are in nobody else's figures.
+largeTests({ server: () => server, visit, send, digits, figure, shots: values.shots });

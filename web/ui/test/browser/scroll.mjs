@@ -1,5 +1,6 @@
-// A benchmark, not a test: how smoothly the waterfall of the largest trace of a file scrolls and zooms.
+// A benchmark, not a test: how soon the waterfall of a trace of 100,000 spans is there, and how smoothly it scrolls and zooms.
 // node test/browser/scroll.mjs --server-binary PATH [--file FILE] [--page FOLDER] [--out FOLDER]
+// With a file (such as `chrome_catapult.otlp.pb.gz`, or `real` for it) its largest trace is taken instead.
 // Leaves `scroll-trace.json` (open it in chrome://tracing or ui.perfetto.dev) and prints frame times as JSON.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -8,14 +9,16 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 import { rows, startServer } from "./server.mjs";
+import { hugeBodies } from "./spans.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const data = process.env["SPANLAKE_TEST_DATA"] ?? join(here, "../../../../../shared/data");
 const { values } = parseArgs({
-  options: { "server-binary": { type: "string" }, page: { type: "string" }, file: { type: "string", default: join(data, "converted/chrome_catapult.otlp.pb.gz") }, out: { type: "string", default: "." } },
+  options: { "server-binary": { type: "string" }, page: { type: "string" }, file: { type: "string" }, out: { type: "string", default: "." } },
 });
-if (!values["server-binary"] || !existsSync(values.file)) {
-  console.error(values["server-binary"] ? `skipped: ${values.file} is absent` : "usage: node test/browser/scroll.mjs --server-binary PATH");
+const file = values.file === "real" ? join(data, "converted/chrome_catapult.otlp.pb.gz") : values.file;
+if (!values["server-binary"] || (file && !existsSync(file))) {
+  console.error(values["server-binary"] ? `skipped: ${file} is absent` : "usage: node test/browser/scroll.mjs --server-binary PATH");
   process.exit(values["server-binary"] ? 0 : 2);
 }
 
@@ -84,11 +87,22 @@ async function traced(client, act) {
   return { result, events };
 }
 
+async function sendHuge() {
+  for (const body of hugeBodies(Date.now())) {
+    const answer = await fetch(server.otlp, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    if (!answer.ok) throw new Error(await answer.text());
+  }
+}
+
+function importFile(path) {
+  const done = spawnSync(values["server-binary"], ["import", path, "--shift-to-now", "--server", new URL(server.otlp).origin], { encoding: "utf8" });
+  if (done.status !== 0) throw new Error(done.stdout + done.stderr);
+}
+
 const server = await startServer(values["server-binary"]);
 const browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: FLAGS });
 try {
-  const done = spawnSync(values["server-binary"], ["import", values.file, "--shift-to-now", "--server", new URL(server.otlp).origin], { encoding: "utf8" });
-  if (done.status !== 0) throw new Error(done.stdout + done.stderr);
+  await (file ? importFile(file) : sendHuge());
   const [largest] = await rows(server, "/api/v1/sql", "SELECT trace_id, count(*) AS spans FROM spans GROUP BY trace_id ORDER BY spans DESC LIMIT 1");
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   if (values.page) {
@@ -102,15 +116,23 @@ try {
   }
   const client = await page.context().newCDPSession(page);
   await client.send("Performance.enable");
+  // Once before: a person's browser has started, and the page's files are in its cache.
+  await page.goto(server.page);
+  await page.locator(".rail").waitFor();
   const opened = Date.now();
   await page.goto(`${server.page}/trace/${largest.trace_id}`);
   await page.waitForFunction(() => performance.getEntriesByName("trace-first-paint").length === 1);
   const first = Date.now() - opened;
+  const marks = await page.evaluate(() => Object.fromEntries(performance.getEntriesByType("mark").map((mark) => [mark.name, Math.round(mark.startTime)])));
+  const answer = await page.evaluate(() => {
+    const entry = performance.getEntriesByType("resource").find((one) => one.name.includes("/traces/"));
+    return { asked_ms: Math.round(entry.startTime), first_byte_ms: Math.round(entry.responseStart), last_byte_ms: Math.round(entry.responseEnd), bytes: entry.encodedBodySize, decoded_bytes: entry.decodedBodySize };
+  });
   const { result, events } = await traced(client, async () => ({ scroll: await measure(page, client, scroll), zoom: await measure(page, client, zoom) }));
   const { usedSize } = await client.send("Runtime.getHeapUsage");
   mkdirSync(values.out, { recursive: true });
   writeFileSync(join(values.out, "scroll-trace.json"), JSON.stringify({ traceEvents: events }));
-  console.log(JSON.stringify({ spans: largest.spans, open_to_first_paint_ms: first, heap_mib: rounded(usedSize / 2 ** 20), ...result }, null, 2));
+  console.log(JSON.stringify({ spans: largest.spans, open_to_first_paint_ms: first, marks_ms: marks, answer, heap_mib: rounded(usedSize / 2 ** 20), ...result }, null, 2));
 } finally {
   await browser.close();
   await server.stop();

@@ -60,6 +60,20 @@ export function requestBody(now) {
   return { resourceSpans: [resource("shop", [...shop, ...called]), resource("cart", cart), resource(PAYLOADS.service, hostile)] };
 }
 
+export const TASKS = id(32, 0xabc006);
+
+/** A trace as Rust's `tracing` records it: of some spans how long they ran and how long they waited, of one only the former. */
+export function tasksBody(now) {
+  const at = BigInt(now - 115_000) * 1_000_000n;
+  const nanos = (key, value) => ({ key, value: { intValue: String(value) } });
+  const spans = [
+    span(TASKS, 1, 0, { name: "handle", kind: 2, at, millis: 50 }),
+    span(TASKS, 2, 1, { name: "poll", kind: 1, at: at + 1_000_000n, millis: 20, attributes: [nanos("busy_ns", 12_500_000), nanos("idle_ns", 7_250_000)] }),
+    span(TASKS, 3, 1, { name: "spin", kind: 1, at: at + 2_000_000n, millis: 9, attributes: [nanos("busy_ns", 8_000_000)] }),
+  ];
+  return { resourceSpans: [resource("runtime", spans)] };
+}
+
 export const LARGE = id(32, 0xabc004);
 export const LARGE_SPANS = 20_001;
 
@@ -76,4 +90,31 @@ export function largeBody(now) {
     }
   }
   return { resourceSpans: [resource("worker", spans)] };
+}
+
+export const HUGE = id(32, 0xabc005);
+const HUGE_CALLS = 369;
+const HUGE_STEPS = 270;
+export const HUGE_SPANS = 1 + HUGE_CALLS * (1 + HUGE_STEPS);
+const HUGE_SERVICES = ["scheduler", "planner", "fetcher", "parser", "resolver", "linker", "store", "index", "cache", "notifier"];
+
+/** One trace of 100,000 spans over ten services and up to nine levels, in requests of some megabytes each. */
+export function* hugeBodies(now) {
+  const start = BigInt(now - 100_000) * 1_000_000n;
+  const byService = new Map(HUGE_SERVICES.map((service) => [service, []]));
+  const add = (service, one) => byService.get(HUGE_SERVICES[service % HUGE_SERVICES.length]).push(one);
+  const flush = () => ({ resourceSpans: [...byService].filter(([, spans]) => spans.length > 0).map(([service, spans]) => resource(service, spans.splice(0))) });
+  add(0, span(HUGE, 1, 0, { name: "build everything", kind: 2, at: start, millis: 60_000 }));
+  for (let call = 0; call < HUGE_CALLS; call += 1) {
+    const first = 1_000_000 + call * 1000;
+    const at = start + BigInt(call) * 150_000_000n;
+    add(call, span(HUGE, first, 1, { name: `target ${call}`, kind: 2, at, millis: 280 }));
+    for (let step = 1; step <= HUGE_STEPS; step += 1) {
+      const deep = step % 8;
+      const failed = (call * HUGE_STEPS + step) % 997 === 0 ? { status: { code: 2, message: "no such file" } } : {};
+      add(call + deep, span(HUGE, first + step, deep === 1 ? first : first + step - (deep === 0 ? 7 : 1), { name: `step ${step % 23}`, kind: 1 + (deep % 3), at: at + BigInt(step) * 1_000_000n, millis: 1 + (step % 8), attributes: [text("code.file.path", `src/unit_${step % 41}.c`)], ...failed }));
+    }
+    if (call % 90 === 89) yield flush();
+  }
+  yield flush();
 }

@@ -69,6 +69,51 @@ export function stateTests({ visit }) {
       await page.waitForURL((url) => Date.parse(url.searchParams.get("to")) - Date.parse(url.searchParams.get("from")) === 2 * (to - from));
     }));
 
+  for (const width of [390, 1280]) {
+    const options = { viewport: { width, height: 844 } };
+
+    test(`at ${width} px the map's words, its buttons and the map itself do not lie over each other`, { timeout: TIMEOUT * 3 }, () =>
+      visit(`/dependencies?${RANGE}`, async (page) => {
+        await page.locator("[data-node]").first().waitFor();
+        for (const measure of ["errors", "gap"]) {
+          await page.locator("select").first().selectOption(measure);
+          const parts = await page.evaluate(() => [".map-sight", ".map-legend", ".map-corner"].map((name) => document.querySelector(name).getBoundingClientRect().toJSON()));
+          const outer = await page.locator(".map-frame").evaluate((frame) => frame.getBoundingClientRect().toJSON());
+          parts.forEach((one, index) => {
+            assert.ok(one.left >= outer.left && one.right <= outer.right && one.top >= outer.top && one.bottom <= outer.bottom, `part ${index} is cut off`);
+            for (const other of parts.slice(index + 1)) assert.ok(one.right <= other.left || other.right <= one.left || one.bottom <= other.top || other.bottom <= one.top, `part ${index} lies over another`);
+          });
+          const buttons = await page.locator(".map-corner button").evaluateAll((all) => all.map((button) => button.getBoundingClientRect().toJSON()));
+          assert.equal(buttons.length, 4);
+          for (const button of buttons) assert.ok(button.right <= outer.right && button.bottom <= outer.bottom, "a button is cut off");
+        }
+      }, options));
+
+    test(`at ${width} px a long name is cut with an ellipsis, and leaves room for what follows it`, { timeout: TIMEOUT * 3 }, async () => {
+      for (const [path, name] of [["/patterns", "patterns"], ["/traces", "traces"]]) {
+        await visit(`${path}?${RANGE}&order=slowest`, async (page) => {
+          await page.locator(`table[data-name="${name}"] td.pair .service`).first().waitFor();
+          const cells = await page.locator("td.pair").evaluateAll((all) => all.filter((cell) => cell.querySelector(".service")).map((cell) => {
+            const [outer, service] = [cell, cell.querySelector(".service")].map((element) => element.getBoundingClientRect());
+            const label = service && cell.querySelector(".service > span");
+            const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+            let last = null;
+            for (let node = walker.nextNode(); node; node = walker.nextNode()) if (node.textContent.trim() !== "" && !node.parentElement.closest(".badge")) last = node;
+            const range = document.createRange();
+            range.selectNodeContents(last);
+            return { words: cell.textContent, right: outer.right, serviceRight: service.right, nameLeft: range.getBoundingClientRect().left, isCut: label.scrollWidth > label.clientWidth, overflow: getComputedStyle(label).textOverflow, cellOverflow: getComputedStyle(cell).textOverflow };
+          }));
+          assert.ok(cells.length > 0, path);
+          for (const cell of cells) {
+            assert.ok(cell.serviceRight <= cell.right && cell.nameLeft < cell.right - 12, `${path}: ${JSON.stringify(cell)}`);
+            assert.deepEqual([cell.overflow, cell.cellOverflow], ["ellipsis", "ellipsis"]);
+          }
+          if (path === "/patterns") assert.ok(cells.some((cell) => cell.isCut), "no name is long enough to be cut");
+        }, options);
+      }
+    });
+  }
+
   test("each page has its key, and the rail says which one is open", { timeout: TIMEOUT * 3 }, () =>
     visit(`/sql?${RANGE}`, async (page) => {
       await page.locator(".rail").waitFor();

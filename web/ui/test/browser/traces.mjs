@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { rows } from "./server.mjs";
-import { HOSTILE, PAYLOADS, TRACE } from "./spans.mjs";
+import { HOSTILE, PAYLOADS, TASKS, tasksBody, TRACE } from "./spans.mjs";
 
 const TIMEOUT = 60_000;
 
 /** `server` and `browser` are called when a test runs: they do not stand before. */
-export function traceTests({ server, browser, visit, table, figure, digits }) {
+export function traceTests({ server, browser, visit, send, table, figure, digits }) {
   const get = (path) => rows(server(), path);
   const confirm = async (page, name) => {
     await page.locator('dialog input[name="token"]').fill(server().token);
@@ -29,6 +29,39 @@ export function traceTests({ server, browser, visit, table, figure, digits }) {
       await page.mouse.move(canvas.x + canvas.width / 3, canvas.y + 84);
       await page.locator('[data-part="hover"]', { hasText: `on the critical path ${own / 1e6}` }).waitFor();
     }));
+
+  test("the graph says how long a task ran and waited where that is recorded, and nothing where it is not", { timeout: TIMEOUT * 3 }, async () => {
+    await send(tasksBody(Date.now()));
+    // The picture is a canvas: what it writes is kept.
+    const prepare = (page) => page.addInitScript(() => {
+      window.written = [];
+      const write = CanvasRenderingContext2D.prototype.fillText;
+      CanvasRenderingContext2D.prototype.fillText = function (words, ...rest) {
+        window.written.push(words);
+        write.call(this, words, ...rest);
+      };
+    });
+    await visit(`/trace/${TASKS}?view=graph`, async (page) => {
+      await page.waitForFunction(() => window.written.some((words) => words.includes("busy")));
+      const written = await page.evaluate(() => [...new Set(window.written)].filter((words) => words.includes("runtime")));
+      assert.ok(written.includes("20.0 ms, busy 12.5 ms, idle 7.25 ms · runtime"), written.join("; "));
+      assert.ok(written.includes("9.00 ms, busy 8.00 ms · runtime"), written.join("; "));
+      assert.ok(written.includes("50.0 ms · runtime"), written.join("; "));
+      assert.equal(written.filter((words) => words.startsWith("50.0 ms")).length, 1, "the root has times of its own");
+      assert.match(await page.locator(".graph canvas").getAttribute("aria-label"), /of 2 it is recorded/);
+    }, { prepare });
+    const facts = async (number) => {
+      let words = "";
+      await visit(`/trace/${TASKS}?view=graph&span=000000000000000${number}`, async (page) => {
+        await page.locator('[data-part="facts"]').waitFor();
+        words = await page.locator('[data-part="facts"]').innerText();
+      });
+      return words;
+    };
+    assert.match(await facts(2), /Busy\s+12\.5 ms\s+Idle\s+7\.25 ms/);
+    assert.doesNotMatch(await facts(3), /Idle/);
+    assert.doesNotMatch(await facts(1), /Busy|Idle/);
+  });
 
   test("a trace leads to its pattern, and stands beside it place by place", { timeout: TIMEOUT * 3 }, async () => {
     const [list] = await get("/api/v1/traces?root_name=GET%20/list&limit=1");

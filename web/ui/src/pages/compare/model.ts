@@ -192,7 +192,7 @@ export function selectionParams(question: Question): Record<string, string> {
     ...(name === "" ? {} : { root_name: name }),
     ...(way === "box" && box ? boxParams(box) : {}),
     ...(way === "slow" && over !== null && question.of === "traces" ? { min_duration: `${Math.round(over)}ns`, order: "slowest" } : {}),
-    ...(way === "errors" ? { status: "error" } : {}),
+    ...(way === "errors" ? (question.of === "traces" ? { root_status: "error" } : { status: "error" }) : {}),
   };
 }
 

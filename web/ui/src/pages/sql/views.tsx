@@ -23,7 +23,9 @@ export function QuickChart(props: { rows: readonly Row[] }): preact.JSX.Element 
   const values = numbers.filter((name) => name !== label);
   if (!label || values.length === 0) return <Empty title="Nothing to draw"><p>A chart needs a column of numbers beside one of times or names.</p></Empty>;
   if (time) return <TimeLines rows={rows} time={time} values={values.slice(0, MOST_LINES)} />;
-  return <Bars rows={rows.slice(0, MOST_BARS)} of={rows.length} label={label} value={values[0] ?? ""} />;
+  // A bar is called by all that its row is grouped by: one of two names would not tell it from others.
+  const labels = names.filter((name) => !numbers.includes(name));
+  return <Bars rows={rows.slice(0, MOST_BARS)} of={rows.length} labels={labels.length > 0 ? labels : [label]} value={values[0] ?? ""} />;
 }
 
 /** A value as its column's name says it: nanoseconds as a duration. */
@@ -31,17 +33,18 @@ function print(name: string, value: number | null): string {
   return name.endsWith("_nano") ? duration(value) : count(value);
 }
 
-function Bars(props: { rows: readonly Row[]; of: number; label: string; value: string }): preact.JSX.Element {
-  const { rows, label, value } = props;
+function Bars(props: { rows: readonly Row[]; of: number; labels: readonly string[]; value: string }): preact.JSX.Element {
+  const { rows, labels, value } = props;
   const most = Math.max(...rows.map((row) => Math.abs(numberOf(row[value]) ?? 0)), Number.MIN_VALUE);
+  const words = (row: Row): string => labels.map((name) => (row[name] === null ? "null" : plainText(row[name]))).join(" · ");
   return (
-    <div class="bars" role="img" aria-label={`${value} by ${label}`}>
-      <p class="quiet">{value} by {label}{props.of > rows.length && `, the first ${rows.length} of ${grouped(props.of)} rows`}</p>
+    <div class="bars" role="img" aria-label={`${value} by ${labels.join(", ")}`}>
+      <p class="quiet">{value} by {labels.join(", ")}{props.of > rows.length && `, the first ${rows.length} of ${grouped(props.of)} rows`}</p>
       {rows.map((row, index) => {
         const size = numberOf(row[value]);
         return (
-          <div key={index} title={`${plainText(row[label])}: ${size === null ? "null" : grouped(size)}`}>
-            <span>{row[label] === null ? "null" : plainText(row[label])}</span>
+          <div key={index} title={`${words(row)}: ${size === null ? "null" : grouped(size)}`}>
+            <span>{words(row)}</span>
             <i style={{ width: `${(Math.abs(size ?? 0) / most) * 100}%` }} />
             <b>{print(value, size)}</b>
           </div>

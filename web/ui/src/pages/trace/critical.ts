@@ -1,6 +1,6 @@
 // The critical path, as the server defines it (`critical_path` in SQL): from the root's end backwards, whoever was running
 // kept the caller waiting.
-import { apiPath, getRows } from "../../api.ts";
+import { apiPath, getPlainRows } from "../../api.ts";
 import { numberOrZero } from "../../exact.ts";
 import { nanosBetween, parseInstant } from "../../instant.ts";
 import type { Fields, Trace } from "./model.ts";
@@ -11,7 +11,7 @@ export type Critical = ReadonlyMap<number, [number, number][]>;
 export const NO_PATH: Critical = new Map();
 
 export async function askCritical(trace: Trace, signal: AbortSignal): Promise<Critical> {
-  const { rows } = await getRows(apiPath(`traces/${encodeURIComponent(trace.id)}/critical-path`), signal);
+  const rows = await getPlainRows(apiPath(`traces/${encodeURIComponent(trace.id)}/critical-path`), signal);
   return readCritical(trace, rows);
 }
 

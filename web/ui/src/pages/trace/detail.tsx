@@ -1,5 +1,5 @@
 // The panel of one span: figures, typed attributes, events, links, resource. All of it as text.
-import { exactText, numberOrZero, objectOf, plainText, typeName } from "../../exact.ts";
+import { exactText, numberOf, numberOrZero, objectOf, plainText, typeName } from "../../exact.ts";
 import { Badge, Copy, Duration, Link, Service } from "../../parts/bits.tsx";
 import { Panel } from "../../parts/panel.tsx";
 import { ErrorBox, Waiting } from "../../parts/states.tsx";
@@ -73,8 +73,13 @@ function SpanDetail(props: { trace: Trace; index: number; span: Span }): preact.
 function RowDetail(props: { trace: Trace; span: Span; row: Fields }): preact.JSX.Element {
   const { trace, span, row } = props;
   const corrected = correctionsOf(trace.patches, span.id);
+  const attributes = objectOf(row["attributes"]) ?? {};
+  // Recorded by some runtimes for their tasks; where they are not, nothing is known of it.
+  const recorded = (key: string): string | null => { const nanos = numberOf(attributes[key]); return nanos === null ? null : duration(nanos); };
   const facts: [string, unknown][] = [
     ["Start", `+${duration(span.start)}`],
+    ["Busy", recorded("busy_ns")],
+    ["Idle", recorded("idle_ns")],
     ["Start, UTC", row["start_time"]],
     ["Kind", span.kind],
     ["Status message", corrected?.fields["status_message"] ?? row["status_message"]],
@@ -84,7 +89,6 @@ function RowDetail(props: { trace: Trace; span: Span; row: Fields }): preact.JSX
     ["Trace state", row["trace_state"]],
     ["Weight", numberOrZero(row["weight"]) === 1 ? null : row["weight"]],
   ];
-  const attributes = objectOf(row["attributes"]) ?? {};
   return (
     <>
       <p><CorrectButton trace={trace} span={span} row={row} /></p>

@@ -6,10 +6,10 @@ import { prepare } from "../../canvas.ts";
 import { serviceColour } from "../../hue.ts";
 import { useSize } from "../../parts/chart.tsx";
 import { useApp, useAsk } from "../../state.tsx";
-import { duration } from "../../units.ts";
+import { duration, grouped, plural } from "../../units.ts";
 import { readPalette, type Palette } from "./draw.ts";
 import { layoutLanes, type Lanes, type Vertex } from "./lanes.ts";
-import type { Trace } from "./model.ts";
+import type { Span, Trace } from "./model.ts";
 
 const LINE = 40;
 const BOX = 28;
@@ -72,7 +72,7 @@ export function GraphView(props: GraphProps): preact.JSX.Element {
     const next = lanes.vertices[Math.max(0, line + by)];
     if (next) props.onSelect(next.index);
   };
-  const words = `${trace.rows.length} spans from top to bottom by start, callers above what they call`;
+  const words = `${plural(trace.rows.length, "span")} from top to bottom by start, callers above what they call${busy?.size ? `; of ${grouped(busy.size)} it is recorded how long they ran (the strip at the foot) and waited` : ""}`;
   return (
     <div class="graph" ref={scroller} tabIndex={0} onKeyDown={step} onScroll={(event) => setAt({ x: event.currentTarget.scrollLeft, y: event.currentTarget.scrollTop })} data-lanes={lanes.lanes} data-vertices={lanes.vertices.length}>
       <div class="graph-layer"><canvas ref={canvas} role="img" aria-label={words} onClick={click} /></div>
@@ -158,6 +158,7 @@ function drawBox(context: CanvasRenderingContext2D, scene: Scene, vertex: Vertex
     context.fillStyle = palette.accent;
     context.fillRect(left + 4, top + BOX - 2, wide - 8, 2);
   }
+  drawBusy(context, scene, span, { left, top, wide });
   context.save();
   context.beginPath();
   context.rect(left, top, wide - 3, BOX);
@@ -168,6 +169,14 @@ function drawBox(context: CanvasRenderingContext2D, scene: Scene, vertex: Vertex
   context.fillStyle = palette.quiet;
   context.fillText(boxWords(scene, vertex), left + 7, top + 21);
   context.restore();
+}
+
+/** Along the box's foot: how much of a task's time it ran, of that and the time it waited to be run. */
+function drawBusy(context: CanvasRenderingContext2D, scene: Scene, span: Span | null, box: { left: number; top: number; wide: number }): void {
+  const known = span && scene.busy?.get(span.id);
+  if (!known || known.busy === null || known.idle === null || known.busy + known.idle <= 0) return;
+  context.fillStyle = serviceColour(span.service, "self", scene.dark);
+  context.fillRect(box.left + 1, box.top + BOX - 3, (box.wide - 1) * (known.busy / (known.busy + known.idle)), 3);
 }
 
 function boxWords(scene: Scene, vertex: Vertex): string {

@@ -80,6 +80,7 @@ export function BesidePattern(props: { trace: Trace }): preact.JSX.Element {
           <button type="button" class="button" onClick={() => set({ with: null })}>Another trace</button>
         </span>
       </div>
+      {pattern?.traces === 1 && <p class="quiet">No other trace of this shape started within an hour of it: the columns know of this one alone. Compare it with another trace instead.</p>}
       <Places lines={lines} />
     </div>
   );

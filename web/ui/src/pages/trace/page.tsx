@@ -146,14 +146,14 @@ function Head(props: { trace: Trace; wanted: string; onFind: (text: string) => v
         <Figure label="Duration" name="duration" help="End minus start of the root span: what the caller waited."><Duration nanos={trace.duration} /></Figure>
         {trace.length !== trace.duration && <Figure label="Extent" name="extent" help="From the first start to the last end of any span."><Duration nanos={trace.length} /></Figure>}
         <Figure label="Spans" name="spans" title={grouped(trace.spans)}>{count(trace.spans)}</Figure>
-        <Figure label="Errors" name="errors">{trace.errors > 0 ? <span class="error-text"><span class="mark-error" aria-hidden="true" />{count(trace.errors)}</span> : "0"}</Figure>
+        <Figure label="Failed spans" name="errors" help="Spans with status ERROR.">{trace.errors > 0 ? <span class="error-text"><span class="mark-error" aria-hidden="true" />{count(trace.errors)}</span> : "0"}</Figure>
         <Figure label="Services" name="services">{trace.services.length}</Figure>
         <Figure label="Depth" name="depth">{trace.depth}</Figure>
       </div>
       <div class="trace-tools">
         <ViewTabs />
         <input class="row-search" type="search" placeholder="Find in this trace" aria-label="Find in this trace" value={props.wanted} onInput={(event) => props.onFind(event.currentTarget.value)} />
-        <span class="legend">{trace.services.slice(0, 12).map(([name, spans]) => <span key={name} title={`${spans} spans`}><Service name={name} /></span>)}{trace.services.length > 12 && <span class="quiet">and {trace.services.length - 12} more</span>}</span>
+        <span class="legend" title={trace.services.map(([name, spans]) => `${name}: ${plural(spans, "span")}`).join("\n")}>{trace.services.slice(0, 12).map(([name, spans]) => <span key={name} title={`${spans} spans`}><Service name={name} /></span>)}{trace.services.length > 12 && <span class="quiet">and {trace.services.length - 12} more</span>}</span>
       </div>
     </div>
   );

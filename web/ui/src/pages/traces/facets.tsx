@@ -19,9 +19,12 @@ interface FacetsProps {
 interface Group {
   service: string | null;
   operation: string | null;
-  failed: boolean;
+  outcome: Outcome;
   traces: number;
 }
+
+/** How a trace ended: each has one of these. */
+type Outcome = "root" | "below" | "none";
 
 /** More groups than this are summed up as the rest. */
 const MOST_GROUPS = 2000;
@@ -31,9 +34,9 @@ const MOST_LINES = 6;
 const filter = (conditions: readonly string[]): string => (conditions.length === 0 ? "" : `\nWHERE ${conditions.join("\n  AND ")}`);
 
 export function groupsStatement(range: Range, conditions: readonly string[]): string {
-  return `SELECT root_service, root_name, errors > 0 AS failed, count(*) AS traces
+  return `SELECT root_service, root_name, CASE WHEN root_error THEN 'root' WHEN errors > 0 THEN 'below' ELSE 'none' END AS outcome, count(*) AS traces
 FROM traces${rangeArguments(range)}${filter(conditions)}
-GROUP BY root_service, root_name, failed ORDER BY traces DESC, root_service, root_name LIMIT ${MOST_GROUPS}`;
+GROUP BY root_service, root_name, outcome ORDER BY traces DESC, root_service, root_name LIMIT ${MOST_GROUPS}`;
 }
 
 /** Traces by the services of their spans: a trace counts with each of them. */
@@ -47,7 +50,7 @@ GROUP BY service ORDER BY traces DESC, service LIMIT ${MOST_LINES + 1}`;
 
 function readGroup(row: Row): Group {
   const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
-  return { service: text(row["root_service"]), operation: text(row["root_name"]), failed: row["failed"] === true, traces: numberOrZero(row["traces"]) };
+  return { service: text(row["root_service"]), operation: text(row["root_name"]), outcome: row["outcome"] === "root" || row["outcome"] === "below" ? row["outcome"] : "none", traces: numberOrZero(row["traces"]) };
 }
 
 interface Line {
@@ -90,6 +93,18 @@ export function Facets(props: FacetsProps): preact.JSX.Element | null {
   );
 }
 
+/** Failed roots; failed spans, those roots among them; no failed span at all. */
+function outcomeLines(groups: readonly Group[]): Line[] {
+  const of = (...outcomes: Outcome[]): number => groups.reduce((sum, group) => sum + (outcomes.includes(group.outcome) ? group.traces : 0), 0);
+  const failed = (words: string): ComponentChildren => <span class="error-text"><span class="mark-error" aria-hidden="true" />{words}</span>;
+  const lines: Line[] = [
+    { key: "root", traces: of("root"), title: "Traces whose root failed.", label: failed("root failed"), params: { root_status: "error", status: "" } },
+    { key: "span", traces: of("root", "below"), title: "Traces in which a span failed, whether the root did or not.", label: failed("any span failed"), params: { status: "error", root_status: "" } },
+    { key: "none", traces: of("none"), title: "Traces in which no span failed.", label: "no span failed", params: null },
+  ];
+  return lines.filter((line) => line.traces > 0);
+}
+
 function Columns(props: { groups: readonly Group[]; services: readonly Row[] | null }): preact.JSX.Element {
   const { groups, services } = props;
   const total = groups.reduce((sum, group) => sum + group.traces, 0);
@@ -97,9 +112,7 @@ function Columns(props: { groups: readonly Group[]; services: readonly Row[] | n
   const operations = summed(groups, (group) => `${group.service ?? ""}\n${group.operation ?? ""}`).map(([key, traces, { service, operation }]): Line => ({
     key, traces, title: `${service ?? ""}: ${operation ?? ""}`, label: operation ?? <i class="quiet">no root yet</i>, params: service === null || operation === null ? null : { root_service: service, root_name: operation },
   }));
-  const outcomes = summed(groups, (group) => String(group.failed)).map(([key, traces, { failed }]): Line => ({
-    key, traces, title: failed ? "Traces in which a span failed." : "Traces in which no span failed.", label: failed ? <span class="error-text"><span class="mark-error" aria-hidden="true" />with errors</span> : "without errors", params: failed ? { status: "error" } : null,
-  }));
+  const outcomes = outcomeLines(groups);
   const any = (services ?? []).map((row): Line => ({ key: String(row["service"]), traces: numberOrZero(row["traces"]), title: "Traces with a span of this service.", label: <Service name={String(row["service"])} />, params: { service: String(row["service"]) } }));
   return (
     <>
@@ -114,7 +127,7 @@ function Columns(props: { groups: readonly Group[]; services: readonly Row[] | n
 function Facet(props: { title: string; name: string; lines: readonly Line[]; total: number }): preact.JSX.Element {
   const { place, set } = useApp();
   const { lines, total } = props;
-  const isOn = (line: Line): boolean => line.params !== null && Object.entries(line.params).every(([name, value]) => place.params[name] === value);
+  const isOn = (line: Line): boolean => line.params !== null && Object.entries(line.params).every(([name, value]) => (place.params[name] ?? "") === value);
   const toggle = (line: Line): void => {
     if (!line.params) return;
     set({ ...(isOn(line) ? Object.fromEntries(Object.keys(line.params).map((name) => [name, null])) : line.params), cursor: null });
