@@ -11,6 +11,7 @@ import { chromium } from "playwright-core";
 import { lowContrast, unnamed } from "./accessible.mjs";
 import { rows, startServer } from "./server.mjs";
 import { HOSTILE, ORPHANED, PAYLOADS, requestBody, TRACE } from "./spans.mjs";
+import { everywhereTests } from "./everywhere.mjs";
 import { largeTests } from "./large.mjs";
 import { networkTests } from "./network.mjs";
 import { questionTests } from "./questions.mjs";
@@ -80,8 +81,8 @@ async function open(server, path, act, options = {}) {
 }
 
 function contextOf(options) {
-  const { viewport, colorScheme, reducedMotion } = options;
-  return Object.fromEntries(Object.entries({ viewport, colorScheme, reducedMotion }).filter(([, value]) => value !== undefined));
+  const { viewport, colorScheme, reducedMotion, timezoneId } = options;
+  return Object.fromEntries(Object.entries({ viewport, colorScheme, reducedMotion, timezoneId }).filter(([, value]) => value !== undefined));
 }
 
 /** Answers for the page's own files from a folder, under the server's headers. */
@@ -292,7 +293,7 @@ test("hostile texts stay texts on every page", { timeout: TIMEOUT * 6 }, async (
   await visit(`/trace/${HOSTILE}?span=000000000000001e`, async (page) => {
     await page.locator('[data-part="attributes"]').waitFor();
     const words = await page.locator(".detail").innerText();
-    for (const part of ["name", "key", "value", "event", "status"]) assert.ok(words.includes(PAYLOADS[part]), part);
+    for (const part of ["name", "key", "value", "event", "status", "scope", "resource", "state", "link"]) assert.ok(words.includes(PAYLOADS[part]), part);
     assert.ok((await page.locator(".wf-names").innerText()).includes(PAYLOADS.service));
   });
   await visit(`/trace/${HOSTILE}?view=compare&with=${TRACE}`, async (page) => {
@@ -468,21 +469,26 @@ test("an empty range says where the spans are", { timeout: TIMEOUT * 3 }, () =>
     await table(page, "latency");
   }));
 
-test("at 390 px no page scrolls sideways, in either theme", { timeout: TIMEOUT * 6 }, async () => {
-  for (const path of ["/", "/traces", `/trace/${TRACE}`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, "/latency", "/compare?by=errors", "/dependencies", "/network", "/patterns", "/sql", "/storage"]) {
-    await visit(`${path}${path.includes("?") ? "&" : "?"}${RANGE}`, async (page) => {
-      await page.locator("main table, main .wf-row, main .box, main .graph").first().waitFor();
-      const over = await page.evaluate(() => {
-        const content = document.querySelector(".content");
-        return Math.max(document.documentElement.scrollWidth - innerWidth, content ? content.scrollWidth - content.clientWidth : 0);
-      });
-      assert.ok(over <= 0, `${path} is ${over} px too wide`);
-    }, { viewport: { width: 390, height: 844 }, colorScheme: path === "/" ? "dark" : "light" });
-  }
-});
-
 /** All pages, as a person leaves them after looking around. */
 const PLACES = ["/", "/traces", `/trace/${TRACE}?span=0000000000000002`, `/trace/${TRACE}?view=graph`, `/trace/${TRACE}?view=compare`, `/trace/${TRACE}?view=compare&with=pattern`, "/latency", "/latency?side=1", "/compare?by=errors", "/dependencies", "/network", "/network?by=operations", "/network?by=edges", "/network?by=caused", "/network?by=services", "/patterns", "/sql", "/tail", "/storage", "/nowhere?from=2001-01-01&to=2001-01-02", "/traces?min_duration=soon"];
+
+test("no page scrolls sideways, at 390 px as at 1280, in either theme", { timeout: TIMEOUT * 8 }, async () => {
+  const views = [{ viewport: { width: 390, height: 844 }, colorScheme: "light" }, { viewport: { width: 1280, height: 800 }, colorScheme: "dark" }];
+  for (const [index, path] of PLACES.entries()) {
+    for (const view of views) {
+      // Each page in two of the four: the width decides, the theme hardly does.
+      const colorScheme = index % 2 === 0 ? view.colorScheme : view.colorScheme === "light" ? "dark" : "light";
+      await visit(path.includes("from=") ? path : `${path}${path.includes("?") ? "&" : "?"}${RANGE}`, async (page) => {
+        await page.waitForFunction(() => !document.querySelector(".skeleton") && document.querySelector("main table, main .wf-row, main .graph, main .editor, main .box"));
+        const over = await page.evaluate(() => {
+          const content = document.querySelector(".content");
+          return Math.max(document.documentElement.scrollWidth - innerWidth, content ? content.scrollWidth - content.clientWidth : 0);
+        });
+        assert.ok(over <= 0, `${path} is ${over} px too wide at ${view.viewport.width}`);
+      }, { ...view, colorScheme, errorsExpected: path.includes("soon") });
+    }
+  }
+});
 
 test("texts have the contrast of AA and controls have names, on every page in both themes", { timeout: TIMEOUT * 8 }, async () => {
   for (const path of PLACES) {
@@ -551,6 +557,7 @@ test("pages without a range show none, and keep it for the others", { timeout: T
   }));
 
 stateTests({ visit });
+everywhereTests({ server: () => server, visit, send, table, digits });
 networkTests({ server: () => server, visit, table, figure, digits });
 questionTests({ server: () => server, visit, table, figure, digits });
 traceTests({ server: () => server, browser: () => browser, visit, send, table, figure, digits });

@@ -8,6 +8,10 @@ export const PAYLOADS = {
   value: `javascript:window.hit='value'//<b>bold</b>`,
   event: `<iframe srcdoc="<script>parent.hit='event'</script>">`,
   status: `<a href="javascript:window.hit='status'">status</a>`,
+  scope: `<style onload="window.hit='scope'">`,
+  resource: `</dd><object data="javascript:window.hit='resource'">`,
+  state: `v=<math href="javascript:window.hit='state'">`,
+  link: `{{constructor.constructor('window.hit="link"')()}}<details open ontoggle="window.hit='link'">`,
 };
 
 const id = (length, number) => number.toString(16).padStart(length, "0");
@@ -52,12 +56,15 @@ export function requestBody(now) {
     span(TRACE, 4, 3, { name: "HGETALL", kind: 3, at: after(20), millis: 30, attributes: [text("db.system.name", "redis")] }),
   ];
   const hostile = [
-    span(HOSTILE, 30, 0, { name: PAYLOADS.name, kind: 2, at: after(2000), millis: 9, status: { code: 2, message: PAYLOADS.status }, attributes: [text(PAYLOADS.key, PAYLOADS.value)], events: [{ timeUnixNano: String(after(2001)), name: PAYLOADS.event, attributes: [text(PAYLOADS.key, PAYLOADS.value)] }] }),
+    span(HOSTILE, 30, 0, { name: PAYLOADS.name, kind: 2, at: after(2000), millis: 9, status: { code: 2, message: PAYLOADS.status }, traceState: PAYLOADS.state, links: [{ traceId: TRACE, spanId: id(16, 1), attributes: [text(PAYLOADS.key, PAYLOADS.link)] }], attributes: [text(PAYLOADS.key, PAYLOADS.value)], events: [{ timeUnixNano: String(after(2001)), name: PAYLOADS.event, attributes: [text(PAYLOADS.key, PAYLOADS.value)] }] }),
     span(HOSTILE, 31, 30, { name: "call shop", kind: 3, at: after(2002), millis: 5 }),
   ];
   const sizes = [{ key: "http.request.body.size", value: { intValue: "300" } }, { key: "http.response.body.size", value: { intValue: "4000" } }];
   const called = [span(HOSTILE, 32, 31, { name: "GET /cart", kind: 2, at: after(2003), millis: 3, attributes: sizes })];
-  return { resourceSpans: [resource("shop", [...shop, ...called]), resource("cart", cart), resource(PAYLOADS.service, hostile)] };
+  const enemy = resource(PAYLOADS.service, hostile);
+  enemy.resource.attributes.push(text(PAYLOADS.key, PAYLOADS.resource));
+  enemy.scopeSpans[0].scope = { name: PAYLOADS.scope, version: PAYLOADS.scope };
+  return { resourceSpans: [resource("shop", [...shop, ...called]), resource("cart", cart), enemy] };
 }
 
 export const TASKS = id(32, 0xabc006);
@@ -72,6 +79,22 @@ export function tasksBody(now) {
     span(TASKS, 3, 1, { name: "spin", kind: 1, at: at + 2_000_000n, millis: 9, attributes: [nanos("busy_ns", 8_000_000)] }),
   ];
   return { resourceSpans: [resource("runtime", spans)] };
+}
+
+/** Two windows of a minute before `now`: in the later one an edge is new, another is gone, and `GET /pay` takes ten times as long. */
+export function windowsBody(now) {
+  const [before, later] = [420_000, 360_000].map((ago) => BigInt(now - ago) * 1_000_000n);
+  const services = { till: [], bank: [], old: [], fresh: [] };
+  for (let index = 0; index < 20; index += 1) {
+    for (const [at, millis, other, number] of [[before, 5, "old", 0], [later, 50, "fresh", 100]]) {
+      const trace = id(32, 0xbcd000 + number + index);
+      const start = at + BigInt(index) * 2_000_000_000n + 1_000_000_000n;
+      services.till.push(span(trace, 1, 0, { name: "GET /pay", kind: 2, at: start, millis }), span(trace, 2, 1, { name: "call bank", kind: 3, at: start, millis: millis - 1 }), span(trace, 3, 1, { name: `call ${other}`, kind: 3, at: start, millis: 2 }));
+      services.bank.push(span(trace, 4, 2, { name: "POST /charge", kind: 2, at: start, millis: millis - 2 }));
+      services[other].push(span(trace, 5, 3, { name: "GET /rate", kind: 2, at: start, millis: 1 }));
+    }
+  }
+  return { resourceSpans: Object.entries(services).map(([service, spans]) => resource(service, spans)) };
 }
 
 export const LARGE = id(32, 0xabc004);
