@@ -8,10 +8,14 @@
 //!   file: each span once per factor of eight.
 //! - When it has been closed for a while, what is small in it becomes one file, and what is not full is joined.
 //! - When the date has been over for some hours, the same happens across its hours, in the order of time.
+//! - Where spans of a date come faster than its hours close (an import of old ones, a rate beyond all bounds), the date is
+//!   crowded: as soon as it has more than [`CROWD`] files that are not full, the neighbours that lie closest together are
+//!   rewritten, as many as make a full file.
 //!
 //! A file is full from [`FULL_ROWS`] spans, [`FULL_BYTES`] or [`FULL_TRACES`] on, and then left alone. So a date that is over
 //! has no more than one file for each of those, and one more, and a few stragglers, all together smaller than a quarter of
 //! the file beside them.
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -35,6 +39,9 @@ pub(crate) const FULL_BYTES: u64 = 128 << 20;
 pub(crate) const FULL_TRACES: u64 = 1 << 20;
 /// Files of about the same size that are rewritten together while their hour is open.
 const FAN_IN: usize = 8;
+/// Files of a date and class that wait for their hour to close, at most: one for each hour, some of the hour that is open,
+/// and as many of those before it that are not quiet yet.
+pub(crate) const CROWD: usize = 64;
 /// How many times larger than all others together the largest file of a join may be.
 const LARGEST_MAX: u64 = 4;
 /// Length of a window.
@@ -75,7 +82,8 @@ pub(crate) fn next(
     }
     let merge = days.iter().find_map(|((date, _), files)| merge(*date, files, now_unix_nano));
     let join = || days.iter().find_map(|((date, _), files)| join(*date, files, now_unix_nano));
-    merge.map(Step::Merge).or_else(|| join().map(Step::Join))
+    let disperse = || days.values().find_map(disperse);
+    merge.map(Step::Merge).or_else(|| join().map(Step::Join)).or_else(disperse)
 }
 
 /// Spans, bytes, and traces as far as their filter tells.
@@ -128,6 +136,53 @@ fn join(date: NaiveDate, files: &Day<'_>, now_unix_nano: i64) -> Option<Vec<Arc<
     })
 }
 
+/// Of a crowded date, neighbours of about the same size. More than [`CROWD`] files of so few sizes leave no doubt that
+/// there are some.
+fn disperse(files: &Day<'_>) -> Option<Step> {
+    if files.len() <= CROWD {
+        return None;
+    }
+    let crowd = sizes(files.clone()).into_values().max_by_key(Vec::len)?;
+    let merged = closest(&crowd, |file| is_small(&file), is_mergeable).filter(|run| run.len() > 1);
+    merged.map(Step::Merge).or_else(|| {
+        // Small ones, too, where two of them are more than one merge may hold.
+        let joined = closest(&crowd, |file| file.rest.is_some(), fits);
+        joined.filter(|run| run.len() > 1).map(Step::Join)
+    })
+}
+
+/// Of `files` in the order of time, the neighbours among those that are `wanted` that make a full file, or as many as fit, in
+/// the shortest stretch of time.
+fn closest(
+    files: &Day<'_>,
+    wanted: impl Fn(&Arc<DataFile>) -> bool,
+    fits: impl Fn(Size) -> bool,
+) -> Option<Vec<Arc<DataFile>>> {
+    let files: Day<'_> = files.iter().copied().filter(|file| wanted(file)).collect();
+    let runs = (0..files.len()).map(|first| {
+        let run = until_full(&files[first..]);
+        &run[..fitting(run, &fits)]
+    });
+    let worth = |run: &&[&Arc<DataFile>]| {
+        let time = run.iter().map(|file| file.start).reduce(|a, b| a.union(&b));
+        let nanos = time.map_or(0, |time| time.until.saturating_sub(time.from));
+        (is_full(total(run)), run.len().min(FAN_IN), Reverse(nanos))
+    };
+    let best = runs.max_by_key(worth)?;
+    Some(best.iter().copied().map(Arc::clone).collect())
+}
+
+/// The first files, up to the one that makes them a full file.
+fn until_full<'a, 'b>(files: &'b [&'a Arc<DataFile>]) -> &'b [&'a Arc<DataFile>] {
+    let mut all = Size::default();
+    let before = files.iter().take(CROWD).take_while(|file| {
+        let is_before = !is_full(all);
+        all = add(all, size(file));
+        is_before
+    });
+    &files[..before.count()]
+}
+
 /// Files in the order of time, by the hour in which they start.
 fn hours<'a>(files: &Day<'a>) -> impl Iterator<Item = (i64, Day<'a>)> {
     let hour = |file: &&Arc<DataFile>| file.start.from.div_euclid(WINDOW_NANO);
@@ -170,7 +225,12 @@ fn smallest(mut files: Day<'_>) -> Vec<Arc<DataFile>> {
 
 /// The first, as many as one merge may hold; in the order of time.
 fn limited(files: Day<'_>) -> Vec<Arc<DataFile>> {
-    first(files, |[rows, bytes, _]| rows <= ROWS_MAX && bytes <= BYTES_MAX)
+    first(files, is_mergeable)
+}
+
+/// What one merge may hold.
+fn is_mergeable([rows, bytes, _]: Size) -> bool {
+    rows <= ROWS_MAX && bytes <= BYTES_MAX
 }
 
 /// The smallest first, until they are a full file; in the order of time.
@@ -231,7 +291,7 @@ fn worth_it(mut run: Day<'_>) -> Option<Day<'_>> {
     None
 }
 
-fn total(files: &Day<'_>) -> Size {
+fn total(files: &[&Arc<DataFile>]) -> Size {
     files.iter().map(|file| size(file)).fold(Size::default(), add)
 }
 

@@ -230,3 +230,66 @@ fn a_file_is_full_of_traces_too() {
     let halves = [with(FULL_TRACES / 2), with(FULL_TRACES / 2)];
     assert_eq!(files_of(next(&halves, &HashSet::new(), now)).len(), 2);
 }
+
+/// A file for each of `dates` in each flush: `flushes` of them, one right after the other, whose spans all start within
+/// these dates, hour after hour.
+fn flood(dates: i64, flushes: i64, rows: u64) -> impl Iterator<Item = (i64, Vec<Arc<DataFile>>)> {
+    let hour_of = move |flush: i64| flush * 24 / flushes;
+    (0..flushes).map(move |flush| {
+        let now = DAY + 10 * 24 * HOUR + flush * NANOS_PER_SECOND;
+        let one = |date: i64| {
+            let from = DAY + (date * 24 + hour_of(flush)) * HOUR + flush % 60 * MINUTE;
+            let mut file = (*file(&format!("{date} {flush}"), rows, from)).clone();
+            file.modified_unix_milli = now / 1_000_000;
+            Arc::new(file)
+        };
+        (now, (0..dates).map(one).collect())
+    })
+}
+
+#[test]
+fn a_flood_of_flushes_never_crowds_a_date() {
+    // Nothing ever grows quiet here: only its number of files makes a date due.
+    for (dates, rows) in [(1, 1), (1, 3_000), (1, 60_000), (1, 232_000), (1, 900_000), (3, 60_000)]
+    {
+        let (mut files, mut most, mut all) = (Vec::new(), 0, 0);
+        for (now, flush) in flood(dates, 1_500, rows) {
+            all += rows;
+            files.extend(flush);
+            let (settled, work) = settle(files, now);
+            files = settled;
+            most = most.max(work.times);
+            let full = 2 + all / FULL_ROWS + all * 36 / FULL_BYTES;
+            let bound = dates as u64 * (CROWD as u64 + full);
+            assert!(files.len() as u64 <= bound, "{rows} a flush: {} > {bound}", files.len());
+        }
+        assert!(most <= 6, "{rows} a flush: rewritten {most} times");
+    }
+}
+
+#[test]
+fn a_crowded_date_is_rewritten_in_the_order_of_time() {
+    let flushes: Vec<_> = flood(1, 108, 232_000).collect();
+    let now = flushes[107].0;
+    let files = flushes.into_iter().flat_map(|(_, files)| files).collect();
+    let (files, work) = settle(files, now);
+    assert!(files.len() <= CROWD && work.merged == 0, "{}", files.len());
+    let full: Vec<_> = files.iter().filter(|file| is_full(size(file))).collect();
+    assert!(full.len() > 2);
+    for file in full {
+        let hours = (file.start.until - file.start.from) / HOUR;
+        assert!(hours <= 6, "of a quarter of the date, not of all of it: {hours}");
+    }
+}
+
+#[test]
+fn a_crowd_of_small_files_with_many_bytes_is_joined() {
+    let fat = |number: i64| {
+        let mut file = (*file(&number.to_string(), 1_000, DAY + number * MINUTE * 10)).clone();
+        file.bytes = 20 << 20;
+        Arc::new(file)
+    };
+    let files: Vec<_> = (0..70).map(fat).collect();
+    let step = next(&files, &HashSet::new(), DAY + HOUR);
+    assert!(matches!(&step, Some(Step::Join(files)) if files.len() == 7), "{step:?}");
+}
