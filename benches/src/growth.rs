@@ -22,8 +22,12 @@ pub struct Growth {
     pub figures: Figures,
     /// By question: how often it was asked while spans came in, and its slowest and median answer in milliseconds.
     pub meanwhile: Vec<Meanwhile>,
+    /// Compaction steps of the server by itself, up to the mark.
+    pub steps_meanwhile: u64,
     /// Compaction of what was left to do at the mark.
     pub compaction: Compaction,
+    /// Compaction of all that is not full, whether or not it is due; only at the last mark.
+    pub all: Option<Compacted>,
     /// Spans rewritten by compaction so far.
     pub compacted_spans: u64,
     /// By date: spans, files, bytes.
@@ -45,6 +49,17 @@ pub struct Compaction {
     pub spans: u64,
     /// Of the server, all the while.
     pub peak_memory_bytes: u64,
+}
+
+/// The table before and after everything was compacted.
+#[derive(Debug, Serialize)]
+pub struct Compacted {
+    /// What it took.
+    pub compaction: Compaction,
+    /// Files and bytes a span before it, then after it.
+    pub files: [(u64, f64); 2],
+    /// The questions before it; those after it are the mark's.
+    pub questions: Vec<Timing>,
 }
 
 /// A question that was asked again and again while spans came in.
@@ -86,7 +101,11 @@ pub fn mark(
         peak_memory_bytes_ingest: server.peak_memory_bytes()?,
         ..Figures::of_sending(&sent)
     };
-    growth.compaction = compact(server)?;
+    growth.steps_meanwhile = metric(server, "spanlake_compactions_total")?;
+    growth.compaction = compact(server, "/api/v1/compact")?;
+    if last {
+        growth.all = Some(compact_all(server, repetitions)?);
+    }
     growth.days = days(server)?;
     growth.compacted_spans = metric(server, "spanlake_compacted_spans_total")?;
     growth.figures.spans_stored = growth.days.values().map(|[rows, ..]| rows).sum();
@@ -105,11 +124,24 @@ pub fn mark(
     Ok(growth)
 }
 
-fn compact(server: &Server) -> Result<Compaction> {
+fn compact_all(server: &Server, repetitions: usize) -> Result<Compacted> {
+    let before = per_span(&days(server)?);
+    let questions = if repetitions > 0 { ask(server, repetitions)? } else { Vec::new() };
+    let compaction = compact(server, "/api/v1/compact?now=true")?;
+    Ok(Compacted { compaction, files: [before, per_span(&days(server)?)], questions })
+}
+
+/// Files, and bytes a span.
+fn per_span(days: &BTreeMap<String, [u64; 3]>) -> (u64, f64) {
+    let sum = |place: usize| days.values().map(|day| day[place]).sum::<u64>();
+    (sum(1), sum(2) as f64 / sum(0).max(1) as f64)
+}
+
+fn compact(server: &Server, path: &str) -> Result<Compaction> {
     let before = metric(server, "spanlake_compacted_spans_total")?;
     server.forget_peak_memory()?;
     let (cpu, started) = (server.cpu_seconds()?, Instant::now());
-    let steps = server.admin("/api/v1/compact", "")?["steps"].as_u64().unwrap_or(0);
+    let steps = server.admin(path, "")?["steps"].as_u64().unwrap_or(0);
     Ok(Compaction {
         seconds: started.elapsed().as_secs_f64(),
         cpu_seconds: server.cpu_seconds()? - cpu,
@@ -198,17 +230,34 @@ fn metric(server: &Server, name: &str) -> Result<u64> {
     Ok(values.sum())
 }
 
+fn show_compaction(name: &str, compaction: &Compaction) {
+    let Compaction { seconds, cpu_seconds, steps, spans, peak_memory_bytes } = compaction;
+    println!("{name:<27} {seconds:>12.1} s, {steps} steps, {spans} spans");
+    if *spans > 0 {
+        let each = cpu_seconds / (*spans as f64 / 1e6);
+        let mib = *peak_memory_bytes as f64 / 1_048_576.0;
+        println!("  CPU s per million spans   {each:>12.2}; the server's peak memory {mib:.0} MiB");
+    }
+}
+
 /// Prints one mark, and by question how its answer grew since the first one.
 pub fn show(growth: &Growth, first: Option<&Growth>) {
     let Growth { figures, compaction, days, .. } = growth;
     println!("== {:.1} million spans", figures.spans_stored as f64 / 1e6);
     print(figures);
-    let Compaction { seconds, cpu_seconds, steps, spans, peak_memory_bytes } = compaction;
-    println!("compaction at the mark      {seconds:>12.1} s, {steps} steps, {spans} spans");
-    if *spans > 0 {
-        let each = cpu_seconds / (*spans as f64 / 1e6);
-        let mib = *peak_memory_bytes as f64 / 1_048_576.0;
-        println!("  CPU s per million spans   {each:>12.2}; the server's peak memory {mib:.0} MiB");
+    println!("compaction meanwhile        {:>12} steps", growth.steps_meanwhile);
+    show_compaction("compaction at the mark", compaction);
+    if let Some(Compacted { compaction, files: [before, after], questions }) = &growth.all {
+        show_compaction("compaction of everything", compaction);
+        println!(
+            "  {} files of {:.1} bytes a span became {} of {:.1}; questions before:",
+            before.0, before.1, after.0, after.1
+        );
+        for Timing { question, milli, .. } in questions {
+            if let Ok([_, median, _]) = milli {
+                println!("  {question:<38} {median:>7.1} ms");
+            }
+        }
     }
     let rewritten = growth.compacted_spans as f64 / figures.spans_stored as f64;
     println!("spans rewritten so far      {rewritten:>12.2} times each");

@@ -165,7 +165,7 @@ fn grow(arguments: &Arguments) -> Result<()> {
         let stored = all.last().map_or(0, |growth| growth.figures.spans_stored);
         let is_last = mark == marks.last().unwrap_or(mark);
         let port = server.otlp_port;
-        let sent = (stored, is_last && rounds > 0);
+        let sent = (stored, is_last);
         let growth = growth::mark(&server, (port, &plan), arguments.repetitions, sent)?;
         growth::show(&growth, all.first());
         all.push(growth);

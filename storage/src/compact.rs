@@ -9,6 +9,7 @@
 //! it where one of those files has left the table meanwhile. Until the commit, what was written is an orphan that
 //! nobody sees; so a crash between any two steps is harmless. A file that cannot be read is parked: named in the log,
 //! counted, and left alone, while the others go on.
+pub(crate) mod aside;
 mod duplicates;
 pub(crate) mod elsewhere;
 mod join;
@@ -28,6 +29,7 @@ use crate::metrics::{Counter, Metric, Shape};
 use crate::snapshot::DataFile;
 use crate::table::{NewFile, Table};
 use crate::{SpanBatch, flush};
+use aside::aside;
 use elsewhere::Elsewhere;
 pub(crate) use elsewhere::HORIZON_NANO;
 use join::Join;
@@ -46,6 +48,15 @@ pub(crate) struct Merged {
     pub(crate) duplicates: u64,
 }
 
+/// Which files may be rewritten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Those of hours and dates that are over and quiet, and some of others, so that nothing is rewritten often.
+    WhenQuiet,
+    /// All that are not full, as if no more spans would come.
+    Now,
+}
+
 /// Works step by step; keeps what must not be tried again.
 #[derive(Debug, Default)]
 pub(crate) struct Compactor {
@@ -61,9 +72,12 @@ impl Compactor {
     ///
     /// # Errors
     /// A file could not be read for now, or written; the next call tries again.
-    pub(crate) async fn step(&self, table: &Table) -> Result<Option<Merged>> {
+    pub(crate) async fn step(&self, table: &Table, due: Due) -> Result<Option<Merged>> {
         loop {
-            let now = table.clock().now_unix_nano();
+            let now = match due {
+                Due::WhenQuiet => table.clock().now_unix_nano(),
+                Due::Now => i64::MAX,
+            };
             let Some(step) = plan::next(&table.state().files, &self.parked(), now) else {
                 return Ok(None);
             };
@@ -195,9 +209,7 @@ async fn merge(
         let encoded = flush::encode(&batches, &columns, &|trace| elsewhere.may_hold(trace))?;
         Ok((encoded, duplicates))
     };
-    let encoded = tokio::task::spawn_blocking(work).await;
-    let (encoded, duplicates) =
-        encoded.map_err(|error| Error::Table { step: "merge files", source: error.into() })??;
+    let (encoded, duplicates) = aside("merge files", work).await??;
     crate::fault::point("merge: encoded");
     // All inputs are of one class.
     let class = inputs.first().and_then(|file| file.class.clone());

@@ -37,6 +37,7 @@ pub mod time;
 mod wal;
 
 pub use batch::SpanBatch;
+pub use compact::Due;
 pub use config::Config;
 pub use entry::{Appended, Codec, Compressed, Decode, DecodeSession, Entry};
 pub use error::{Error, Kind, Result};

@@ -24,6 +24,7 @@ use chrono::NaiveDate;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::compact::Due;
 use crate::config::Config;
 use crate::entry::{Appended, Compressed, Decode, Entry};
 use crate::error::{Error, Result};
@@ -173,8 +174,8 @@ impl Store {
     ///
     /// # Errors
     /// The step that failed; what was committed before stays.
-    pub async fn compact(&self) -> Result<u64> {
-        self.shared.compaction.all().await
+    pub async fn compact(&self, due: Due) -> Result<u64> {
+        self.shared.compaction.all(due).await
     }
 
     /// All partitions, oldest first, hot spans included.

@@ -1,4 +1,5 @@
 //! What tests of this crate share: a decoder whose requests say how many spans they are.
+mod counting;
 mod failing;
 mod memory;
 
@@ -16,6 +17,7 @@ use crate::entry::{Codec, Compressed, Decode, DecodeSession, Entry};
 use crate::schema::{AttributeColumns, AttributeScope, AttributeType, column, fixed_fields};
 use crate::time::TimeRange;
 
+pub(crate) use counting::CountingStore;
 pub(crate) use failing::FailingStore;
 pub(crate) use memory::{Fault, MemoryFolder};
 

@@ -413,10 +413,18 @@ pub const ROUTES: &[Route] = &[
         post(partitions::flush)
     })
     .admin("post", None),
-    Route::json("/api/v1/compact", "Makes large files of small ones, as far as it is worth it.", || {
-        post(partitions::compact)
-    })
-    .admin("post", None),
+    Route {
+        own: &[Parameter {
+            name: "now",
+            help: "true: also files of hours and days that are not over and quiet (default false)",
+        }],
+        ..Route::json(
+            "/api/v1/compact",
+            "Makes large files of small ones, as far as it is worth it.",
+            || post(partitions::compact),
+        )
+        .admin("post", None)
+    },
     Route::json("/api/v1/status", "What the server does and holds.", || get(status::status)),
     Route::json("/api/v1/openapi.json", "This description.", || get(openapi::show)),
     Route {

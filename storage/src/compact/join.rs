@@ -11,6 +11,7 @@ use arrow::datatypes::FieldRef;
 use bytes::Bytes;
 
 use super::Merged;
+use super::aside::aside;
 use super::elsewhere::Elsewhere;
 use super::mends::{MendedColumn, Mends};
 use super::source::Source;
@@ -54,10 +55,11 @@ impl<'a> Join<'a> {
     /// # Errors
     /// Something cannot be read or written.
     pub(super) async fn run(mut self) -> Result<Merged> {
-        let rows = Rows::of(&self.sources, &self.attributes).await?;
+        let rows = Arc::new(Rows::of(&self.sources, &self.attributes).await?);
         let inputs: Vec<Arc<DataFile>> =
             self.sources.iter().map(|source| Arc::clone(&source.file)).collect();
-        let split = rows.split(&self.without_rows(&inputs).await);
+        let (counted, whole) = (Arc::clone(&rows), self.without_rows(&inputs).await);
+        let split = aside("compare traces", move || counted.split(&whole)).await?;
         let elsewhere = Arc::new(Elsewhere::of(self.table, &inputs).await);
         let mut sums = Sums::of(self.table, &inputs, &split).await;
         let mends = self.mend(&rows, &split, &elsewhere, &mut sums).await?;
@@ -65,14 +67,9 @@ impl<'a> Join<'a> {
         let Some(first) = inputs.first() else {
             return Err(Error::Table { step: "join files", source: "there are none".into() });
         };
-        let distinct = rows.distinct();
-        let sidecar = Sidecar {
-            rows: inputs.iter().map(|file| file.rows).sum(),
-            traces: distinct.len() as u64,
-            filter: TraceFilter::of_hashes(&distinct),
-            rest: rest(&inputs),
-        };
-        let rollup = sums.finish()?;
+        let of_all = (inputs.iter().map(|file| file.rows).sum(), rest(&inputs));
+        let finish = move || Ok::<_, Error>((sidecar(rows.as_ref(), of_all), sums.finish()?));
+        let (sidecar, rollup) = aside("add up rollups", finish).await??;
         let paths = FilePaths::unique(first.date);
         let written = self.write(&paths.data, mends).await?;
         let file = NewFile {
@@ -110,7 +107,7 @@ impl<'a> Join<'a> {
     /// Looks at the split traces, slice by slice.
     async fn mend(
         &self,
-        rows: &Rows,
+        rows: &Arc<Rows>,
         split: &Split,
         elsewhere: &Arc<Elsewhere>,
         sums: &mut Sums,
@@ -119,12 +116,12 @@ impl<'a> Join<'a> {
         if split.traces.is_empty() {
             return Ok(mends);
         }
-        let (_, all) = split.slice(0, 1);
-        let slices = rows.count(&all).div_ceil(SLICE_ROWS).max(1) as u64;
+        let (counted, all) = (Arc::clone(rows), split.slice(0, 1).1);
+        let count = aside("count split traces", move || counted.count(&all)).await?;
+        let slices = count.div_ceil(SLICE_ROWS).max(1) as u64;
         for number in 0..slices {
-            let (own, all) =
-                if slices == 1 { split.slice(0, 1) } else { split.slice(number, slices) };
-            let (parts, places) = self.parts(rows, &all).await?;
+            let (own, all) = split.slice(number, slices);
+            let (parts, places) = self.parts(rows, Arc::new(all)).await?;
             let mended = self.mend_slice(parts, own, elsewhere, sums).await?;
             mended.known.into_iter().for_each(|known| mends.add(known, &places));
             sums.mend(mended.plus, &mended.minus);
@@ -153,22 +150,23 @@ impl<'a> Join<'a> {
             };
             mend(&parts, &attributes, Some(&counting))
         };
-        let mended = tokio::task::spawn_blocking(work).await;
-        mended.map_err(|error| Error::Table { step: "mend traces", source: error.into() })?
+        aside("mend traces", work).await?
     }
 
     /// The spans of `traces`, and for each its file, row group and row.
     async fn parts(
         &self,
-        rows: &Rows,
-        traces: &Hashes,
+        rows: &Arc<Rows>,
+        traces: Arc<Hashes>,
     ) -> Result<(Parts, Vec<(usize, usize, usize)>)> {
         let mut parts = Parts { batches: Vec::new(), files: Vec::new() };
         let mut places = Vec::new();
         for (file, source) in self.sources.iter().enumerate() {
             let wanted = |name: &str| is_needed(name, &source.file, &self.attributes);
             for group in 0..source.groups() {
-                let ranges = rows.of_group((file, group), traces);
+                let (rows, traces) = (Arc::clone(rows), Arc::clone(&traces));
+                let of_group = move || rows.of_group((file, group), &traces);
+                let ranges = aside("find split traces", of_group).await?;
                 if ranges.is_empty() {
                     continue;
                 }
@@ -209,9 +207,7 @@ impl<'a> Join<'a> {
                     fields: self.fields.clone(),
                     mended,
                 };
-                let done = tokio::task::spawn_blocking(move || copy.into(splice)).await;
-                let done = done
-                    .map_err(|error| Error::Table { step: "join files", source: error.into() })?;
+                let done = aside("join files", move || copy.into(splice)).await?;
                 let bytes;
                 (splice, bytes) = done.map_err(failed)?;
                 upload.write(bytes).await?;
@@ -281,6 +277,13 @@ struct Written {
     uploaded: Uploaded,
     footer: Option<Footer>,
     stats: String,
+}
+
+/// Of so many rows, in whose JSON these attributes lie.
+fn sidecar(rows: &Rows, (number, rest): (u64, Vec<(AttributeScope, String)>)) -> Sidecar {
+    let distinct = rows.distinct();
+    let filter = TraceFilter::of_hashes(&distinct);
+    Sidecar { rows: number, traces: distinct.len() as u64, filter, rest }
 }
 
 /// What lies in the JSON of any of `files`.

@@ -18,6 +18,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::aside::aside;
 use super::read;
 use crate::batch::SpanBatch;
 use crate::error::{Error, Result};
@@ -30,7 +31,7 @@ const STEP_BYTES: u64 = 8 << 20;
 /// A footer that is longer takes a second read.
 const FOOTER_BYTES: usize = 512 << 10;
 /// Smaller files are read at once, and kept.
-const WHOLE_BYTES: u64 = 1 << 20;
+pub(super) const WHOLE_BYTES: u64 = 128 << 10;
 /// Rows of one batch.
 const BATCH_ROWS: usize = 64 << 10;
 
@@ -180,10 +181,7 @@ impl Source {
             }
             Ok(reader.build()?.collect::<std::result::Result<_, _>>()?)
         };
-        let decoded = tokio::task::spawn_blocking(decode).await;
-        let decoded =
-            decoded.map_err(|error| Error::Table { step: "read", source: error.into() })?;
-        decoded.map_err(failed)
+        aside("read", decode).await?.map_err(failed)
     }
 
     /// [`Self::read`] as spans: columns that were not wanted are null.

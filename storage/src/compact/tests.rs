@@ -65,7 +65,7 @@ async fn flush_one(table: &Rig, through: u64, spans: &[TestSpan], columns: &Attr
 
 async fn compact(table: &Table, compactor: &Compactor) -> u64 {
     let mut steps = 0;
-    while let Some(merged) = compactor.step(table).await.unwrap() {
+    while let Some(merged) = compactor.step(table, Due::WhenQuiet).await.unwrap() {
         assert!(table.commit_merged(&merged).await.unwrap());
         compactor.committed(&merged);
         steps += 1;
@@ -181,7 +181,7 @@ async fn equal_spans_become_one_and_unequal_ones_stay() {
     let other_id = span(1, 2, None, DAY);
     flush_one(&table, 1, &[same.clone(), other_id], &columns).await;
     flush_one(&table, 2, &[same], &columns).await;
-    let merged = compactor.step(&table).await.unwrap().unwrap();
+    let merged = compactor.step(&table, Due::WhenQuiet).await.unwrap().unwrap();
     assert_eq!(merged.duplicates, 1);
     assert!(table.commit_merged(&merged).await.unwrap());
     assert_eq!(rows(&table).await.len(), 2);
@@ -190,7 +190,7 @@ async fn equal_spans_become_one_and_unequal_ones_stay() {
     let mut half = span(1, 2, None, DAY);
     half.attributes = Some(r#"{"a":[2]}"#);
     flush_one(&table, 3, &[half], &columns).await;
-    let merged = compactor.step(&table).await.unwrap().unwrap();
+    let merged = compactor.step(&table, Due::WhenQuiet).await.unwrap().unwrap();
     assert_eq!(merged.duplicates, 0);
     assert_eq!(merged.outputs.len(), 1);
     table.commit_merged(&merged).await.unwrap();
@@ -251,8 +251,8 @@ async fn of_two_compactions_of_the_same_files_one_is_refused() {
     for number in 1..=3u64 {
         flush_one(&table, number, &[span(1, number, None, DAY)], &columns).await;
     }
-    let first = Compactor::default().step(&table).await.unwrap().unwrap();
-    let second = Compactor::default().step(&table).await.unwrap().unwrap();
+    let first = Compactor::default().step(&table, Due::WhenQuiet).await.unwrap().unwrap();
+    let second = Compactor::default().step(&table, Due::WhenQuiet).await.unwrap().unwrap();
     assert!(table.commit_merged(&first).await.unwrap());
     assert!(!table.commit_merged(&second).await.unwrap());
     assert_eq!(rows(&table).await.len(), 3);
@@ -265,7 +265,7 @@ async fn a_drop_while_merging_wins() {
     for number in 1..=3u64 {
         flush_one(&table, number, &[span(1, number, None, DAY)], &columns).await;
     }
-    let merged = Compactor::default().step(&table).await.unwrap().unwrap();
+    let merged = Compactor::default().step(&table, Due::WhenQuiet).await.unwrap().unwrap();
     let date = table.state().files[0].date;
     let removal = table.removal_of(&[date], None, "command").await.unwrap();
     assert!(table.commit_removal(&removal).await.unwrap().is_some());
@@ -290,7 +290,7 @@ async fn a_write_that_fails_anywhere_leaves_each_span_once() {
         table.clock.set(clock);
         let compactor = Compactor::default();
         failing.fail_change(change, after);
-        if let Ok(Some(merged)) = compactor.step(&table).await {
+        if let Ok(Some(merged)) = compactor.step(&table, Due::WhenQuiet).await {
             // The answer may be lost: then nobody knows, until the log is read again.
             let _ = table.commit_merged(&merged).await;
         }

@@ -75,7 +75,7 @@ impl Rig {
     async fn compact(&self) -> usize {
         self.clock.set(self.clock.now_unix_nano() + 3_600 * NANOS_PER_SECOND);
         let (compactor, mut steps) = (Compactor::default(), 0);
-        while let Some(merged) = compactor.step(&self.table).await.unwrap() {
+        while let Some(merged) = compactor.step(&self.table, crate::Due::WhenQuiet).await.unwrap() {
             assert!(self.table.commit_merged(&merged).await.unwrap());
             steps += 1;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::flusher::Command;
-use crate::compact::{Compactor, Merged};
+use crate::compact::{Compactor, Due, Merged};
 use crate::error::{Error, Result};
 use crate::table::Table;
 
@@ -29,7 +29,7 @@ impl Compaction {
             if self.commands.upgrade().is_none() {
                 return;
             }
-            match self.all().await {
+            match self.all(Due::WhenQuiet).await {
                 Ok(_) => {}
                 Err(Error::Closed) => return,
                 Err(error) => {
@@ -40,11 +40,12 @@ impl Compaction {
     }
 
     /// Steps until nothing is worth one; returns how many. Between two steps, a drop that waits has its turn.
-    pub(super) async fn all(&self) -> Result<u64> {
+    pub(super) async fn all(&self, due: Due) -> Result<u64> {
         let mut steps = 0;
         loop {
             let _turn = self.turn.lock().await;
-            let Some(merged) = self.compactor.step(&self.table).await? else { return Ok(steps) };
+            let merged = self.compactor.step(&self.table, due).await?;
+            let Some(merged) = merged else { return Ok(steps) };
             steps += u64::from(self.commit(Arc::new(merged)).await?);
         }
     }

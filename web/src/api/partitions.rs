@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
+use storage::Due;
 use storage::retain::Partition;
 
 use super::answer::{of_batch, respond};
@@ -101,8 +102,9 @@ pub(crate) struct Compacted {
     steps: u64,
 }
 
-/// Rewrites files until nothing is worth it.
-pub(crate) async fn compact(State(shared): Web) -> Result<Json<Compacted>> {
-    let steps = shared.web.store.compact().await?;
+/// Rewrites files until nothing is worth it; with `now=true` also those that would wait for more spans.
+pub(crate) async fn compact(State(shared): Web, parameters: Parameters) -> Result<Json<Compacted>> {
+    let due = if parameters.truth("now")? { Due::Now } else { Due::WhenQuiet };
+    let steps = shared.web.store.compact(due).await?;
     Ok(Json(Compacted { steps }))
 }

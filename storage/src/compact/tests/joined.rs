@@ -2,6 +2,7 @@
 use super::*;
 use crate::TraceId;
 use crate::rollup::{Figures, TraceRow};
+use crate::testing::CountingStore;
 
 /// Joins all files of the table.
 async fn join(table: &Table) -> Merged {
@@ -255,4 +256,43 @@ async fn a_join_that_fails_anywhere_leaves_each_span_once() {
         }
         assert_eq!(rows(&open(inner).await.table).await.len(), 3, "change {change}, after {after}");
     }
+}
+
+/// Joins so many files of one row group each: the bytes of the largest, those held at a time at most, and all that were read.
+async fn bytes_of_a_join(files: u64) -> (u64, u64, u64) {
+    const SPANS: u64 = 8_000;
+    let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let (table, columns) = (open(Arc::clone(&inner)).await, AttributeColumns::from_start());
+    let mut dice = Dice(files);
+    for file in 0..files {
+        let spans = (0..SPANS).map(|number| {
+            let id = file * SPANS + number + 1;
+            // Ids that do not compress; one trace in a thousand goes on in the next file.
+            let trace = if id % 1_000 == 0 { id / SPANS / 2 } else { id };
+            let trace = u128::from(trace) << 64 | u128::from(dice.throw(1 << 30));
+            span(trace, id, None, DAY + i64::try_from(id).unwrap() * 1_000_003)
+        });
+        flush_one(&table, file + 1, &spans.collect::<Vec<_>>(), &columns).await;
+    }
+    let counting = CountingStore::over(&inner);
+    let table = open(Arc::clone(&counting) as _).await;
+    let before = counting.most_and_all().1;
+    let largest = table.state().files.iter().map(|file| file.bytes).max().unwrap();
+    assert!(largest > source::WHOLE_BYTES, "{largest}");
+    join(&table).await;
+    let (most, all) = counting.most_and_all();
+    assert_eq!(table.state().files[0].rows, files * SPANS);
+    (largest, most, all - before)
+}
+
+#[tokio::test]
+async fn a_join_holds_one_row_group_whatever_the_number_of_files() {
+    let (few, many) = (bytes_of_a_join(3).await, bytes_of_a_join(9).await);
+    for (largest, most, _) in [few, many] {
+        // What is compared, or the group that is copied, and one read beside it.
+        assert!(most <= 2 * largest, "{most} bytes at a time of files of {largest}");
+    }
+    assert!(many.1 <= few.1 + few.1 / 10, "{} of nine files, {} of three", many.1, few.1);
+    let (_, _, all) = many;
+    assert!(all > 12 * many.0, "everything was read, and to be compared before that: {all}");
 }
