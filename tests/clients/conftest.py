@@ -2,28 +2,21 @@
 
 import os
 import pathlib
-import random
 import re
 import signal
-import socket
 import subprocess
+import sys
 import time
 
 import pytest
 import requests
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from ports import free_ports  # noqa: E402
+
 BINARY = pathlib.Path(os.environ.get("SPANLAKE_BINARY", ROOT / "target" / "debug" / "spanlake"))
 DATA = pathlib.Path(os.environ.get("SPANLAKE_TEST_DATA", ROOT.parent / "shared" / "data"))
-
-
-def free_port() -> int:
-    """Below those that the system gives to outgoing connections: one of these could take it before the server does."""
-    while True:
-        port = random.randrange(10_000, 32_000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
 
 
 class Server:
@@ -35,7 +28,7 @@ class Server:
         self.extra = list(extra)
         self.env = {**os.environ, **(env or {})}
         doors = ("grpc", "http", "zipkin", "ui", "sampling", "postgres", "flight")
-        self.ports = {name: free_port() for name in doors}
+        self.ports = dict(zip(doors, free_ports(len(doors))))
         self.host = "127.0.0.1"
         self.process = None
 

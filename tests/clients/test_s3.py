@@ -8,13 +8,14 @@ import time
 import boto3
 import pytest
 import requests
-from conftest import BINARY, Server, free_port
+from conftest import BINARY, Server
+from ports import free_ports
 from test_table import live_span
 
 
 @pytest.fixture
 def s3(tmp_path):
-    port = free_port()
+    (port,) = free_ports(1)
     endpoint = f"http://127.0.0.1:{port}"
     with (tmp_path / "moto.log").open("wb") as log:
         process = subprocess.Popen(
