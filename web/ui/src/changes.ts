@@ -19,7 +19,10 @@ export interface Change {
 /** Fewer requests than this say nothing about a 95th percentile. */
 const FEW = 20;
 
-/** The most telling changes first, at most one of a kind for an operation. */
+/** What got better, or is only more: it waits until what got worse has been said. */
+const HARMLESS: ReadonlySet<Change["kind"]> = new Set(["faster", "more", "new"]);
+
+/** The most telling changes first, what got worse before the rest; at most one of a kind for an operation. */
 export function findChanges(now: readonly Operation[], before: readonly Operation[], most: number): Change[] {
   const key = (one: Operation): string => JSON.stringify([one.service, one.name]);
   const earlier = new Map(before.map((one) => [key(one), one]));
@@ -33,7 +36,7 @@ export function findChanges(now: readonly Operation[], before: readonly Operatio
   for (const was of before) {
     if (!present.has(key(was)) && was.requests >= FEW) found.push({ kind: "gone", now: { ...was, requests: 0, errors: 0, p95: null }, before: was, weight: Math.sqrt(was.requests) });
   }
-  return found.filter((change) => change.weight >= 4).sort((a, b) => b.weight - a.weight).slice(0, most);
+  return found.filter((change) => change.weight >= 4).sort((a, b) => Number(HARMLESS.has(a.kind)) - Number(HARMLESS.has(b.kind)) || b.weight - a.weight).slice(0, most);
 }
 
 function compare(now: Operation, before: Operation): Change[] {

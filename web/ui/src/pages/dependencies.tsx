@@ -5,6 +5,7 @@ import { numberOf, numberOrZero } from "../exact.ts";
 import { busiest, byCalls, focused, MOST_NODES, NODES_AROUND, withBefore, type Edge } from "../graph.ts";
 import { Duration, Errors, Figure, Notes, SameQuestion, Service } from "../parts/bits.tsx";
 import { CHANGES, MapView, MEASURES, type Measure } from "../parts/map.tsx";
+import { errorColumn, serviceColumn, textColumn } from "../parts/columns.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { rangeBefore, type Range } from "../range.ts";
@@ -48,15 +49,15 @@ function columns(compared: boolean): Column<Edge>[] {
     key, label, help, number: true, value: (row) => row[key], cell: (row) => <Duration nanos={row[key]} />,
   });
   return [
-    { key: "caller", label: "Caller", value: (row) => row.caller, cell: (row) => <Service name={row.caller} /> },
-    { key: "callee", label: "Callee", value: (row) => row.callee, cell: (row) => <Service name={row.callee} /> },
-    { key: "kind", label: "Kind", help: "rpc: parent and child in different services. messaging: the child consumes. link: a consumer's link. database, external: a client without a child in another service.", value: (row) => row.kind, cell: (row) => row.kind },
+    serviceColumn("caller", "Caller", (row) => row.caller),
+    serviceColumn("callee", "Callee", (row) => row.callee),
+    textColumn("kind", "Kind", (row) => row.kind, "rpc: parent and child in different services. messaging: the child consumes. link: a consumer's link. database, external: a client without a child in another service."),
     {
       key: "calls", label: "Calls", number: true, value: (row) => row.calls, title: (row) => grouped(row.calls),
       cell: (row) => <>{count(row.calls)}{Math.abs(row.weighted - row.calls) > 0.5 && <span class="quiet" title="Estimated from sampling weights"> ≈ {count(row.weighted)}</span>}</>,
     },
     ...change,
-    { key: "errors", label: "Errors", help: "Share of calls whose callee failed.", number: true, value: (row) => row.errors / Math.max(1, row.calls), cell: (row) => <Errors errors={row.errors} of={row.calls} /> },
+    errorColumn("Share of calls whose callee failed.", (row) => row.calls),
     nanos("callerP50", "p50 caller", "Half of the calls took at most this long, as the caller saw them."),
     nanos("callerP99", "p99 caller", "99 % of the calls took at most this long, as the caller saw them."),
     nanos("calleeP50", "p50 callee", "Half of the calls took at most this long, as the callee saw them. The difference is network and queueing."),

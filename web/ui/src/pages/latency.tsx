@@ -2,9 +2,10 @@
 import { useEffect, useState } from "preact/hooks";
 import { apiPath, getRows, sql, type Row } from "../api.ts";
 import { numberOf, numberOrZero } from "../exact.ts";
-import { Duration, Errors, Figure, Notes, SameQuestion, Service, Link } from "../parts/bits.tsx";
+import { Duration, Errors, Figure, Notes, SameQuestion, Link } from "../parts/bits.tsx";
 import { Histogram } from "../parts/histogram.tsx";
 import { Heatmap } from "../parts/heatmap.tsx";
+import { countColumn, errorColumn, serviceColumn, textColumn } from "../parts/columns.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { askLatency, boxParams, FAILED_ROOT, type Box } from "../heat.ts";
@@ -73,10 +74,10 @@ function columns(withBefore: boolean, exact: boolean): Column<Compared>[] {
     key, label: key, help, number: true, value: (row) => row[key], cell: (row) => <Duration nanos={row[key]} />,
   });
   return [
-    { key: "service", label: "Root service", value: (row) => row.service, cell: (row) => <Service name={row.service} /> },
-    { key: "name", label: "Root operation", value: (row) => row.name, cell: (row) => row.name, title: (row) => row.name },
-    { key: "traces", label: "Traces", number: true, value: (row) => row.traces, cell: (row) => count(row.traces), title: (row) => grouped(row.traces) },
-    { key: "errors", label: "Errors", help: "Share of traces whose root failed.", number: true, value: (row) => row.errors / Math.max(1, row.traces), cell: (row) => <Errors errors={row.errors} of={row.traces} /> },
+    serviceColumn("service", "Root service", (row) => row.service),
+    textColumn("name", "Root operation", (row) => row.name),
+    countColumn("traces", "Traces", (row) => row.traces),
+    errorColumn("Share of traces whose root failed.", (row) => row.traces),
     nanos("p50", `Half of the traces took at most this long.${how}`),
     nanos("p90", `90 % took at most this long.${how}`),
     nanos("p95", `95 % took at most this long.${how}`),

@@ -2,12 +2,13 @@
 import { apiPath, getRows, type Answer, type Row } from "../api.ts";
 import { numberOf, numberOrZero } from "../exact.ts";
 import { Badge, Figure, Link, Notes, SameQuestion, Service } from "../parts/bits.tsx";
-import { Bytes, Coverage, measured } from "../parts/bytes.tsx";
+import { Bytes, measured } from "../parts/bytes.tsx";
+import { countColumn, coverageColumn, serviceColumn, sizeColumn, textColumn } from "../parts/columns.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { rangeArguments, rangeKey, rangeQuery } from "../rangequery.ts";
 import { useApp, useAsk } from "../state.tsx";
-import { count, grouped, percent, ratio } from "../units.ts";
+import { percent, ratio } from "../units.ts";
 import { CausedFlows, EdgeFlows } from "./network/flows.tsx";
 import { EdgesTable, OperationsTable } from "./network/moved.tsx";
 
@@ -56,7 +57,7 @@ function columns(withParts: boolean): Column<Usage>[] {
     key, label, help, number: true, value: (row) => measured(row[key], row.coverage), cell: (row) => <Bytes value={row[key]} coverage={row.coverage} />,
   });
   return [
-    { key: "service", label: "Service", value: (row) => row.service, cell: (row) => <Service name={row.service} link /> },
+    serviceColumn("service", "Service", (row) => row.service, { link: true }),
     part("bytesIn", "In", "server in + client in."),
     part("bytesOut", "Out", "server out + client out."),
     ...(withParts
@@ -67,8 +68,8 @@ function columns(withParts: boolean): Column<Usage>[] {
           part("clientIn", "Client in", "Bodies of the responses that it got."),
         ]
       : []),
-    { key: "eligible", label: "Eligible spans", help: "Spans that could carry a body size.", number: true, value: (row) => row.eligible, cell: (row) => count(row.eligible), title: (row) => grouped(row.eligible) },
-    { key: "coverage", label: "Coverage", help: "Share of eligible spans that carried a size. Sizes are optional: a low coverage means that the bytes are a lower bound.", number: true, value: (row) => row.coverage, cell: (row) => <Coverage share={row.coverage} /> },
+    countColumn("eligible", "Eligible spans", (row) => row.eligible, "Spans that could carry a body size."),
+    coverageColumn("Share of eligible spans that carried a size. Sizes are optional: a low coverage means that the bytes are a lower bound."),
   ];
 }
 
@@ -79,12 +80,12 @@ function each(row: Caused): number | null {
 
 const CAUSED_COLUMNS: Column<Caused>[] = [
   { key: "service", label: "Root service", value: (row) => row.service, cell: (row) => (row.service === "" ? <span class="quiet">No root yet</span> : <Service name={row.service} />) },
-  { key: "name", label: "Root operation", value: (row) => row.name, cell: (row) => row.name, title: (row) => row.name },
-  { key: "traces", label: "Traces", number: true, value: (row) => row.traces, cell: (row) => count(row.traces), title: (row) => grouped(row.traces) },
-  { key: "calls", label: "Calls", help: "Calls between services in those traces.", number: true, value: (row) => row.calls, cell: (row) => count(row.calls), title: (row) => grouped(row.calls) },
-  { key: "bytes", label: "Bytes caused", help: "All bytes moved between services in the traces that this operation started.", number: true, value: (row) => measured(row.bytes, row.coverage), cell: (row) => <Bytes value={row.bytes} coverage={row.coverage} /> },
+  textColumn("name", "Root operation", (row) => row.name),
+  countColumn("traces", "Traces", (row) => row.traces),
+  countColumn("calls", "Calls", (row) => row.calls, "Calls between services in those traces."),
+  sizeColumn("bytes", "Bytes caused", (row) => row.bytes, "All bytes moved between services in the traces that this operation started."),
   { key: "each", label: "A trace", number: true, value: (row) => each(row), cell: (row) => <Bytes value={each(row)} coverage={row.coverage} /> },
-  { key: "coverage", label: "Coverage", help: "Share of those calls that carried a size.", number: true, value: (row) => row.coverage, cell: (row) => <Coverage share={row.coverage} /> },
+  coverageColumn("Share of those calls that carried a size."),
   { key: "open", label: "", cell: (row) => <TracesLink row={row} /> },
 ];
 

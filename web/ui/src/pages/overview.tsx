@@ -1,9 +1,10 @@
 // Overview: every service that was asked something, how often, how well, how fast; and how the store is.
 import { apiPath, getRows, sql, type Row } from "../api.ts";
 import { Changes, StoreState } from "./overview/sections.tsx";
-import { Errors, Duration, Figure, Service, SameQuestion } from "../parts/bits.tsx";
+import { Duration, Figure, SameQuestion } from "../parts/bits.tsx";
 import { Bytes, measured } from "../parts/bytes.tsx";
 import { Sparkline, TimeBars, type TimeBar } from "../parts/chart.tsx";
+import { countColumn, errorColumn, serviceColumn } from "../parts/columns.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { numberOf, numberOrZero } from "../exact.ts";
@@ -163,14 +164,14 @@ function columns(seconds: number, moved: ReadonlyMap<string, Moved> | null): Col
     key, label: key, help: QUANTILE(share), number: true, value: (row) => row[key], cell: (row) => <Duration nanos={row[key]} />,
   });
   return [
-    { key: "service", label: "Service", value: (row) => row.service, cell: (row) => <Service name={row.service} link /> },
-    { key: "requests", label: "Requests", help: "Requests in the range, as stored.", number: true, value: (row) => row.requests, cell: (row) => count(row.requests), title: (row) => grouped(row.requests) },
+    serviceColumn("service", "Service", (row) => row.service, { link: true }),
+    countColumn("requests", "Requests", (row) => row.requests, "Requests in the range, as stored."),
     {
       key: "rate", label: "Rate", help: RATE, number: true, value: (row) => row.estimated,
       cell: (row) => <>{sampled(row) && "≈ "}{rate(row.estimated / seconds)}</>,
       title: (row) => rateWords(row, seconds),
     },
-    { key: "errors", label: "Errors", help: "Share of requests with status ERROR.", number: true, value: (row) => row.errors / row.requests, cell: (row) => <Errors errors={row.errors} of={row.requests} /> },
+    errorColumn("Share of requests with status ERROR.", (row) => row.requests),
     nanos("p50", "Half"),
     nanos("p95", "95 %"),
     nanos("p99", "99 %"),

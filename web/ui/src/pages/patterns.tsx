@@ -1,6 +1,7 @@
 // Patterns: which kinds of request there are, how long each takes, what it costs, and one example of each.
 import { useMemo } from "preact/hooks";
-import { Duration, Errors, Figure, Notes, SameQuestion, Service } from "../parts/bits.tsx";
+import { Errors, Figure, Notes, SameQuestion, Service } from "../parts/bits.tsx";
+import { countColumn, durationColumn, errorColumn } from "../parts/columns.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { apiPath } from "../api.ts";
@@ -39,13 +40,13 @@ function columns(total: number, compared: boolean, scale: StripScale): Column<Co
   return [
     { key: "root", label: "Root operation", value: (row) => `${row.service} ${row.name}`, cell: (row) => <><Service name={row.service} /> {row.name}</>, title: (row) => row.shape, className: "pair pattern-root" },
     { key: "traces", label: "Traces", help: "Traces of this shape whose root starts in the range.", number: true, value: (row) => row.traces, cell: (row) => <Traces row={row} />, title: (row) => `${grouped(row.traces)}, ${percent(ratio(row.traces, total))} of all` },
-    { key: "errors", label: "Errors", help: "Share of traces whose root failed.", number: true, value: (row) => row.errors / Math.max(1, row.traces), cell: (row) => <Errors errors={row.errors} of={row.traces} /> },
+    errorColumn("Share of traces whose root failed.", (row) => row.traces),
     { key: "p95", label: `p50, p95, max`, help: "From the median to the slowest, on one log scale for all rows; the mark is the 95th percentile.", value: (row) => row.p95, cell: (row) => <LatencyStrip pattern={row} scale={scale} /> },
-    { key: "p50", label: "p50", help: "Half of the traces took at most this long.", number: true, value: (row) => row.p50, cell: (row) => <Duration nanos={row.p50} /> },
-    { key: "p95number", label: "p95", help: "95 % took at most this long.", number: true, value: (row) => row.p95, cell: (row) => <Duration nanos={row.p95} /> },
+    durationColumn("p50", "p50", (row) => row.p50, "Half of the traces took at most this long."),
+    durationColumn("p95number", "p95", (row) => row.p95, "95 % took at most this long."),
     ...change,
-    { key: "spans", label: "Spans", help: "Spans of a trace of this shape: the median.", number: true, value: (row) => row.spans, cell: (row) => count(row.spans) },
-    { key: "services", label: "Services", number: true, value: (row) => row.services, cell: (row) => count(row.services) },
+    countColumn("spans", "Spans", (row) => row.spans, "Spans of a trace of this shape: the median."),
+    countColumn("services", "Services", (row) => row.services),
     { key: "bytes", label: "Bytes", help: "Bytes of bodies that its calls moved, where a size was recorded.", number: true, value: (row) => row.bytes || null, cell: (row) => (row.bytes > 0 ? bytes(row.bytes) : <span class="quiet" title="No call recorded a body size.">–</span>) },
     {
       key: "top", label: "Most self time", help: "The operation that spends most of these traces' time itself, and its share.", value: (row) => row.topShare,

@@ -9,6 +9,7 @@ import { localTime, millisToNanoText, parseInstant, toMillis, utcText } from "..
 import { Duration, Figure, Notes, SameQuestion, Service, Link } from "../parts/bits.tsx";
 import { Heatmap } from "../parts/heatmap.tsx";
 import { Scatter } from "../parts/scatter.tsx";
+import { countColumn, durationColumn } from "../parts/columns.tsx";
 import { ErrorBox, NoSpans, Waiting } from "../parts/states.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { rangeArguments, rangeKey, rangeQuery } from "../rangequery.ts";
@@ -115,9 +116,9 @@ function startWords(row: TraceRow, from: number | null): string {
 const columns = (from: number | null): Column<TraceRow>[] => [
   { key: "start", label: "Start", value: (row) => row.start, cell: (row) => localTime(row.start), title: (row) => startWords(row, from), className: "mono" },
   { key: "root", label: "Root operation", value: (row) => `${row.service ?? ""} ${row.name ?? ""}`, cell: (row) => <RootName row={row} />, title: (row) => `${row.service ?? "No root yet"}: ${row.name ?? ""}`, className: "pair" },
-  { key: "duration", label: "Duration", help: "End minus start of the root span: what the caller waited.", number: true, value: (row) => row.duration, cell: (row) => <Duration nanos={row.duration} /> },
-  { key: "extent", label: "Extent", help: "From the first start to the last end of any span: work that went on after the answer included.", number: true, value: (row) => row.extent, cell: (row) => <Duration nanos={row.extent} /> },
-  { key: "spans", label: "Spans", number: true, value: (row) => row.spans, cell: (row) => count(row.spans), title: (row) => grouped(row.spans) },
+  durationColumn("duration", "Duration", (row) => row.duration, "End minus start of the root span: what the caller waited."),
+  durationColumn("extent", "Extent", (row) => row.extent, "From the first start to the last end of any span: work that went on after the answer included."),
+  countColumn("spans", "Spans", (row) => row.spans),
   { key: "errors", label: "Failed spans", help: "Spans with status ERROR, of whatever service: a request can succeed although a call below it failed.", number: true, value: (row) => row.errors, cell: (row) => <ErrorCount row={row} /> },
   { key: "services", label: "Services", number: true, value: (row) => (typeof row.services === "number" ? row.services : row.services.length), cell: (row) => (typeof row.services === "number" ? count(row.services) : row.services.length), title: (row) => (typeof row.services === "number" ? "" : row.services.join(", ")) },
   { key: "id", label: "Trace", cell: (row) => <TraceLink id={row.id} />, title: (row) => row.id },
@@ -233,7 +234,7 @@ function Headline(props: { rows: TraceRow[]; total: readonly Cell[] | null; isPa
   return (
     <div class="figures">
       <Figure label={`Traces${where}`} name="traces" title={grouped(traces)}>{count(traces)}</Figure>
-      <Figure label={`Errors${where}`} name="failed" help="Traces whose root failed." title={grouped(failed)}>
+      <Figure label={`Root failed${where}`} name="failed" help="Traces whose root failed." title={grouped(failed)}>
         {failed > 0 ? <span class="error-text"><span class="mark-error" aria-hidden="true" />{count(failed)} <small>{percent(ratio(failed, traces))}</small></span> : "0"}
       </Figure>
       <Figure label={isPart ? "Slowest of the rows" : "Slowest"} name="slowest"><Duration nanos={Math.max(...rows.map((row) => row.duration))} /></Figure>

@@ -13,7 +13,7 @@ const withQuery = (path, query) => `${path}${path.includes("?") ? "&" : "?"}${qu
 
 /** `server` is called when a test runs: it does not stand before. */
 export function everywhereTests({ server, visit, send, table, digits }) {
-  test("every page that waits shows where its data will be, and moves little when they come", { timeout: TIMEOUT * 6 }, async () => {
+  test("every page that waits shows where its data will be, and moves little when they come", { timeout: TIMEOUT * 12 }, async () => {
     for (const path of ASKING) {
       let release;
       const held = new Promise((resolve) => (release = resolve));
@@ -40,7 +40,7 @@ export function everywhereTests({ server, visit, send, table, digits }) {
     }
   });
 
-  test("hostile texts of every kind are seen as texts in every form of every page", { timeout: TIMEOUT * 6 }, async () => {
+  test("hostile texts of every kind are seen as texts in every form of every page", { timeout: TIMEOUT * 12 }, async () => {
     const [kind] = await rows(server(), `/api/v1/traces/${HOSTILE}/pattern`);
     const places = [
       ["/network?by=operations", "service"], ["/network?by=edges", "service"], ["/network?by=caused", "service"], ["/network?by=services", "service"],

@@ -13,7 +13,7 @@ const REQUEST = "00c0ffee00c0ffee";
 const withQuery = (path, query) => `${path}${path.includes("?") ? "&" : "?"}${query}`;
 
 export function stateTests({ visit }) {
-  test("every page of a range without spans says where the spans are, and leads there", { timeout: TIMEOUT * 6 }, async () => {
+  test("every page of a range without spans says where the spans are, and leads there", { timeout: TIMEOUT * 12 }, async () => {
     for (const path of RANGED) {
       await visit(withQuery(path, LONG_AGO), async (page) => {
         const box = page.locator(".box.empty", { hasText: "The table holds" }).first();
@@ -29,7 +29,7 @@ export function stateTests({ visit }) {
     }
   });
 
-  test("every page says what failed, and which request, where the server fails", { timeout: TIMEOUT * 6 }, async () => {
+  test("every page says what failed, and which request, where the server fails", { timeout: TIMEOUT * 12 }, async () => {
     const prepare = (page) =>
       page.route(/\/api\/v1\/(?!status|openapi)/, (route) => route.fulfill({ status: 500, headers: { "x-request-id": REQUEST }, contentType: "application/json", body: JSON.stringify({ error: { kind: "internal", message: "the disk is gone", request_id: REQUEST } }) }));
     for (const path of [...RANGED, `/trace/${HOSTILE}`, "/storage", "/sql?run=1&q=SELECT%201"]) {

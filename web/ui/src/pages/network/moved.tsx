@@ -1,11 +1,12 @@
 // Bytes by who moved them, finer than by service: by operation, and by edge.
 import type { Answer, Row } from "../../api.ts";
 import { numberOf, numberOrZero } from "../../exact.ts";
-import { Figure, Link, Notes, Service } from "../../parts/bits.tsx";
-import { Bytes, Coverage, measured } from "../../parts/bytes.tsx";
+import { Figure, Link, Notes } from "../../parts/bits.tsx";
+import { Bytes } from "../../parts/bytes.tsx";
+import { countColumn, coverageColumn, serviceColumn, sizeColumn, textColumn } from "../../parts/columns.tsx";
 import { Table, type Column } from "../../parts/table.tsx";
 import { useApp } from "../../state.tsx";
-import { count, grouped, percent, ratio } from "../../units.ts";
+import { percent, ratio } from "../../units.ts";
 
 interface Operation {
   service: string;
@@ -42,14 +43,14 @@ function OperationLink(props: { row: Operation }): preact.JSX.Element {
 }
 
 const OPERATION_COLUMNS: Column<Operation>[] = [
-  { key: "service", label: "Service", value: (row) => row.service, cell: (row) => <Service name={row.service} link /> },
-  { key: "name", label: "Operation", value: (row) => row.name, cell: (row) => row.name, title: (row) => row.name },
+  serviceColumn("service", "Service", (row) => row.service, { link: true }),
+  textColumn("name", "Operation", (row) => row.name),
   { key: "kind", label: "Kind", help: "Of its spans: SERVER and CONSUMER are called, CLIENT and PRODUCER call.", value: (row) => row.kind, cell: (row) => row.kind.toLowerCase() },
-  { key: "bytesIn", label: "In", help: "Of a called span the request or message, of a calling one the response.", number: true, value: (row) => measured(row.bytesIn, row.coverage), cell: (row) => <Bytes value={row.bytesIn} coverage={row.coverage} /> },
-  { key: "bytesOut", label: "Out", help: "Of a called span the response, of a calling one the request or message.", number: true, value: (row) => measured(row.bytesOut, row.coverage), cell: (row) => <Bytes value={row.bytesOut} coverage={row.coverage} /> },
+  sizeColumn("bytesIn", "In", (row) => row.bytesIn, "Of a called span the request or message, of a calling one the response."),
+  sizeColumn("bytesOut", "Out", (row) => row.bytesOut, "Of a called span the response, of a calling one the request or message."),
   { key: "each", label: "A span", help: "In and out of a span that carried a size, on average.", number: true, value: bytesEach, cell: (row) => <Bytes value={bytesEach(row)} coverage={row.coverage} /> },
-  { key: "spans", label: "Spans", number: true, value: (row) => row.spans, cell: (row) => count(row.spans), title: (row) => grouped(row.spans) },
-  { key: "coverage", label: "Coverage", help: "Share of its spans that carried a size.", number: true, value: (row) => row.coverage, cell: (row) => <Coverage share={row.coverage} /> },
+  countColumn("spans", "Spans", (row) => row.spans),
+  coverageColumn("Share of its spans that carried a size."),
   { key: "open", label: "", cell: (row) => <OperationLink row={row} /> },
 ];
 
@@ -90,14 +91,14 @@ function readMoved(row: Row): Moved {
 const both = (row: Moved): number => (row.request ?? 0) + (row.response ?? 0);
 
 const EDGE_COLUMNS: Column<Moved>[] = [
-  { key: "caller", label: "Caller", value: (row) => row.caller, cell: (row) => <Service name={row.caller} link /> },
-  { key: "callee", label: "Callee", help: "A service, or a database, queue or address that sent no spans.", value: (row) => row.callee, cell: (row) => <Service name={row.callee} /> },
-  { key: "kind", label: "Kind", value: (row) => row.kind, cell: (row) => row.kind },
-  { key: "request", label: "Requests", help: "Bodies of requests and messages.", number: true, value: (row) => measured(row.request, row.coverage), cell: (row) => <Bytes value={row.request} coverage={row.coverage} /> },
-  { key: "response", label: "Responses", help: "Bodies of responses.", number: true, value: (row) => measured(row.response, row.coverage), cell: (row) => <Bytes value={row.response} coverage={row.coverage} /> },
-  { key: "bytes", label: "Both", number: true, value: (row) => measured(both(row), row.coverage), cell: (row) => <Bytes value={both(row)} coverage={row.coverage} /> },
-  { key: "calls", label: "Calls", number: true, value: (row) => row.calls, cell: (row) => count(row.calls), title: (row) => grouped(row.calls) },
-  { key: "coverage", label: "Coverage", help: "Share of its calls that carried a size.", number: true, value: (row) => row.coverage, cell: (row) => <Coverage share={row.coverage} /> },
+  serviceColumn("caller", "Caller", (row) => row.caller, { link: true }),
+  serviceColumn("callee", "Callee", (row) => row.callee, { help: "A service, or a database, queue or address that sent no spans." }),
+  textColumn("kind", "Kind", (row) => row.kind),
+  sizeColumn("request", "Requests", (row) => row.request, "Bodies of requests and messages."),
+  sizeColumn("response", "Responses", (row) => row.response, "Bodies of responses."),
+  sizeColumn("bytes", "Both", (row) => both(row)),
+  countColumn("calls", "Calls", (row) => row.calls),
+  coverageColumn("Share of its calls that carried a size."),
 ];
 
 export function EdgesTable(props: { answer: Answer }): preact.JSX.Element {

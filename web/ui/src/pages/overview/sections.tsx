@@ -1,10 +1,11 @@
 // The lower half of the overview: what changed against the window before, and how the store is.
+import { Fragment } from "preact";
 import { sql, type Row } from "../../api.ts";
 import { findChanges, type Change, type Operation } from "../../changes.ts";
 import { numberOf, numberOrZero } from "../../exact.ts";
 import { Figure, Link, Service } from "../../parts/bits.tsx";
 import { ErrorBox, Waiting } from "../../parts/states.tsx";
-import { rangeBefore, type Range } from "../../range.ts";
+import { isRelative, rangeBefore, type Range } from "../../range.ts";
 import { useApp, useAsk } from "../../state.tsx";
 import { useStatus, type Status } from "../../status.ts";
 import { bytes, count, duration, grouped, percent, rate, significant } from "../../units.ts";
@@ -43,16 +44,28 @@ export function Changes(): preact.JSX.Element | null {
     <section class="section" data-part="changes">
       <div class="section-head">
         <h2>Changed against the window before</h2>
-        <span class="quiet">beyond what chance explains; the clearest first</span>
+        <span class="quiet">beyond what chance explains; first what got worse</span>
         {data && data.changes.length > 0 && <Link to={href("compare", { by: "before" })} title="What do the traces of this window have that those before had not?">What is different?</Link>}
       </div>
       {error && <ErrorBox error={error} what="The comparison" />}
       {!data && !error && <Waiting height={56} />}
-      {data && data.before === 0 && <p class="quiet">There were no requests in the {duration(((range.to ?? 0) - (range.from ?? 0)) * 1e6)} before.</p>}
-      {data && data.before > 0 && data.changes.length === 0 && <p class="quiet">Nothing stands out among {count(data.before)} requests then and those now.</p>}
+      {data && data.before === 0 && <p class="quiet">There were no requests in the {duration(((range.to ?? 0) - (range.from ?? 0)) * 1e6)} before. <Shorter /></p>}
+      {data && data.before > 0 && data.changes.length === 0 && <p class="quiet">Nothing stands out among {count(data.before)} requests then and those now. <Shorter /></p>}
       {data && data.changes.length > 0 && <ul class="changes">{data.changes.map((change) => <Line key={`${change.kind} ${change.now.service} ${change.now.name}`} change={change} />)}</ul>}
     </section>
   );
+}
+
+/** Windows in which trouble of minutes does not drown. */
+const SHORTER = ["-5m", "-15m"];
+
+/** What began a few minutes ago cannot be seen against hours of history, nor where there is none: leads to windows that show it. */
+function Shorter(): preact.JSX.Element | null {
+  const { range, rangeText, href } = useApp();
+  const millis = (range.to ?? 0) - (range.from ?? 0);
+  const offers = isRelative(rangeText) ? SHORTER.filter((from) => Number.parseInt(from.slice(1), 10) * 60_000 < millis) : [];
+  if (offers.length === 0) return null;
+  return <>Trouble of minutes shows in a short window: compare {offers.map((from, index) => <Fragment key={from}>{index > 0 && ", or "}<Link to={href("overview", { from, to: "now" })}>the last {from.slice(1, -1)} min with those before</Link></Fragment>)}.</>;
 }
 
 function Line(props: { change: Change }): preact.JSX.Element {

@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { localTime } from "../../instant.ts";
 import { AdminDialog } from "../../parts/admin.tsx";
 import { Badge, Link } from "../../parts/bits.tsx";
+import { countColumn } from "../../parts/columns.tsx";
 import { Table, type Column } from "../../parts/table.tsx";
 import { useApp } from "../../state.tsx";
 import { bytes, count, duration, grouped, percent, plural } from "../../units.ts";
@@ -69,9 +70,9 @@ export function PartitionTable(props: { partitions: Partition[]; goes: ReadonlyM
   const hasClasses = props.partitions.some((one) => one.classes !== "" && one.classes !== "default");
   const columns: Column<Partition>[] = [
     { key: "date", label: "Date (UTC)", value: (row) => row.date, cell: (row) => <DateCell row={row} going={props.goes.get(row.date) ?? 0} /> },
-    { key: "rows", label: "Spans", number: true, value: (row) => row.rows, cell: (row) => count(row.rows), title: (row) => grouped(row.rows) },
+    countColumn("rows", "Spans", (row) => row.rows),
     { key: "hot", label: "Not yet in a file", number: true, value: (row) => row.hot, cell: (row) => (row.hot === 0 ? <span class="quiet">0</span> : count(row.hot)) },
-    { key: "files", label: "Files", number: true, value: (row) => row.files, cell: (row) => count(row.files) },
+    countColumn("files", "Files", (row) => row.files),
     { key: "bytes", label: "Bytes", number: true, value: (row) => row.bytes, cell: (row) => bytes(row.bytes), title: (row) => `${grouped(row.bytes)} B` },
     { key: "each", label: "A span", number: true, value: (row) => (row.rows > 0 ? row.bytes / row.rows : null), cell: (row) => (row.rows > 0 ? `${(row.bytes / row.rows).toFixed(1)} B` : "–") },
     ...(hasClasses ? [{ key: "classes", label: "Classes", help: "Retention classes of its files: each stays as long as its rule says.", value: (row: Partition) => row.classes, cell: (row: Partition) => row.classes }] : []),

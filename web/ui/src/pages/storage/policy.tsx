@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import type { ApiError } from "../../api.ts";
 import { AdminDialog } from "../../parts/admin.tsx";
+import { countColumn, textColumn } from "../../parts/columns.tsx";
 import { ErrorBox, Waiting } from "../../parts/states.tsx";
 import { Table, type Column } from "../../parts/table.tsx";
 import { localTime, parseInstant, toMillis } from "../../instant.ts";
@@ -108,24 +109,24 @@ export function planWords(plan: Plan): string {
 }
 
 const sizes = <T extends Part | Stays>(): Column<T>[] => [
-  { key: "rows", label: "Spans", number: true, value: (row) => row.rows, cell: (row) => count(row.rows), title: (row) => grouped(row.rows) },
+  countColumn("rows", "Spans", (row) => row.rows),
   { key: "bytes", label: "Bytes", number: true, value: (row) => row.bytes, cell: (row) => bytes(row.bytes) },
-  { key: "files", label: "Files", number: true, value: (row) => row.files, cell: (row) => count(row.files) },
+  countColumn("files", "Files", (row) => row.files),
 ];
 
 const GOES: Column<Part>[] = [
-  { key: "date", label: "Would go", value: (row) => row.date, cell: (row) => row.date },
+  textColumn("date", "Would go", (row) => row.date),
   { key: "class", label: "Class", value: (row) => row.class, cell: (row) => <code>{row.class}</code> },
   ...sizes<Part>(),
-  { key: "reason", label: "Why", value: (row) => row.reason, cell: (row) => row.reason, title: (row) => row.reason },
+  textColumn("reason", "Why", (row) => row.reason),
 ];
 
 const STAYS: Column<Stays>[] = [
-  { key: "date", label: "Would stay", value: (row) => row.date, cell: (row) => row.date },
+  textColumn("date", "Would stay", (row) => row.date),
   { key: "class", label: "Class", value: (row) => row.class, cell: (row) => <code>{row.class}</code> },
   ...sizes<Stays>(),
   { key: "expires", label: "Until", value: (row) => row.expires, cell: (row) => { const at = parseInstant(row.expires); return at ? localTime(toMillis(at), 0) : <span class="quiet">ever</span>; } },
-  { key: "why", label: "Why", value: (row) => row.why, cell: (row) => row.why, title: (row) => row.why },
+  textColumn("why", "Why", (row) => row.why),
 ];
 
 function PlanTables(props: { plan: Plan }): preact.JSX.Element | null {

@@ -4,6 +4,7 @@ import { apiPath, getRows, literal, sql } from "../../api.ts";
 import { numberOf, numberOrZero } from "../../exact.ts";
 import { localTime, parseInstant, toMillis } from "../../instant.ts";
 import { Duration, Figure, Link, Service } from "../../parts/bits.tsx";
+import { countColumn, durationColumn } from "../../parts/columns.tsx";
 import { Empty, ErrorBox, Waiting } from "../../parts/states.tsx";
 import { Table, type Column } from "../../parts/table.tsx";
 import { rangeArguments, rangeQuery } from "../../rangequery.ts";
@@ -91,10 +92,10 @@ function Kinds(props: { trace: Trace }): preact.JSX.Element | null {
   if (!data || data.length === 0) return null;
   const columns: Column<Pattern>[] = [
     { key: "shape", label: "Shape", cell: (row) => row.shape, title: (row) => row.shape },
-    { key: "traces", label: "Traces", number: true, value: (row) => row.traces, cell: (row) => count(row.traces), title: (row) => grouped(row.traces) },
-    { key: "spans", label: "Spans", help: "Of a trace of this shape: the median.", number: true, value: (row) => row.spans, cell: (row) => count(row.spans) },
-    { key: "p50", label: "p50", number: true, value: (row) => row.p50, cell: (row) => <Duration nanos={row.p50} /> },
-    { key: "p99", label: "p99", number: true, value: (row) => row.p99, cell: (row) => <Duration nanos={row.p99} /> },
+    countColumn("traces", "Traces", (row) => row.traces),
+    countColumn("spans", "Spans", (row) => row.spans, "Of a trace of this shape: the median."),
+    durationColumn("p50", "p50", (row) => row.p50),
+    durationColumn("p99", "p99", (row) => row.p99),
   ];
   return (
     <section class="section" data-part="kinds">
@@ -116,9 +117,9 @@ function Candidates(props: { candidates: Candidate[] }): preact.JSX.Element {
   ];
   const columns: Column<Candidate>[] = [
     { key: "start", label: "Start", value: (row) => row.start, cell: (row) => localTime(row.start), className: "mono" },
-    { key: "duration", label: "Duration", number: true, value: (row) => row.duration, cell: (row) => <Duration nanos={row.duration} /> },
-    { key: "spans", label: "Spans", number: true, value: (row) => row.spans, cell: (row) => count(row.spans), title: (row) => grouped(row.spans) },
-    { key: "errors", label: "Errors", number: true, value: (row) => row.errors, cell: (row) => count(row.errors) },
+    durationColumn("duration", "Duration", (row) => row.duration),
+    countColumn("spans", "Spans", (row) => row.spans),
+    countColumn("errors", "Errors", (row) => row.errors),
     { key: "id", label: "Trace", cell: (row) => <code>{row.id.slice(0, 8)}</code>, title: (row) => row.id },
   ];
   return (

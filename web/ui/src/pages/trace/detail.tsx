@@ -1,4 +1,5 @@
 // The panel of one span: figures, typed attributes, events, links, resource. All of it as text.
+import { Fragment } from "preact";
 import { exactText, numberOf, numberOrZero, objectOf, plainText, typeName } from "../../exact.ts";
 import { Badge, Copy, Duration, Link, Service } from "../../parts/bits.tsx";
 import { Panel } from "../../parts/panel.tsx";
@@ -120,11 +121,16 @@ function scopeText(value: unknown): string | null {
   return [name, version].filter((part) => typeof part === "string" && part !== "").join(" ") || null;
 }
 
+/** A long key breaks after a dot or a dash below, not within a word. */
+function breakable(name: string): preact.ComponentChildren {
+  return name.split(/(?<=[._/])/).map((part, index) => (index === 0 ? part : <Fragment key={index}><wbr />{part}</Fragment>));
+}
+
 function Pair(props: { name: string; value: unknown; plain?: boolean }): preact.JSX.Element {
   const kind = typeName(props.value);
   return (
     <>
-      <dt>{props.name}</dt>
+      <dt>{breakable(props.name)}</dt>
       <dd>
         {!props.plain && kind !== "string" && <span class="type">{kind}</span>}
         {plainText(props.value) || <span class="quiet">empty</span>}

@@ -3,6 +3,7 @@ import { apiPath, getRows } from "../../api.ts";
 import { numberOf } from "../../exact.ts";
 import { toMillis } from "../../instant.ts";
 import { Duration, Figure, Link, Service } from "../../parts/bits.tsx";
+import { durationColumn } from "../../parts/columns.tsx";
 import { ErrorBox, Waiting } from "../../parts/states.tsx";
 import { Table, type Column } from "../../parts/table.tsx";
 import { absoluteRange, type Range } from "../../range.ts";
@@ -91,9 +92,9 @@ function Places(props: { lines: Deviation[] }): preact.JSX.Element {
     { key: "call", label: "Call", cell: (row) => <span class="diff-call" style={{ paddingLeft: `${Math.min(row.place.depth - 1, 20) * 14}px` }}><Service name={row.place.service} /> {row.place.name}</span>, title: (row) => `${row.place.service}: ${row.place.name}` },
     { key: "calls", label: "Calls", help: "In this trace.", number: true, value: (row) => row.calls, cell: (row) => (row.calls === 0 ? <span class="quiet" title="Not called.">–</span> : grouped(row.calls)) },
     { key: "usual", label: "Usual", help: "Calls at this place in traces of the pattern.", cell: (row) => <span class="quiet">{callsWords(row.place) || "×1"}</span> },
-    { key: "longest", label: "Longest here", help: "The longest of the calls at this place, in this trace.", number: true, value: (row) => row.longest, cell: (row) => <Duration nanos={row.longest} /> },
-    { key: "p50", label: "p50", help: "Of all calls at this place, in all traces of the pattern.", number: true, value: (row) => row.place.p50, cell: (row) => <Duration nanos={row.place.p50} /> },
-    { key: "p95", label: "p95", help: "Of all calls at this place, in all traces of the pattern.", number: true, value: (row) => row.place.p95, cell: (row) => <Duration nanos={row.place.p95} /> },
+    durationColumn("longest", "Longest here", (row) => row.longest, "The longest of the calls at this place, in this trace."),
+    durationColumn("p50", "p50", (row) => row.place.p50, "Of all calls at this place, in all traces of the pattern."),
+    durationColumn("p95", "p95", (row) => row.place.p95, "Of all calls at this place, in all traces of the pattern."),
     { key: "more", label: "Beyond p50", help: "How much longer the longest call took than half of all calls at this place.", number: true, value: (row) => row.more, cell: (row) => <More row={row} /> },
     { key: "errors", label: "Failed", help: "In this trace.", number: true, value: (row) => row.errors, cell: (row) => (row.errors > 0 ? <span class="error-text"><span class="mark-error" aria-hidden="true" />{grouped(row.errors)}</span> : <span class="quiet">0</span>) },
   ];
