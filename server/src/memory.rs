@@ -1,104 +1,89 @@
 //! How the allocator takes memory and gives it back. Why, and what it saves:
-//! docs/decisions/0008-freed-memory-is-kept-for-ten-seconds.md, docs/decisions/0014-no-huge-pages.md.
-use std::ffi::{c_int, c_long, c_ulong};
+//! docs/decisions/0015-an-allocator-that-reuses-memory-first.md.
+use std::ffi::c_char;
 
-/// `mi_option_purge_delay` in mimalloc's `mi_option_t`.
-const PURGE_DELAY: c_int = 15;
-/// Freed memory goes back to the system after this many milliseconds. Under load it is used again long before, so that
-/// the kernel need not clear it each time; an idle server soon is small again.
-const PURGE_DELAY_MILLIS: c_long = 10_000;
-/// `mi_option_allow_thp` in mimalloc's `mi_option_t`.
-const ALLOW_THP: c_int = 43;
-/// What the option is where nobody has set it.
-const ALLOW_THP_DEFAULT: c_long = 1;
-
-/// Settles what the allocator does, before anything large is allocated.
-pub(crate) fn settle() {
-    keep_freed();
-    refuse_huge_pages();
-}
-
-/// Keeps freed memory for a while; `MIMALLOC_PURGE_DELAY` in the environment outranks this.
-fn keep_freed() {
-    #[expect(
-        unsafe_code,
-        reason = "mimalloc's options are set by its C function, no crate wraps it"
-    )]
-    // SAFETY: the function is part of the allocator that this program links, as declared in its header
-    // (`void mi_option_set_default(mi_option_t option, long value)`); it stores one number and may be called at any time.
-    unsafe {
-        mi_option_set_default(PURGE_DELAY, PURGE_DELAY_MILLIS);
-    }
-}
-
-/// Takes memory by single pages, as it is used; `MIMALLOC_ALLOW_THP=2` in the environment outranks this.
+/// Of this program; `MALLOC_CONF` in the environment outranks it.
 ///
-/// mimalloc has asked for huge pages before `main` begins, so its own option would come too late: the kernel is told not
-/// to heed that.
-fn refuse_huge_pages() {
-    #[expect(unsafe_code, reason = "mimalloc's options are read by its C function")]
-    // SAFETY: as in `keep_freed`: `long mi_option_get(mi_option_t option)`.
-    let allowed = unsafe { mi_option_get(ALLOW_THP) };
-    if allowed == ALLOW_THP_DEFAULT {
-        disable_huge_pages();
-    }
+/// Freed memory goes back to the system over two seconds, by threads of the allocator's own: under load it is used again
+/// long before, and an idle server soon is small. No huge pages, of which little would be used at first.
+const SETTINGS: &std::ffi::CStr =
+    c"background_thread:true,dirty_decay_ms:2000,muzzy_decay_ms:0,thp:never";
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+#[expect(unsafe_code, reason = "jemalloc reads its settings from a symbol of the program")]
+// SAFETY: jemalloc declares `const char *malloc_conf` for programs to define, and reads it before `main`; the text ends
+// with a zero byte and is never written to.
+#[cfg_attr(target_vendor = "apple", unsafe(export_name = "_rjem_malloc_conf"))]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(export_name = "malloc_conf"))]
+static MALLOC_CONF: Option<&'static c_char> = Some(
+    // SAFETY: the pointer is to the first of at least one character that live for ever.
+    unsafe { &*SETTINGS.as_ptr() },
+);
+
+/// Resident memory of the process, in bytes; `None` where the system does not tell.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    parse(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-#[cfg(target_os = "linux")]
-fn disable_huge_pages() {
-    const PR_SET_THP_DISABLE: c_int = 41;
-    let (yes, unused): (c_ulong, c_ulong) = (1, 0);
-    #[expect(unsafe_code, reason = "no crate of ours wraps this call")]
-    // SAFETY: `int prctl(int option, ...)` of the C library; this option takes four numbers and touches no memory. A
-    // kernel that does not know it says so, and nothing is lost.
-    unsafe {
-        prctl(PR_SET_THP_DISABLE, yes, unused, unused, unused);
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn disable_huge_pages() {}
-
-#[expect(unsafe_code, reason = "see above")]
-unsafe extern "C" {
-    fn mi_option_set_default(option: c_int, value: c_long);
-    fn mi_option_get(option: c_int) -> c_long;
-    #[cfg(target_os = "linux")]
-    fn prctl(option: c_int, ...) -> c_int;
+fn parse(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::{CStr, c_int, c_void};
+
     use super::*;
 
-    fn option(option: c_int) -> c_long {
-        #[expect(unsafe_code, reason = "reads one number of the linked allocator")]
-        // SAFETY: as in `refuse_huge_pages`.
-        unsafe {
-            mi_option_get(option)
+    #[expect(unsafe_code, reason = "no crate that is linked wraps this call")]
+    unsafe extern "C" {
+        #[cfg_attr(target_vendor = "apple", link_name = "_rjem_mallctl")]
+        fn mallctl(
+            name: *const c_char,
+            old: *mut c_void,
+            old_bytes: *mut usize,
+            new: *mut c_void,
+            new_bytes: usize,
+        ) -> c_int;
+    }
+
+    fn setting<T>(name: &CStr, mut value: T) -> T {
+        let mut bytes = size_of::<T>();
+        #[expect(unsafe_code, reason = "reads one setting of the linked allocator")]
+        // SAFETY: `mallctl` writes at most `bytes` bytes of plain data to `value`, and nothing where their number differs.
+        let failure = unsafe {
+            let value = (&raw mut value).cast();
+            mallctl(name.as_ptr(), value, &raw mut bytes, std::ptr::null_mut(), 0)
+        };
+        assert_eq!(failure, 0, "{name:?}");
+        value
+    }
+
+    #[test]
+    fn the_allocator_heeds_its_settings() {
+        if std::env::var_os("MALLOC_CONF").is_some() {
+            println!("skipped: MALLOC_CONF is set");
+            return;
         }
+        assert!(setting(c"opt.background_thread", false));
+        assert_eq!(setting(c"opt.dirty_decay_ms", 0_isize), 2_000);
+        assert_eq!(setting(c"opt.muzzy_decay_ms", 1_isize), 0);
+        let thp = setting(c"opt.thp", std::ptr::null::<c_char>());
+        assert!(!thp.is_null());
+        #[expect(unsafe_code, reason = "the setting is a text of the allocator's")]
+        // SAFETY: names of settings are texts that end with a zero byte and live for ever.
+        let thp = unsafe { CStr::from_ptr(thp) };
+        assert_eq!(thp, c"never");
     }
 
     #[test]
-    fn freed_memory_is_kept_for_ten_seconds() {
-        // Its default tells that the number still means this option.
-        assert_eq!(option(PURGE_DELAY), 1_000);
-        keep_freed();
-        assert_eq!(option(PURGE_DELAY), PURGE_DELAY_MILLIS);
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn the_process_gets_no_huge_pages() {
-        /// The option by which a library of another version would be told from this one: `mi_option_minimal_purge_size`,
-        /// the next one, is 0 by default, and so is `mi_option_page_commit_on_demand`, three before.
-        const NEIGHBOURS: [c_int; 2] = [ALLOW_THP + 1, ALLOW_THP - 3];
-        assert_eq!(option(ALLOW_THP), ALLOW_THP_DEFAULT);
-        assert_eq!(NEIGHBOURS.map(option), [0, 0]);
-        settle();
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let enabled = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
-        // Kernels before 5.0 do not say.
-        assert_eq!(enabled.map_or("0", str::trim), "0");
+    fn resident_memory_is_read_in_bytes() {
+        assert_eq!(parse("Name:\tx\nVmRSS:\t    1234 kB\nRssAnon:\t 1 kB\n"), Some(1_234 << 10));
+        assert_eq!(parse("Name:\tx\n"), None);
+        assert_eq!(parse("VmRSS:\tmany kB\n"), None);
     }
 }

@@ -8,6 +8,7 @@ use axum::Router;
 use ingest::sample::Sampler;
 use ingest::{Decoder, Ingest};
 use query::Engine;
+use storage::metrics::{Metric, Shape};
 use storage::{Clock, Decode, Store, SystemClock};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -92,6 +93,18 @@ fn private_folder(folder: &Path) -> anyhow::Result<()> {
     made.with_context(|| format!("create the folder {}", folder.display()))
 }
 
+/// Under the name that Prometheus' own clients give it.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles")]
+fn resident_memory() -> Option<Metric> {
+    Some(Metric {
+        name: "process_resident_memory_bytes",
+        help: "Resident memory of the process.",
+        shape: Shape::Gauge,
+        labels: Vec::new(),
+        value: crate::memory::resident_bytes()? as f64,
+    })
+}
+
 impl Running {
     /// Opens the table, replays its log, then opens the doors.
     ///
@@ -127,7 +140,8 @@ impl Running {
                 let (sampler, postgres) = (sampling.sampler.clone(), postgres.clone());
                 Arc::new(move || {
                     let doors = [listeners(), postgres.metrics()].concat();
-                    let ours = vec![crate::telemetry::panics()];
+                    let ours = [Some(crate::telemetry::panics()), resident_memory()];
+                    let ours = ours.into_iter().flatten().collect();
                     [ingest.metrics(), decoder.metrics(), sampler.metrics(), doors, ours].concat()
                 })
             },

@@ -42,6 +42,10 @@ impl Serve {
     }
 }
 
+/// Threads that wait for disks and encode, at most: many more than there are cores, and few enough that the memory that
+/// each keeps for itself stays small. A burst of reads from local files would start hundreds.
+const BLOCKING_THREADS_MAX: usize = 32;
+
 /// The runtime of doors and page; queries have their own.
 ///
 /// # Errors
@@ -50,6 +54,7 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("doors")
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .context("start threads")
 }
