@@ -34,12 +34,15 @@ const ENTRY = "(kind IN ('SERVER', 'CONSUMER') OR parent_span_id IS NULL)";
 
 let server;
 let browser;
+/** When the spans of the shop were sent: however long the tests take, its times stand. */
+let started;
 /** Whatever no page may ever do: checked after each test. */
 const complaints = [];
 
 before(async () => {
   server = await startServer(values["server-binary"]);
-  await send(requestBody(Date.now()));
+  started = Date.now();
+  await send(requestBody(started));
   browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: FLAGS });
 });
 
@@ -560,7 +563,7 @@ test("pages without a range show none, and keep it for the others", { timeout: T
   }));
 
 stateTests({ visit });
-everywhereTests({ server: () => server, visit, send, table, digits });
+everywhereTests({ server: () => server, started: () => started, visit, send, table, digits });
 networkTests({ server: () => server, visit, table, figure, digits });
 questionTests({ server: () => server, visit, table, figure, digits });
 traceTests({ server: () => server, browser: () => browser, visit, send, table, figure, digits });
