@@ -9,6 +9,7 @@ mod gzip;
 mod intake;
 mod otlp_grpc;
 mod otlp_http;
+mod seldom;
 mod zipkin;
 
 use std::sync::Arc;

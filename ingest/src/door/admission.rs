@@ -6,6 +6,7 @@ use std::time::Duration;
 use storage::{Clock, Store, TableVersion};
 
 use super::bucket::Bucket;
+use super::seldom::Seldom;
 use crate::error::Rate;
 use crate::{Config, Error, Result};
 
@@ -30,6 +31,8 @@ pub(crate) struct Admission {
     table: Mutex<Option<(TableVersion, u64)>>,
     disk_full_until: AtomicI64,
     disk_free_bytes: AtomicU64,
+    /// Refusals by storage, as the log tells them.
+    pub(super) told: Seldom,
 }
 
 impl Admission {
@@ -43,6 +46,7 @@ impl Admission {
             table_bytes_max: config.table_bytes_max,
             table: Mutex::default(),
             disk_full_until: AtomicI64::new(i64::MIN),
+            told: Seldom::new(),
             disk_free_bytes: AtomicU64::new(0),
         }
     }

@@ -210,10 +210,13 @@ impl<'a> Intake<'a> {
     /// Counts a refusal on its way out.
     pub(super) fn counted<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
-            if let Error::Storage(cause) = error {
-                tracing::warn!(door = self.door.label(), error = ?cause, "storage refused a request");
-            }
             let now = self.ingest.clock.now_unix_nano();
+            if let Error::Storage(cause) = error
+                && let Some(times) = self.ingest.admission.told.turn(now)
+            {
+                let door = self.door.label();
+                tracing::warn!(door, error = ?cause, times, "storage refused requests");
+            }
             self.ingest.admission.note(error, now);
             self.ingest.store.ledger().lose(now);
             self.ingest.counts.refused(self.door, error, (self.bytes, self.spans));
