@@ -89,43 +89,54 @@ pub(crate) fn sort(starts: &[i64], services: &[u32], names: &[u32]) -> Order {
     Order { rows, dates }
 }
 
+/// Keys move with their rows, so that each is fetched from all over memory once and not in every pass.
 struct Sorting {
     rows: Vec<u32>,
-    spare: Vec<u32>,
+    keys: Vec<u64>,
+    spare_rows: Vec<u32>,
+    spare_keys: Vec<u64>,
 }
 
 impl Sorting {
     fn new(rows: usize) -> Self {
-        let rows: Vec<u32> = (0u32..).take(rows).collect();
-        Self { spare: vec![0; rows.len()], rows }
+        Self {
+            rows: (0u32..).take(rows).collect(),
+            keys: Vec::with_capacity(rows),
+            spare_rows: vec![0; rows],
+            spare_keys: vec![0; rows],
+        }
     }
 
     /// Sorts by `key`; rows with equal keys stay in their order.
     fn sort_by(&mut self, key: impl Fn(usize) -> u64) {
-        let largest = (0..self.rows.len()).map(&key).max().unwrap_or(0);
+        self.keys.clear();
+        self.keys.extend(self.rows.iter().map(|row| key(*row as usize)));
+        let largest = self.keys.iter().copied().max().unwrap_or(0);
         let mut shift = 0;
         while shift < u64::BITS && largest >> shift > 0 {
-            self.pass(|row| {
-                let [low, high, ..] = (key(row as usize) >> shift).to_le_bytes();
+            self.pass(|key| {
+                let [low, high, ..] = (key >> shift).to_le_bytes();
                 usize::from(u16::from_le_bytes([low, high])) % DIGITS
             });
             shift += DIGIT_BITS;
         }
     }
 
-    fn pass(&mut self, digit: impl Fn(u32) -> usize) {
+    fn pass(&mut self, digit: impl Fn(u64) -> usize) {
         let mut next = [0usize; DIGITS];
-        self.rows.iter().for_each(|row| next[digit(*row)] += 1);
+        self.keys.iter().for_each(|key| next[digit(*key)] += 1);
         let mut place = 0;
         for count in &mut next {
             place += std::mem::replace(count, place);
         }
-        for row in &self.rows {
-            let place = &mut next[digit(*row)];
-            self.spare[*place] = *row;
+        for (key, row) in self.keys.iter().zip(&self.rows) {
+            let place = &mut next[digit(*key)];
+            self.spare_rows[*place] = *row;
+            self.spare_keys[*place] = *key;
             *place += 1;
         }
-        std::mem::swap(&mut self.rows, &mut self.spare);
+        std::mem::swap(&mut self.rows, &mut self.spare_rows);
+        std::mem::swap(&mut self.keys, &mut self.spare_keys);
     }
 }
 

@@ -35,7 +35,12 @@ impl<'a> Hybrid<'a> {
     #[inline]
     pub(super) fn push(&mut self, value: u32, mut length: usize) {
         if length == 1 {
-            self.pack(value, 1);
+            // What most columns consist of.
+            self.packed[self.count] = value;
+            self.count += 1;
+            if self.count == PACKED_MAX {
+                self.flush();
+            }
             return;
         }
         let missing = self.count.next_multiple_of(GROUP) - self.count;
