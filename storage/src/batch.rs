@@ -16,7 +16,7 @@ use arrow::error::ArrowError;
 
 pub use spots::Spots;
 pub(crate) use strings::Reading;
-pub use strings::{Interner, Interning, Strings};
+pub use strings::{Interner, Interning, Lately, Strings, equal};
 pub(crate) use values::Part;
 pub use values::Values;
 
@@ -173,9 +173,16 @@ impl SpanBatch {
         Self::of_columns(columns, rest)
     }
 
-    fn part(&self, name: &str) -> values::Part<'_> {
-        let index = self.columns.schema.index_of(name).ok();
-        self.part_of(index.map(|index| &self.columns.values[index]))
+    /// The column, of which `place` says where it was in the batch before: mostly at the same place.
+    fn part(&self, name: &str, place: &mut usize) -> values::Part<'_> {
+        let fields = self.columns.schema.fields();
+        if fields.get(*place).is_none_or(|field| field.name() != name) {
+            match fields.iter().position(|field| field.name() == name) {
+                Some(found) => *place = found,
+                None => return self.part_of(None),
+            }
+        }
+        self.part_of(self.columns.values.get(*place))
     }
 
     fn part_of<'a>(&'a self, values: Option<&'a Values>) -> values::Part<'a> {
@@ -201,12 +208,14 @@ pub(crate) fn merge(
 
 /// The column `name` of each of the batches.
 pub(crate) fn parts<'a>(batches: &'a [Arc<SpanBatch>], name: &str) -> Vec<Part<'a>> {
-    batches.iter().map(|batch| batch.part(name)).collect()
+    let mut place = 0;
+    batches.iter().map(|batch| batch.part(name, &mut place)).collect()
 }
 
 /// True where no batch has a value in the column.
 pub(crate) fn is_all_null(batches: &[Arc<SpanBatch>], name: &str) -> bool {
-    batches.iter().all(|batch| batch.part(name).values.is_none_or(Values::is_all_null))
+    let mut place = 0;
+    batches.iter().all(|batch| batch.part(name, &mut place).values.is_none_or(Values::is_all_null))
 }
 
 fn assert_fixed(schema: &Schema) {

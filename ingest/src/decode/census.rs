@@ -66,6 +66,8 @@ impl Census {
 }
 
 impl Sink for Census {
+    const ATTRIBUTES: bool = false;
+
     fn begin_resource(&mut self) {}
     fn end_resource_attributes(&mut self) {}
     fn begin_scope(&mut self, _name: &[u8], _version: &[u8]) {}

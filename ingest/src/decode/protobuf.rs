@@ -170,7 +170,7 @@ impl<S: Sink> Walk<'_, S> {
     }
 
     fn span<'a>(&mut self, message: &'a [u8], scratch: &mut Scratch<'a>) -> Result<(), Malformed> {
-        let mut head = read_head(message, scratch)?;
+        let mut head = read_head::<S>(message, scratch)?;
         let admitted = match admit(&head, self.accept) {
             Ok(admitted) => admitted,
             Err(refusal) => {
@@ -297,9 +297,13 @@ fn read_scope<'a>(
     Ok(())
 }
 
-/// Reads a span's own fields and gathers its attributes, events and links, unread, in `scratch`.
+/// Reads a span's own fields and gathers its attributes, events and links, unread, in `scratch`; attributes only where they
+/// have to be looked at.
 #[inline]
-fn read_head<'a>(message: &'a [u8], scratch: &mut Scratch<'a>) -> Result<Head<'a>, Malformed> {
+fn read_head<'a, S: Sink>(
+    message: &'a [u8],
+    scratch: &mut Scratch<'a>,
+) -> Result<Head<'a>, Malformed> {
     let mut head = Head::default();
     scratch.attributes.clear();
     scratch.events.clear();
@@ -307,7 +311,10 @@ fn read_head<'a>(message: &'a [u8], scratch: &mut Scratch<'a>) -> Result<Head<'a
     let mut fields = Fields::new(message);
     while let Some((number, field)) = fields.next()? {
         match (number, field) {
-            (9, Field::Bytes(pair)) => scratch.attributes.push(pair),
+            (9, Field::Bytes(pair)) if S::ATTRIBUTES || usual_pair(pair).is_none() => {
+                scratch.attributes.push(pair);
+            }
+            (9, Field::Bytes(_)) => {}
             (1, Field::Bytes(id)) => head.trace_id = id,
             (2, Field::Bytes(id)) => head.span_id = id,
             (3, Field::Bytes(state)) => head.trace_state = state,

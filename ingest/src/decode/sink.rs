@@ -103,6 +103,8 @@ pub(crate) struct Admitted {
 
 /// Receives the parts of a request in the order resource, its scopes, their spans. Attributes follow what they belong to.
 pub(crate) trait Sink {
+    /// False where attributes of spans need not be handed over, only checked.
+    const ATTRIBUTES: bool = true;
     /// True where the sink knows what this message (one format's encoding of a whole resource) holds and has begun the
     /// resource with all its attributes.
     fn recall_resource(&mut self, _message: &[u8]) -> bool {

@@ -89,8 +89,11 @@ struct Place {
 
 /// A hash of 32 bits as the table wants it.
 fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    u64::from(hash).wrapping_mul(SPREAD)
 }
+
+/// Odd, about half of its bits set.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// What a string costs beside its bytes: its end, its place in the hash table with the room that the table keeps free.
 const BYTES_PER_STRING: usize = 28;
@@ -131,6 +134,65 @@ impl Interner {
     }
 }
 
+/// Strings that one column had lately: most that come again are found here, without a look at the large hash table. Good
+/// for one [`Interner`] only.
+#[derive(Debug)]
+pub struct Lately {
+    places: Box<[Place; LATELY]>,
+}
+
+/// A column of few different strings finds nearly all of them.
+const LATELY: usize = 64;
+
+impl Default for Lately {
+    fn default() -> Self {
+        // No string is so long.
+        let none = Place { hash: 0, number: 0, start: 0, length: u32::MAX };
+        Self { places: Box::new([none; LATELY]) }
+    }
+}
+
+impl Lately {
+    /// Where `text` would be.
+    #[inline]
+    fn place(&mut self, text: &[u8]) -> &mut Place {
+        let (head, tail) = match (text.first_chunk(), text.last_chunk()) {
+            (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
+            _ => match (text.first_chunk(), text.last_chunk()) {
+                (Some(head), Some(tail)) => {
+                    (u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into())
+                }
+                _ => (text.first().map_or(0, |byte| u64::from(*byte)), 0),
+            },
+        };
+        let mixed = (head ^ tail.rotate_left(29) ^ text.len() as u64).wrapping_mul(SPREAD);
+        let [.., high] = mixed.to_le_bytes();
+        &mut self.places[usize::from(high) % LATELY]
+    }
+}
+
+/// As `==`, without a call for the short texts that are compared by the dozen for each span.
+#[inline(always)]
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
+    /// Texts of `N` to `2 * N` bytes.
+    #[inline(always)]
+    fn ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+        a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
+    }
+    if a.len() != b.len() {
+        return false;
+    }
+    match a.len() {
+        8..=16 => ends::<8>(a, b),
+        17..=32 => ends::<16>(a, b),
+        4..=7 => ends::<4>(a, b),
+        33..=64 => ends::<32>(a, b),
+        2..=3 => ends::<2>(a, b),
+        0..=1 => a.first() == b.first(),
+        _ => a == b,
+    }
+}
+
 /// See [`Interner::open`].
 #[derive(Debug)]
 pub struct Interning<'a> {
@@ -145,34 +207,45 @@ impl Interning<'_> {
     /// The number of `text`; what is no UTF-8 in it is replaced by U+FFFD.
     #[inline]
     pub fn intern(&mut self, text: &[u8]) -> u32 {
+        self.place(text).number
+    }
+
+    /// The same for a column that had these strings lately.
+    #[inline]
+    pub fn intern_again(&mut self, lately: &mut Lately, text: &[u8]) -> u32 {
+        let place = lately.place(text);
+        if place.length as usize != text.len() || !equal(self.all().at(*place), text) {
+            *place = self.place(text);
+        }
+        place.number
+    }
+
+    fn all(&self) -> All<'_> {
+        All { known: &self.known.stored, fresh: self.fresh }
+    }
+
+    fn place(&mut self, text: &[u8]) -> Place {
         let [a, b, c, d, ..] = self.hasher.hash_one(text).to_be_bytes();
         let hash = u32::from_be_bytes([a, b, c, d]);
-        let all = All { known: &self.known.stored, base: self.base, fresh: self.fresh };
-        let same = |place: &Place| place.hash == hash && all.at(*place) == text;
+        let all = self.all();
+        let same = |place: &Place| place.hash == hash && equal(all.at(*place), text);
         match self.table.find(spread(hash), same) {
-            Some(place) => place.number,
+            Some(place) => *place,
             None => self.insert(hash, text),
         }
     }
 
-    /// The string with this number.
-    #[inline]
-    pub fn get(&self, number: u32) -> &[u8] {
-        let all = All { known: &self.known.stored, base: self.base, fresh: self.fresh };
-        all.get(number)
-    }
-
     #[cold]
-    fn insert(&mut self, hash: u32, text: &[u8]) -> u32 {
+    fn insert(&mut self, hash: u32, text: &[u8]) -> Place {
         if std::str::from_utf8(text).is_err() {
-            return self.intern(String::from_utf8_lossy(text).as_bytes());
+            return self.place(String::from_utf8_lossy(text).as_bytes());
         }
         let number = offset(self.base + self.fresh.count());
         let start = offset(self.known.stored.bytes.len() + self.fresh.bytes.len());
         self.fresh.push(text);
         let place = Place { hash, number, start, length: offset(text.len()) };
         self.table.insert_unique(spread(hash), place, |place| spread(place.hash));
-        number
+        place
     }
 }
 
@@ -180,20 +253,10 @@ impl Interning<'_> {
 #[derive(Clone, Copy)]
 struct All<'a> {
     known: &'a Stored,
-    base: usize,
     fresh: &'a Stored,
 }
 
 impl<'a> All<'a> {
-    #[inline]
-    fn get(self, number: u32) -> &'a [u8] {
-        let number = number as usize;
-        match number.checked_sub(self.base) {
-            None => self.known.get(number),
-            Some(fresh) => self.fresh.get(fresh),
-        }
-    }
-
     #[inline]
     fn at(self, place: Place) -> &'a [u8] {
         let (start, length) = (place.start as usize, place.length as usize);

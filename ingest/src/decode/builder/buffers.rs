@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, StringArray};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use storage::batch::{Interning, Spots, Values};
+use storage::batch::{Interning, Lately, Spots, Values};
 
 /// Values of some rows: single ones, or runs of rows that share a value. A column uses one of the two.
 #[derive(Debug)]
@@ -63,21 +63,14 @@ impl<T: Copy + PartialEq> Sparse<T> {
 #[derive(Debug, Default)]
 pub(super) struct Text {
     pub(super) spots: Sparse<u32>,
-    last: Option<u32>,
+    lately: Lately,
 }
 
 impl Text {
-    /// The number of `text`: often the same as that of the row before.
+    /// The number of `text`.
     #[inline]
     pub(super) fn intern(&mut self, strings: &mut Interning<'_>, text: &[u8]) -> u32 {
-        if let Some(last) = self.last
-            && strings.get(last) == text
-        {
-            return last;
-        }
-        let number = strings.intern(text);
-        self.last = Some(number);
-        number
+        strings.intern_again(&mut self.lately, text)
     }
 
     #[inline]

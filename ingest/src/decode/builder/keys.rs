@@ -3,7 +3,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use storage::batch::RestCount;
+use storage::batch::{RestCount, equal};
 use storage::schema::{AttributeColumns, AttributeScope, AttributeType};
 
 use crate::decode::text;
@@ -30,8 +30,8 @@ pub(super) struct Slot {
     pub(super) holder: u64,
     /// Spans that carried it without a column, by type: string, int, double, bool.
     spans: [u64; 4],
-    /// The key that came after it the last time.
-    next: usize,
+    /// The keys that came after it the last times.
+    next: [usize; 2],
 }
 
 /// All keys of one scope.
@@ -90,18 +90,20 @@ impl Keys {
         slot.spans[type_index(kind)] += spans;
     }
 
-    /// The number of `key`, for [`Self::slot`]. Senders write their keys in the same order again and again, so the one
-    /// that came next the last time is tried first.
+    /// The number of `key`, for [`Self::slot`]. Senders write their keys in the same order again and again, so those
+    /// that came next the last times are tried first.
     #[inline]
     pub(super) fn find(&mut self, key: &[u8], columns: &AttributeColumns) -> usize {
-        let expected = self.slots.get(self.last).map_or(0, |last| last.next);
-        if self.slots.get(expected).is_some_and(|slot| *slot.key == *key) {
-            self.last = expected;
-            return expected;
+        let next = self.slots.get(self.last).map_or([0; 2], |last| last.next);
+        for expected in next {
+            if self.slots.get(expected).is_some_and(|slot| equal(&slot.key, key)) {
+                self.last = expected;
+                return expected;
+            }
         }
         let found = self.look_up(key, columns);
         if let Some(last) = self.slots.get_mut(self.last) {
-            last.next = found;
+            last.next = [found, next[0]];
         }
         self.last = found;
         found
@@ -111,7 +113,7 @@ impl Keys {
     fn look_up(&mut self, key: &[u8], columns: &AttributeColumns) -> usize {
         let hash = self.hasher.hash_one(key);
         let slots = &self.slots;
-        match self.table.find(hash, |&index| *slots[index].key == *key) {
+        match self.table.find(hash, |&index| equal(&slots[index].key, key)) {
             Some(&index) => index,
             None => self.insert(hash, key, columns),
         }
@@ -144,7 +146,7 @@ impl Keys {
             role: role(self.scope, key),
             holder: 0,
             spans: [0; 4],
-            next: 0,
+            next: [0; 2],
         });
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.table.insert_unique(hash, index, |&index| hasher.hash_one(&*slots[index].key));

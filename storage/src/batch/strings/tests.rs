@@ -49,3 +49,40 @@ fn what_is_no_utf8_is_replaced() {
     interner.publish();
     assert_eq!(text(interner.strings(), bad), "a\u{fffd}b");
 }
+
+#[test]
+fn strings_found_lately_have_the_same_numbers_also_after_publishing() {
+    let mut interner = Interner::default();
+    let (mut one, mut other) = (Lately::default(), Lately::default());
+    for _ in 0..3 {
+        let mut open = interner.open();
+        for value in 0..500u32 {
+            // Neighbours share their ends, so that many meet in one place.
+            let text = format!("{}{value:03}{}", "same-".repeat(3), "-same".repeat(3));
+            assert_eq!(open.intern_again(&mut one, text.as_bytes()), value);
+            assert_eq!(open.intern_again(&mut one, text.as_bytes()), value);
+            assert_eq!(open.intern_again(&mut other, text.as_bytes()), value);
+        }
+        assert_eq!(open.intern_again(&mut one, b""), 500);
+        let bad = open.intern_again(&mut one, b"a\xffb");
+        assert_eq!(open.intern_again(&mut one, "a\u{fffd}b".as_bytes()), bad);
+        assert_eq!(open.intern_again(&mut one, b"a\xffb"), bad);
+        drop(open);
+        interner.publish();
+    }
+}
+
+#[test]
+fn equality_is_that_of_the_bytes() {
+    let text: Vec<u8> = (0..150).collect();
+    for length in 0..text.len() {
+        let one = &text[..length];
+        assert!(equal(one, &one.to_vec()));
+        assert!(!equal(one, &text[..=length]));
+        for place in 0..length {
+            let mut other = one.to_vec();
+            other[place] ^= 1;
+            assert!(!equal(one, &other), "byte {place} of {length}");
+        }
+    }
+}
