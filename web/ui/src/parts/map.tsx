@@ -163,7 +163,7 @@ export function MapView(props: MapProps): preact.JSX.Element {
                 <text class="far" x={node.external ? 12 : 7} y="25">{shorten(node.name, node.external ? 13 : 14)}</text>
               ) : (
                 <>
-                  <text x={node.external ? 16 : 10} y="15">{shorten(node.name, 24)}</text>
+                  <text x={node.external ? 16 : 10} y="15">{shorten(node.name, node.external ? 21 : 22)}</text>
                   <text class="sub" x={node.external ? 16 : 10} y="28.500">{nodeWords(node.name, placed.edges)}</text>
                 </>
               )}
@@ -265,7 +265,7 @@ function BeforeWords(props: { edge: PlacedEdge }): preact.JSX.Element | null {
 function Legend(props: { measure: Measure; values: (number | null)[]; dark: boolean }): preact.JSX.Element {
   const known = props.values.filter((value): value is number => value !== null && (value > 0 || isChange(props.measure)));
   const shares = isChange(props.measure) ? [-1, -0.5, 0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1];
-  const words = known.length === 0 ? (props.measure === "errors" ? "no errors" : isChange(props.measure) ? "nothing to compare" : "not recorded") : `${print(Math.min(...known), props.measure)} – ${print(Math.max(...known), props.measure)}`;
+  const words = known.length === 0 ? (props.measure === "errors" ? "no errors" : isChange(props.measure) ? "nothing to compare" : "not recorded") : [...new Set([Math.min(...known), Math.max(...known)].map((value) => print(value, props.measure)))].join(" – ");
   return (
     <div class="map-legend">
       <svg width="60" height="8" aria-hidden="true">{shares.map((share, index) => <rect key={share} x={index * 12} width="12" height="8" fill={scaleColour(share, props.measure, props.dark)} />)}</svg>{" "}

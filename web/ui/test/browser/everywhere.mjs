@@ -155,6 +155,26 @@ export function everywhereTests({ server, started, visit, send, table, digits })
       assert.ok(await page.evaluate(() => document.activeElement.closest("table") !== null));
     }));
 
+  test("keys move about in a trace as in Perfetto: zoom, frame, select, fold", { timeout: TIMEOUT * 3 }, () =>
+    visit(`/trace/${TRACE}?span=0000000000000002`, async (page) => {
+      await page.locator('[data-part="facts"]').waitFor();
+      await page.keyboard.press("w");
+      await page.waitForURL(/zoom=\w/);
+      const near = new URL(page.url()).searchParams.get("zoom");
+      await page.keyboard.press("d");
+      await page.waitForURL((url) => url.searchParams.get("zoom") !== near);
+      await page.keyboard.press("0");
+      await page.waitForURL((url) => !url.searchParams.get("zoom"));
+      await page.keyboard.press("f");
+      await page.waitForURL(/zoom=\w/);
+      await page.keyboard.press("ArrowDown");
+      await page.waitForURL(/span=0000000000000003/);
+      await page.keyboard.press("ArrowLeft");
+      await page.waitForFunction(() => document.querySelectorAll(".wf-row").length === 3);
+      await page.keyboard.press("ArrowRight");
+      await page.waitForFunction(() => document.querySelectorAll(".wf-row").length === 4);
+    }));
+
   test("two windows are compared: what is new, what is gone, what got slower", { timeout: TIMEOUT * 5 }, async () => {
     // Minutes before the shop's spans: these are in neither window.
     const now = started();
