@@ -12,6 +12,8 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{WriterProperties, WriterVersion};
 use storage::batch::RestCount;
 use storage::rollup::Rollups;
 use storage::schema::{AttributeColumns, AttributeScope, AttributeType, column as c, fixed_fields};
@@ -176,9 +178,24 @@ pub(crate) struct Table {
 impl Table {
     /// Adds a file with the spans of `batch`, which must be of one date.
     pub(crate) async fn file(&mut self, batch: &SpanBatch) -> &mut Self {
+        self.file_of(batch, WriterProperties::default()).await
+    }
+
+    /// The same with many pages, of the kind that files of ours have.
+    pub(crate) async fn file_of_pages(&mut self, batch: &SpanBatch) -> &mut Self {
+        let properties = WriterProperties::builder()
+            .set_writer_version(WriterVersion::PARQUET_2_0)
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_data_page_row_count_limit(90)
+            .set_write_batch_size(45);
+        self.file_of(batch, properties.build()).await
+    }
+
+    async fn file_of(&mut self, batch: &SpanBatch, properties: WriterProperties) -> &mut Self {
         let date = DateTime::from_timestamp_nanos(batch.start().from).date_naive();
         let path = format!("date={date}/{}.parquet", self.files.len());
-        let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);
+        let options =
+            ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(properties);
         let schema = batch.records().schema();
         let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options).unwrap();
         writer.write(batch.records()).unwrap();

@@ -16,11 +16,13 @@ mod files;
 pub(crate) mod first;
 mod hot;
 mod integers;
+mod known;
 mod nothing;
 pub(crate) mod nulls;
 pub(crate) mod numbers;
 mod pages;
 mod pick;
+mod picker;
 pub mod present;
 pub(crate) mod provider;
 mod prune;
@@ -42,9 +44,8 @@ use storage::{DataFile, Snapshot, SpanBatch, TimeRange};
 use crate::Result;
 use crate::spans::columns::Columns;
 pub(crate) use crate::spans::files::STORE_URL;
-use crate::spans::pick::dictionaries::Dictionaries;
+use crate::spans::known::Known;
 use crate::spans::provider::{Shape, SpansTable};
-use crate::spans::vocabulary::Vocabularies;
 use crate::views::Cache;
 
 /// What one query sees: one snapshot, at one moment. Cheap to clone.
@@ -61,10 +62,8 @@ pub struct Tables {
     raw: Arc<Columns>,
     /// What the tables look like, as a schema of SQL; made when first needed.
     pub(crate) described: Arc<OnceLock<Arc<dyn SchemaProvider>>>,
-    /// What the dictionaries of files are known to hold.
-    vocabularies: Arc<Vocabularies>,
-    /// Those of them that traces by id ask for.
-    dictionaries: Arc<Dictionaries>,
+    /// What was learnt of files.
+    pub(crate) known: Arc<Known>,
 }
 
 impl Tables {
@@ -83,8 +82,7 @@ impl Tables {
             columns,
             raw,
             described: Arc::default(),
-            vocabularies: Arc::default(),
-            dictionaries: Arc::default(),
+            known: Arc::default(),
         })
     }
 
@@ -92,10 +90,8 @@ impl Tables {
     pub(crate) fn renewed(&self, snapshot: Arc<Snapshot>, now_unix_nano: i64) -> Result<Self> {
         let same = Arc::ptr_eq(&self.snapshot.columns, &snapshot.columns);
         if !same || !self.columns.are_of(&snapshot) {
-            let (rollups, vocabularies) = (self.rollups.clone(), Arc::clone(&self.vocabularies));
-            let dictionaries = Arc::clone(&self.dictionaries);
-            let new = Self::new(snapshot, now_unix_nano)?;
-            return Ok(Self { rollups, vocabularies, dictionaries, ..new });
+            let (rollups, known) = (self.rollups.clone(), Arc::clone(&self.known));
+            return Ok(Self { rollups, known, ..Self::new(snapshot, now_unix_nano)? });
         }
         Ok(Self { snapshot, now_unix_nano, ..self.clone() })
     }
@@ -167,7 +163,7 @@ impl Tables {
         SpansTable {
             snapshot: Arc::clone(&self.snapshot),
             columns: Arc::clone(columns),
-            vocabularies: Arc::clone(&self.vocabularies),
+            known: Arc::clone(&self.known),
             range,
             shape,
         }

@@ -15,14 +15,15 @@ use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::{collect_columns, split_conjunction};
 use parquet::arrow::arrow_reader::RowSelection;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use super::first::First;
 use super::integers::{self, Page};
+use super::known::Known;
 use super::pages;
 use super::reader::Reader;
-use super::select::{Condition, Rows, is_changing};
-use super::vocabulary::{self, Vocabularies};
+use super::select::{Condition, Rows, chunk_of, common, is_changing};
+use super::vocabulary;
 
 /// What is known of a search before a file is opened.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(super) struct Search {
     numbers: Vec<Condition>,
     /// What a sort wants; `None` where nothing is sorted, or the conditions here are not all.
     first: Option<First>,
-    vocabularies: Arc<Vocabularies>,
+    known: Arc<Known>,
 }
 
 /// A condition that a dictionary decides.
@@ -41,6 +42,17 @@ struct Text {
     condition: Condition,
     /// Of which its column must have one.
     texts: Option<Vec<String>>,
+}
+
+/// A row that can be among the first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    /// Its place in the order: the greater, the earlier.
+    pub(super) rank: i64,
+    /// Its row group.
+    pub(super) group: usize,
+    /// Its place in that.
+    pub(super) row: usize,
 }
 
 /// The rows of one row group that are left.
@@ -58,9 +70,9 @@ impl Search {
         filter: Option<&Arc<dyn PhysicalExpr>>,
         table: &Schema,
         first: Option<First>,
-        vocabularies: Arc<Vocabularies>,
+        known: Arc<Known>,
     ) -> Self {
-        let mut search = Self { texts: Vec::new(), numbers: Vec::new(), first, vocabularies };
+        let mut search = Self { texts: Vec::new(), numbers: Vec::new(), first, known };
         for part in filter.into_iter().flat_map(split_conjunction) {
             if let Some(condition) = Condition::of(part, table) {
                 let texts = vocabulary::texts_of(&condition.expr);
@@ -81,6 +93,11 @@ impl Search {
         is_changing(part) && columns.iter().all(|column| column.name() == first.column)
     }
 
+    /// True where the conditions here are all, and tell which rows are the first.
+    pub(super) fn tells_first(&self) -> bool {
+        self.first.is_some()
+    }
+
     /// True where nothing can be left out before the file is read.
     pub(super) fn is_open(&self) -> bool {
         self.texts.is_empty() && self.first.is_none()
@@ -90,7 +107,9 @@ impl Search {
     pub(super) fn is_absent(&self, path: &str) -> bool {
         self.texts.iter().any(|text| {
             let texts = text.texts.as_deref();
-            texts.is_some_and(|texts| self.vocabularies.lacks(path, text.condition.column(), texts))
+            texts.is_some_and(|texts| {
+                self.known.vocabularies.lacks(path, text.condition.column(), texts)
+            })
         })
     }
 
@@ -104,63 +123,116 @@ impl Search {
         reader: &mut Reader,
         metadata: &ParquetMetaData,
     ) -> Result<Vec<Rows>> {
-        let mut learnt: Vec<Option<Vec<u32>>> =
-            self.texts.iter().map(|text| text.texts.as_ref().map(|_| Vec::new())).collect();
+        let mut learnt = self.unlearnt();
         let mut selected = Vec::with_capacity(metadata.num_row_groups());
         for (number, row_group) in metadata.row_groups().iter().enumerate() {
-            let mut left = Left::all(row_group);
-            for (text, learnt) in self.texts.iter().zip(&mut learnt) {
-                if left.ranges.is_empty() {
-                    *learnt = None;
-                    continue;
-                }
-                left.narrow(&text.condition, (reader, row_group), learnt).await?;
-            }
-            if let Some(first) = &self.first {
-                self.keep_first(first, &mut left, reader, (metadata, number)).await?;
+            let mut left = self.left(reader, row_group, &mut learnt).await?;
+            if let Some(first) = &self.first
+                && left.is_decided
+                && left.count() > first.count
+            {
+                let place = (&mut *reader, metadata, number);
+                self.keep_first(first, &mut left, place, None).await?;
             }
             selected.push(left.rows());
         }
-        for (text, learnt) in self.texts.iter().zip(learnt) {
-            if let Some(hashes) = learnt {
-                self.vocabularies.put(path, text.condition.column(), hashes);
-            }
-        }
+        self.learn(path, learnt);
         Ok(selected)
     }
 
-    /// Leaves out the rows that cannot be among the first of this row group.
+    /// The rows of the file at `path` that can be among the first, of those of rank `least` at least; `None` where the
+    /// conditions have to be decided by reading all rows.
+    ///
+    /// # Errors
+    /// As [`Self::rows`].
+    pub(super) async fn first_rows(
+        &self,
+        path: &str,
+        (reader, metadata): (&mut Reader, &ParquetMetaData),
+        least: Option<i64>,
+    ) -> Result<Option<Vec<Candidate>>> {
+        let Some(first) = &self.first else { return Ok(None) };
+        let mut learnt = self.unlearnt();
+        let mut found = Vec::new();
+        for (group, row_group) in metadata.row_groups().iter().enumerate() {
+            let mut left = self.left(reader, row_group, &mut learnt).await?;
+            if !left.is_decided {
+                return Ok(None);
+            }
+            let place = (&mut *reader, metadata, group);
+            let ranks = self.keep_first(first, &mut left, place, least).await?;
+            let Some(ranks) = ranks else { return Ok(None) };
+            let rows = left.ranges.into_iter().flatten();
+            found.extend(rows.zip(ranks).map(|(row, rank)| Candidate { rank, group, row }));
+        }
+        self.learn(path, learnt);
+        Ok(Some(found))
+    }
+
+    fn unlearnt(&self) -> Vec<Option<Vec<u32>>> {
+        self.texts.iter().map(|text| text.texts.as_ref().map(|_| Vec::new())).collect()
+    }
+
+    fn learn(&self, path: &str, learnt: Vec<Option<Vec<u32>>>) {
+        for (text, learnt) in self.texts.iter().zip(learnt) {
+            if let Some(hashes) = learnt {
+                self.known.vocabularies.put(path, text.condition.column(), hashes);
+            }
+        }
+    }
+
+    /// The rows of a row group that the conditions on texts leave.
+    async fn left(
+        &self,
+        reader: &mut Reader,
+        row_group: &RowGroupMetaData,
+        learnt: &mut [Option<Vec<u32>>],
+    ) -> Result<Left> {
+        let mut left = Left::all(row_group);
+        for (text, learnt) in self.texts.iter().zip(learnt) {
+            if left.ranges.is_empty() {
+                *learnt = None;
+                continue;
+            }
+            left.narrow(&text.condition, (reader, row_group), learnt).await?;
+        }
+        Ok(left)
+    }
+
+    /// Leaves out the rows that cannot be among the first of this row group, or have a rank below `least`; the ranks of the
+    /// others. `None` where numbers are not as we write them: then some may be left that are not wanted.
     async fn keep_first(
         &self,
         first: &First,
         left: &mut Left,
-        reader: &mut Reader,
-        (metadata, number): (&ParquetMetaData, usize),
-    ) -> Result<()> {
+        (reader, metadata, number): (&mut Reader, &ParquetMetaData, usize),
+        least: Option<i64>,
+    ) -> Result<Option<Vec<i64>>> {
         let row_group = metadata.row_group(number);
-        if !left.is_decided || left.count() <= first.count {
-            return Ok(());
-        }
         for condition in &self.numbers {
-            let Some((column, _)) = chunk_of(row_group, condition.column()) else { return Ok(()) };
+            let Some((column, _)) = chunk_of(row_group, condition.column()) else {
+                return Ok(None);
+            };
             let place = (number, column);
             let values = integers::read(reader, metadata, place, &left.ranges).await?;
-            let Some(values) = values else { return Ok(()) };
+            let Some(values) = values else { return Ok(None) };
             let values: ArrayRef = Arc::new(Int64Array::from(values));
             left.keep(&condition.holds(values)?);
         }
-        let Some((column, _)) = chunk_of(row_group, &first.column) else { return Ok(()) };
+        let Some((column, _)) = chunk_of(row_group, &first.column) else { return Ok(None) };
         let place = (number, column);
         if let Some(pages) = integers::pages(metadata, place) {
-            left.keep_pages(&pages, first);
+            left.keep_pages(&pages, first, least);
         }
         let values = integers::read(reader, metadata, place, &left.ranges).await?;
-        let Some(values) = values else { return Ok(()) };
-        if let Some(last) = first.last_of(&values) {
-            let kept: Vec<bool> = values.iter().map(|value| first.rank(*value) >= last).collect();
+        let Some(values) = values else { return Ok(None) };
+        let mut ranks: Vec<i64> = values.iter().map(|value| first.rank(*value)).collect();
+        if let Some(least) = first.last_of(&values).max(least) {
+            let kept: Vec<bool> = ranks.iter().map(|rank| *rank >= least).collect();
             left.keep(&kept);
+            ranks.retain(|rank| *rank >= least);
         }
-        Ok(())
+        Ok(Some(ranks))
     }
 }
 
@@ -202,7 +274,7 @@ impl Left {
         match found {
             Some(ranges) => {
                 *learnt = hashes;
-                self.ranges = both(&self.ranges, &ranges);
+                self.ranges = common(&self.ranges, &ranges);
             }
             None => {
                 *learnt = None;
@@ -225,11 +297,11 @@ impl Left {
         self.ranges = kept;
     }
 
-    /// Leaves out the pages that certainly have none of the first rows.
-    fn keep_pages(&mut self, pages: &[Page], first: &First) {
+    /// Leaves out the pages that certainly have none of the first rows, or none of rank `least` at least.
+    fn keep_pages(&mut self, pages: &[Page], first: &First, least: Option<i64>) {
         let own = |page: &Page| -> usize {
             let rows = std::slice::from_ref(&page.rows);
-            both(&self.ranges, rows).iter().map(ExactSizeIterator::len).sum()
+            common(&self.ranges, rows).iter().map(ExactSizeIterator::len).sum()
         };
         // By rank, the worst row of each page, and how many rows it has at least that good.
         let mut worst: Vec<(i64, usize)> =
@@ -240,13 +312,13 @@ impl Left {
             count += rows;
             (count >= first.count).then_some(rank)
         });
-        let Some(enough) = enough else { return };
+        let Some(enough) = enough.max(least) else { return };
         let near: Vec<Range<usize>> = pages
             .iter()
             .filter(|page| first.best(page) >= enough)
             .map(|page| page.rows.clone())
             .collect();
-        self.ranges = both(&self.ranges, &near);
+        self.ranges = common(&self.ranges, &near);
     }
 
     fn rows(self) -> Rows {
@@ -261,33 +333,6 @@ impl Left {
         }
         Rows::Some(RowSelection::from_consecutive_ranges(self.ranges.into_iter(), self.all))
     }
-}
-
-/// The chunk of the column `name`, and its place.
-fn chunk_of<'a>(
-    row_group: &'a RowGroupMetaData,
-    name: &str,
-) -> Option<(usize, &'a ColumnChunkMetaData)> {
-    let is_it =
-        |chunk: &ColumnChunkMetaData| matches!(chunk.column_path().parts(), [own] if own == name);
-    row_group.columns().iter().enumerate().find(|(_, chunk)| is_it(chunk))
-}
-
-/// What is in both; each list rises.
-fn both(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
-    let (mut found, mut at, mut other) = (Vec::new(), 0, 0);
-    while let (Some(left), Some(right)) = (a.get(at), b.get(other)) {
-        let (start, end) = (left.start.max(right.start), left.end.min(right.end));
-        if start < end {
-            found.push(start..end);
-        }
-        if left.end <= right.end {
-            at += 1;
-        } else {
-            other += 1;
-        }
-    }
-    found
 }
 
 #[cfg(test)]

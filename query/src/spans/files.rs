@@ -24,10 +24,10 @@ use object_store::{ObjectMeta, ObjectStore};
 use storage::DataFile;
 use storage::schema::column as c;
 
+use crate::spans::known::Known;
 use crate::spans::prune::{Pruned, date_days};
 use crate::spans::reader::Readers;
 use crate::spans::source::SelectiveSource;
-use crate::spans::vocabulary::Vocabularies;
 
 /// The scheme under which the one object store of a query is known.
 pub(crate) const STORE_URL: &str = "spanlake://spans";
@@ -60,8 +60,8 @@ pub(crate) struct Files<'a> {
     pub(crate) stored: &'a SchemaRef,
     /// Where the files lie.
     pub(crate) object_store: Arc<dyn ObjectStore>,
-    /// What their dictionaries are known to hold.
-    pub(super) vocabularies: Arc<Vocabularies>,
+    /// What was learnt of them.
+    pub(super) known: Arc<Known>,
 }
 
 impl Files<'_> {
@@ -121,8 +121,8 @@ impl Files<'_> {
         let schema = TableSchema::builder(in_files).with_table_partition_cols(vec![date]).build();
         let readers = Arc::new(Readers::new(state, Arc::clone(&self.object_store)));
         let own = Arc::clone(&readers);
-        let vocabularies = Arc::clone(&self.vocabularies);
-        let over = |inner| Arc::new(SelectiveSource::over(inner, readers, vocabularies));
+        let known = Arc::clone(&self.known);
+        let over = |inner| Arc::new(SelectiveSource::over(inner, readers, known));
         let source = ParquetSource::new(schema)
             .with_table_parquet_options(state.default_table_options().parquet)
             .with_parquet_file_reader_factory(own);

@@ -4,13 +4,17 @@
 //! SortExec: TopK(fetch=20), start_time DESC        the same, but a file gives no more than its newest 20 rows
 //!   DataSourceExec: files, status = ERROR      ->  (and those with the same start as the last of them)
 //! ```
+//! Where the conditions alone decide on them, they are found before any other column is read ([`exec`]).
+mod exec;
+
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::datasource::physical_plan::FileScanConfigBuilder;
+use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column};
@@ -24,6 +28,7 @@ use datafusion::physical_plan::union::UnionExec;
 
 use super::integers::Page;
 use super::source::SelectiveSource;
+use exec::FirstExec;
 
 /// The first rows of a sort by a column of whole numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +65,13 @@ impl First {
     /// The rank that a row of `page` has at most.
     pub(super) fn best(&self, page: &Page) -> i64 {
         self.rank(page.low).max(self.rank(page.high))
+    }
+}
+
+impl fmt::Display for First {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let order = if self.descending { "greatest" } else { "least" };
+        write!(f, "wanted={order} {} by {}", self.count, self.column)
     }
 }
 
@@ -108,7 +120,7 @@ fn told_below(
     first: &First,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if let Some(scan) = node.downcast_ref::<DataSourceExec>() {
-        return Ok(told_scan(scan, expr, first));
+        return told_scan(scan, expr, first);
     }
     let mut children = Vec::new();
     // Neither changes columns or leaves out rows.
@@ -135,8 +147,22 @@ fn told_scan(
     scan: &DataSourceExec,
     expr: &Arc<dyn PhysicalExpr>,
     first: &First,
-) -> Option<Arc<dyn ExecutionPlan>> {
-    let (config, source) = scan.downcast_to_file_source::<SelectiveSource>()?;
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some((config, source)) = scan.downcast_to_file_source::<SelectiveSource>() else {
+        return Ok(None);
+    };
+    let Some(column) = stored_column(config, expr) else { return Ok(None) };
+    let first = First { column, ..first.clone() };
+    let told = source.told(first.clone());
+    let told = FileScanConfigBuilder::from(config.clone()).with_source(told).build();
+    Ok(Some(match FirstExec::over(&told, source, &first)? {
+        Some(found) => Arc::new(found),
+        None => DataSourceExec::from_data_source(told),
+    }))
+}
+
+/// The stored column of whole numbers that `expr`, over the columns of a scan, orders by.
+fn stored_column(config: &FileScanConfig, expr: &Arc<dyn PhysicalExpr>) -> Option<String> {
     let schema = config.file_source().table_schema().table_schema();
     let shown = numbers_of(expr)?;
     let column = match config.file_source().projection() {
@@ -144,12 +170,8 @@ fn told_scan(
         None => shown,
     };
     let field = schema.fields().get(column.index())?;
-    if *field.data_type() != DataType::Int64 || config.limit.is_some() {
-        return None;
-    }
-    let first = First { column: field.name().clone(), ..first.clone() };
-    let told = FileScanConfigBuilder::from(config.clone()).with_source(source.told(first)).build();
-    Some(DataSourceExec::from_data_source(told))
+    let fits = *field.data_type() == DataType::Int64 && config.limit.is_none();
+    fits.then(|| field.name().clone())
 }
 
 /// The column whose order `expr` has: the column itself, or its numbers as times.

@@ -19,10 +19,10 @@ use crate::spans::Tables;
 use crate::spans::columns::{Columns, stored};
 use crate::spans::files::Files;
 use crate::spans::hot::HotExec;
+use crate::spans::known::Known;
 use crate::spans::nothing::NothingExec;
 use crate::spans::prune::prune;
 use crate::spans::translate;
-use crate::spans::vocabulary::Vocabularies;
 
 /// Which columns a scan shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) enum Shape {
 pub(crate) struct SpansTable {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) columns: Arc<Columns>,
-    pub(super) vocabularies: Arc<Vocabularies>,
+    pub(super) known: Arc<Known>,
     pub(super) range: TimeRange,
     pub(super) shape: Shape,
 }
@@ -162,8 +162,8 @@ impl SpansTable {
         let (files, pruned) = prune(&self.snapshot.files, self.range, predicate.as_ref(), stored)?;
         if !files.is_empty() {
             let object_store = Arc::clone(&self.snapshot.object_store);
-            let vocabularies = Arc::clone(&self.vocabularies);
-            let files = Files { files, pruned, stored, object_store, vocabularies };
+            let known = Arc::clone(&self.known);
+            let files = Files { files, pruned, stored, object_store, known };
             scans.push(files.scan(state, projection, filters, limit)?);
         }
         let hot = self.hot();

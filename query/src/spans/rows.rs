@@ -13,8 +13,8 @@ use storage::DataFile;
 
 use super::Tables;
 use super::files::partitioned;
+use super::known::Known;
 use super::pick::Pick;
-use super::pick::dictionaries::Dictionaries;
 use super::reader::{Reader, Readers};
 use super::select::{Condition, exactly};
 use super::shape::Shape;
@@ -25,7 +25,7 @@ pub(crate) struct FileRows {
     readers: Readers,
     file: Arc<DataFile>,
     metadata: Arc<ParquetMetaData>,
-    dictionaries: Arc<Dictionaries>,
+    known: Arc<Known>,
     /// Where each row group ends.
     ends: Vec<usize>,
 }
@@ -48,8 +48,8 @@ impl FileRows {
             end
         });
         let ends = ends.collect();
-        let dictionaries = Arc::clone(&tables.dictionaries);
-        Ok(Self { readers, file: Arc::clone(file), metadata, dictionaries, ends })
+        let known = Arc::clone(&tables.known);
+        Ok(Self { readers, file: Arc::clone(file), metadata, known, ends })
     }
 
     /// The rows for which all `conditions` hold, as ranges that rise; `None` where dictionaries do not tell it.
@@ -101,7 +101,7 @@ impl FileRows {
                     group,
                     rows: here.iter().map(|row| row - begin).collect(),
                     path: self.file.path.as_str().into(),
-                    dictionaries: &self.dictionaries,
+                    dictionaries: &self.known.dictionaries,
                 };
                 let Some(batch) = pick.read(schema).await? else { return Ok(None) };
                 batches.push(batch);

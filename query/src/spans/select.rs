@@ -171,7 +171,7 @@ pub(super) async fn exactly(
     let whole = 0..all;
     let mut ranges = vec![whole];
     for condition in conditions {
-        let Some(chunk) = chunk_of(row_group, condition) else {
+        let Some((_, chunk)) = chunk_of(row_group, condition.column()) else {
             if condition.holds_for_null()? {
                 continue;
             }
@@ -190,7 +190,7 @@ pub(super) async fn exactly(
 }
 
 /// What two lists of rising ranges have in common.
-fn common(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
+pub(super) fn common(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
     let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
     let mut both = Vec::new();
     while let (Some(one), Some(other)) = (a.peek(), b.peek()) {
@@ -207,12 +207,14 @@ fn common(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
     both
 }
 
-fn chunk_of<'a>(
+/// The chunk of the column `name`, and its place.
+pub(super) fn chunk_of<'a>(
     row_group: &'a RowGroupMetaData,
-    condition: &Condition,
-) -> Option<&'a ColumnChunkMetaData> {
-    let is_it = |chunk: &&ColumnChunkMetaData| matches!(chunk.column_path().parts(), [name] if name == condition.column());
-    row_group.columns().iter().find(is_it)
+    name: &str,
+) -> Option<(usize, &'a ColumnChunkMetaData)> {
+    let is_it =
+        |chunk: &ColumnChunkMetaData| matches!(chunk.column_path().parts(), [own] if own == name);
+    row_group.columns().iter().enumerate().find(|(_, chunk)| is_it(chunk))
 }
 
 /// Leaves out the rows for which `condition` certainly does not hold.
@@ -222,7 +224,7 @@ async fn narrow(
     row_group: &RowGroupMetaData,
     condition: &Condition,
 ) -> Result<()> {
-    let Some(chunk) = chunk_of(row_group, condition) else {
+    let Some((_, chunk)) = chunk_of(row_group, condition.column()) else {
         if !condition.holds_for_null()? {
             *rows = Rows::None;
         }

@@ -30,17 +30,18 @@ use storage::DataFile;
 
 use super::candidates::Search;
 use super::first::First;
+use super::known::Known;
+use super::picker::Picker;
 use super::prune::{Pruned, Pruner};
 use super::reader::Readers;
 use super::select::{Rows, is_changing};
-use super::vocabulary::Vocabularies;
 
 /// See the module. Everything but the choice of rows is the inner source's.
 #[derive(Clone)]
 pub(super) struct SelectiveSource {
     inner: Arc<dyn FileSource>,
     readers: Arc<Readers>,
-    vocabularies: Arc<Vocabularies>,
+    known: Arc<Known>,
     /// What a sort above wants.
     first: Option<First>,
 }
@@ -50,9 +51,9 @@ impl SelectiveSource {
     pub(super) fn over(
         inner: Arc<dyn FileSource>,
         readers: Arc<Readers>,
-        vocabularies: Arc<Vocabularies>,
+        known: Arc<Known>,
     ) -> Self {
-        Self { inner, readers, vocabularies, first: None }
+        Self { inner, readers, known, first: None }
     }
 
     /// The same, of which only the first rows of a sort are wanted.
@@ -76,9 +77,23 @@ impl SelectiveSource {
     }
 
     fn search(&self) -> Search {
+        self.search_for(self.first.clone())
+    }
+
+    /// The search for the first rows of a sort.
+    pub(super) fn search_of(&self, first: &First) -> Search {
+        self.search_for(Some(first.clone()))
+    }
+
+    fn search_for(&self, first: Option<First>) -> Search {
         let schema = self.inner.table_schema().table_schema();
-        let (filter, vocabularies) = (self.inner.filter(), Arc::clone(&self.vocabularies));
-        Search::new(filter.as_ref(), schema, self.first.clone(), vocabularies)
+        let (filter, known) = (self.inner.filter(), Arc::clone(&self.known));
+        Search::new(filter.as_ref(), schema, first, known)
+    }
+
+    /// Reads single rows of the files, with the columns of `projected`.
+    pub(super) fn picker(&self, projected: SchemaRef) -> Picker {
+        Picker::new(Arc::clone(&self.readers), Arc::clone(&self.known), projected)
     }
 
     fn with(&self, inner: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
@@ -246,13 +261,7 @@ impl FileSource for SelectiveSource {
 
     fn fmt_extra(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt_extra(kind, f)?;
-        match &self.first {
-            Some(First { column, descending, count }) => {
-                let order = if *descending { "greatest" } else { "least" };
-                write!(f, ", wanted={order} {count} by {column}")
-            }
-            None => Ok(()),
-        }
+        self.first.iter().try_for_each(|first| write!(f, ", {first}"))
     }
 
     /// Halves of a file would both ask its dictionaries.

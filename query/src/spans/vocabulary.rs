@@ -44,9 +44,12 @@ impl Vocabularies {
         if held.bytes + bytes > BYTES_MAX {
             *held = Held::default();
         }
-        held.bytes += bytes;
         let columns = held.by_file.entry(path.to_owned()).or_default();
-        columns.insert(column.to_owned(), hashes.into());
+        let before = columns.insert(column.to_owned(), hashes.into());
+        // Two searches may learn the same at once.
+        if before.is_none() {
+            held.bytes += bytes;
+        }
     }
 }
 

@@ -25,7 +25,7 @@ proptest! {
         a in prop::collection::vec(any::<bool>(), 60),
         b in prop::collection::vec(any::<bool>(), 60),
     ) {
-        let found = both(&ranges_of(&a), &ranges_of(&b));
+        let found = common(&ranges_of(&a), &ranges_of(&b));
         let truth: Vec<usize> = (0..60).filter(|row| a[*row] && b[*row]).collect();
         prop_assert_eq!(rows(&found), truth);
     }
@@ -46,7 +46,7 @@ proptest! {
         }).collect();
         let own = &marks[..values.len()];
         let mut left = left(&ranges_of(own), values.len());
-        left.keep_pages(&pages, &first);
+        left.keep_pages(&pages, &first, None);
         let best = |rows: Vec<usize>| {
             let mut ranks: Vec<i64> = rows.iter().map(|row| first.rank(values[*row])).collect();
             ranks.sort_unstable_by_key(|rank| std::cmp::Reverse(*rank));

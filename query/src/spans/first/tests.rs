@@ -32,10 +32,17 @@ async fn engine() -> (Engine, Vec<Span>) {
     let mut all = Vec::new();
     for number in 0..4 {
         let own = spans(number);
-        if number < 3 {
-            table.file(&batch(&own, &[])).await;
-        } else {
-            table.hot(batch(&own, &[]));
+        let own_batch = batch(&own, &[]);
+        match number {
+            0 => {
+                table.file(&own_batch).await;
+            }
+            1 | 2 => {
+                table.file_of_pages(&own_batch).await;
+            }
+            _ => {
+                table.hot(own_batch);
+            }
         }
         all.extend(own);
     }
@@ -145,6 +152,36 @@ async fn a_file_gives_no_more_rows_than_the_sort_wants() {
                  ORDER BY start_time DESC LIMIT 5";
     let plan = explained(&engine, other).await;
     assert_ne!(counted(&plan, "output_rows"), "5", "{plan}");
+}
+
+#[tokio::test]
+async fn files_that_are_older_than_the_first_rows_are_not_opened() {
+    let mut table = Table::default();
+    for number in 0..3 {
+        let mut own = spans(number);
+        for (start, one) in (0..).zip(&mut own) {
+            one.start = DAY + i64::try_from(number).unwrap() * 1_000_000 + start;
+        }
+        table.file_of_pages(&batch(&own, &[])).await;
+    }
+    let snapshot = table.snapshot();
+    let clock = Arc::new(ManualClock::at(DAY));
+    let engine = Engine::over(move || Arc::clone(&snapshot), Config::default(), clock).unwrap();
+    let newest = |count: usize| {
+        format!(
+            "SELECT span_id, service FROM spans WHERE status = 'ERROR' \
+             ORDER BY start_time DESC LIMIT {count}"
+        )
+    };
+    let opened = |plan: &str| {
+        let scan = plan.lines().find(|line| line.contains("FirstExec: files=3")).unwrap();
+        scan.split_once("files_opened=")
+            .map(|(_, rest)| rest.split([',', ']']).next().unwrap().to_owned())
+    };
+    let plan = explained(&engine, &newest(5)).await;
+    assert_eq!(opened(&plan).as_deref(), Some("1"), "{plan}");
+    let plan = explained(&engine, &newest(150)).await;
+    assert_eq!(opened(&plan).as_deref(), Some("3"), "{plan}");
 }
 
 #[tokio::test]

@@ -3,42 +3,18 @@
 /// Hands `count` numbers of `width` bits to `visit`, in runs of equal ones; `None` where the bytes are too few, or
 /// `visit` said so.
 pub(in crate::spans) fn each_run(
-    mut bytes: &[u8],
+    bytes: &[u8],
     width: u8,
-    mut count: usize,
+    count: usize,
     mut visit: impl FnMut(u32, usize) -> Option<()>,
 ) -> Option<()> {
-    if width > 32 {
-        return None;
-    }
-    while count > 0 {
-        let header = varint(&mut bytes)?;
-        let length = usize::try_from(header >> 1).ok()?;
-        if header & 1 == 0 {
-            let (number, rest) = bytes.split_at_checked(usize::from(width).div_ceil(8))?;
-            bytes = rest;
-            let mut wide = [0; 4];
-            wide[..number.len()].copy_from_slice(number);
-            let length = length.min(count);
-            // A run of none would never end.
-            if length == 0 {
-                return None;
-            }
-            visit(u32::from_le_bytes(wide), length)?;
-            count -= length;
-        } else {
-            let packed = length.checked_mul(usize::from(width))?.min(bytes.len());
-            let (packed, rest) = bytes.split_at(packed);
-            bytes = rest;
-            let length = length.checked_mul(8)?.min(count);
-            if length == 0 {
-                return None;
-            }
-            unpack(packed, width, length, &mut visit)?;
-            count -= length;
+    walk(bytes, width, count, |run, rows| {
+        match run {
+            Run::Equal(number) => visit(number, rows.len())?,
+            Run::Packed { bytes, width } => unpack(bytes, width, rows.len(), &mut visit)?,
         }
-    }
-    Some(())
+        Some(true)
+    })
 }
 
 fn unpack(
@@ -55,18 +31,20 @@ fn unpack(
     let low = |word: u64| u32::try_from(word & mask).unwrap_or(u32::MAX);
     for at in 0..count {
         let bit = at * bits;
-        let from = &packed[bit / 8..];
-        let word = match from.first_chunk() {
-            Some(word) => u64::from_le_bytes(*word),
-            None => {
-                let mut word = [0; 8];
-                word[..from.len()].copy_from_slice(from);
-                u64::from_le_bytes(word)
-            }
-        };
-        visit(low(word >> (bit % 8)), 1)?;
+        visit(low(word(&packed[bit / 8..]) >> (bit % 8)), 1)?;
     }
     Some(())
+}
+
+/// The first eight bytes as a number; what is missing is 0.
+#[inline]
+pub(in crate::spans) fn word(bytes: &[u8]) -> u64 {
+    if let Some(word) = bytes.first_chunk() {
+        return u64::from_le_bytes(*word);
+    }
+    let mut word = [0; 8];
+    word[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
 }
 
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
@@ -129,19 +107,13 @@ impl Run<'_> {
         match self {
             Self::Equal(number) => Some(*number),
             Self::Packed { bytes, width } => {
-                let mut found = None;
                 let bit = place.checked_mul(usize::from(*width))?;
-                let from = bytes.get(bit / 8..)?;
-                // Numbers of less than a byte begin within one.
-                let shift = bit % 8;
-                let mut word = [0; 8];
-                let taken = from.len().min(8);
-                word[..taken].copy_from_slice(&from[..taken]);
-                let word = u64::from_le_bytes(word) >> shift;
-                if bit + usize::from(*width) <= bytes.len() * 8 {
-                    found = u32::try_from(word & ((1 << *width) - 1)).ok();
+                if bit + usize::from(*width) > bytes.len() * 8 {
+                    return None;
                 }
-                found
+                // Numbers of less than a byte begin within one.
+                let number = word(bytes.get(bit / 8..)?) >> (bit % 8);
+                u32::try_from(number & ((1 << *width) - 1)).ok()
             }
         }
     }

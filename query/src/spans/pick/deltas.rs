@@ -1,5 +1,7 @@
 //! DELTA_BINARY_PACKED: whole numbers as differences from the one before, in blocks of packed bits.
 
+use crate::spans::pages::runs::word;
+
 /// Hands the numbers at `wanted`, which rise, to `visit`; `None` where the bytes are no such page.
 pub(super) fn each(bytes: &[u8], wanted: &[usize], mut visit: impl FnMut(i64)) -> Option<()> {
     let mut rest = bytes;
@@ -57,15 +59,7 @@ impl Bits<'_> {
         match width {
             0 => Some(0),
             1..=56 => {
-                let from = self.bytes.get(bit / 8..)?;
-                let word = match from.first_chunk() {
-                    Some(word) => u64::from_le_bytes(*word),
-                    None => {
-                        let mut word = [0; 8];
-                        word[..from.len()].copy_from_slice(from);
-                        u64::from_le_bytes(word)
-                    }
-                };
+                let word = word(self.bytes.get(bit / 8..)?);
                 (bit + width <= self.bytes.len() * 8)
                     .then_some(word >> (bit % 8) & ((1 << width) - 1))
             }

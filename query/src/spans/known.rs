@@ -1,0 +1,12 @@
+//! What was learnt of files as they were read. Files never change, so it stays true; it is bounded, and lost at a restart.
+use super::pick::dictionaries::Dictionaries;
+use super::vocabulary::Vocabularies;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Which texts a column has in a file.
+    pub(super) vocabularies: Vocabularies,
+    /// What dictionaries hold.
+    pub(super) dictionaries: Dictionaries,
+}
