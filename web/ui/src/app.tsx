@@ -50,10 +50,11 @@ const TITLES: Record<Page, string> = {
 export function App(): preact.JSX.Element {
   const state = useRootState();
   const [help, setHelp] = useState(false);
-  const { page, id } = state.place;
+  const { page, id, lost } = state.place;
+  const title = lost === undefined ? TITLES[page] : "No such page";
   useEffect(() => {
-    document.title = page === "trace" ? `Trace ${id.slice(0, 8)} · Spanlake` : `${TITLES[page]} · Spanlake`;
-  }, [page, id]);
+    document.title = page === "trace" ? `Trace ${id.slice(0, 8)} · Spanlake` : `${title} · Spanlake`;
+  }, [page, id, title]);
   useEffect(copyWhole, []);
   useKeys(state, { help: () => setHelp((shown) => !shown), close: () => setHelp(false) });
   return (
@@ -61,8 +62,8 @@ export function App(): preact.JSX.Element {
       <div class="frame">
         <Rail onHelp={() => setHelp(true)} />
         <div class="main">
-          <Bar title={TITLES[page]} />
-          <Content key={page} state={state} />
+          <Bar title={title} />
+          <Content key={title} state={state} />
         </div>
         {help && <Help onClose={() => setHelp(false)} />}
       </div>
@@ -71,8 +72,18 @@ export function App(): preact.JSX.Element {
 }
 
 function Content(props: { state: State }): preact.JSX.Element {
-  const { page } = props.state.place;
+  const { page, lost } = props.state.place;
   const View = VIEWS[page];
+  if (lost !== undefined) {
+    return (
+      <main class="content" id="content">
+        <div class="box empty" role="alert">
+          <b>There is no page at {lost}</b>
+          <p>The address may be of another version, or cut short. <a href="/">Open the overview</a></p>
+        </div>
+      </main>
+    );
+  }
   return (
     <main class={`content page-${page}`} id="content">
       {props.state.rangeError && isRanged(page) ? (

@@ -15,19 +15,22 @@ export interface Place {
   /** The trace id of `/trace/ID`. */
   id: string;
   params: Record<string, string>;
+  /** A path that is no page's. */
+  lost?: string;
 }
 
 /** Parameters that stay when the page changes. */
 const COMMON = ["from", "to", "live"];
 
-/** Reads a path with query: `/trace/abc?from=-1h`. Unknown paths are the overview. */
+/** Reads a path with query: `/trace/abc?from=-1h`. Unknown paths are the overview's, and say that they are. */
 export function parsePlace(path: string): Place {
   const [pathname = "/", query = ""] = path.split("?", 2);
   const parts = pathname.split("/").filter((part) => part !== "");
   const first = parts[0] ?? "overview";
-  const page = PAGES.find((name) => name === first) ?? "overview";
+  const page = PAGES.find((name) => name === first);
   const params: Record<string, string> = {};
   for (const [key, value] of new URLSearchParams(query)) params[key] = value;
+  if (page === undefined) return { page: "overview", id: "", params, lost: decode(pathname) };
   return { page, id: page === "trace" ? decode(parts[1] ?? "") : "", params };
 }
 

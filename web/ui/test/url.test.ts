@@ -9,7 +9,8 @@ test("a place and its URL are the same thing", () => {
 });
 
 test("unknown paths are the overview and bad escapes do not throw", () => {
-  assert.equal(parsePlace("/nowhere?x=1").page, "overview");
+  assert.equal(parsePlace("/nowhere?x=1").lost, "/nowhere");
+  assert.equal(parsePlace("/").lost, undefined);
   assert.equal(parsePlace("/trace/%E0%A4%A").id, "%E0%A4%A");
 });
 

@@ -29,6 +29,17 @@ export function stateTests({ visit }) {
     }
   });
 
+  test("an address that is no page's says so, and leads to the overview", { timeout: TIMEOUT }, async () => {
+    await visit("/nowhere/at%20all", async (page) => {
+      const box = page.locator('[role="alert"]', { hasText: "There is no page at /nowhere/at all" });
+      await box.waitFor();
+      assert.equal(await page.title(), "No such page · Spanlake");
+      await box.getByRole("link", { name: "Open the overview" }).click();
+      await page.waitForURL((url) => url.pathname === "/");
+      await page.waitForFunction(() => document.title === "Overview · Spanlake");
+    });
+  });
+
   test("every page says what failed, and which request, where the server fails", { timeout: TIMEOUT * 12 }, async () => {
     const prepare = (page) =>
       page.route(/\/api\/v1\/(?!status|openapi)/, (route) => route.fulfill({ status: 500, headers: { "x-request-id": REQUEST }, contentType: "application/json", body: JSON.stringify({ error: { kind: "internal", message: "the disk is gone", request_id: REQUEST } }) }));
