@@ -268,7 +268,7 @@ async fn bytes_of_a_join(files: u64) -> (u64, u64, u64) {
         let spans = (0..SPANS).map(|number| {
             let id = file * SPANS + number + 1;
             // Ids that do not compress; one trace in a thousand goes on in the next file.
-            let trace = if id % 1_000 == 0 { id / SPANS / 2 } else { id };
+            let trace = if id.is_multiple_of(1_000) { id / SPANS / 2 } else { id };
             let trace = u128::from(trace) << 64 | u128::from(dice.throw(1 << 30));
             span(trace, id, None, DAY + i64::try_from(id).unwrap() * 1_000_003)
         });
