@@ -27,15 +27,14 @@ impl Publisher {
     async fn publish(&self, group: Group) {
         let decoded = match group.decoding {
             Some(decoding) => match decoding.await {
-                Ok(Some(decoded)) => decoded,
+                Ok(decoded) => decoded,
                 // The runtime is shutting down. Everything is in the log; the senders are told "closed".
-                Ok(None) | Err(_) => return,
+                Err(_) => return,
             },
             None => Decoded::default(),
         };
         self.status.unreadable.add(decoded.unreadable.len() as u64);
         self.hot.push(group.through, decoded.batches);
-        drop(decoded.turn);
         for (answer, appended) in group.answers {
             let unreadable = match appended {
                 Appended::Stored(seq) => {
