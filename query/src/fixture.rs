@@ -191,6 +191,12 @@ impl Table {
         self.file_of(batch, properties.build()).await
     }
 
+    /// The same with row groups of at most so many spans.
+    pub(crate) async fn file_in_groups(&mut self, batch: &SpanBatch, rows: usize) -> &mut Self {
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(rows));
+        self.file_of(batch, properties.build()).await
+    }
+
     async fn file_of(&mut self, batch: &SpanBatch, properties: WriterProperties) -> &mut Self {
         let date = DateTime::from_timestamp_nanos(batch.start().from).date_naive();
         let path = format!("date={date}/{}.parquet", self.files.len());

@@ -6,10 +6,10 @@ pub(crate) mod together;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, ListBuilder,
-    PrimitiveBuilder, StructArray,
+    Array, ArrayRef, AsArray, BinaryViewArray, BinaryViewBuilder, BooleanArray, Float64Array,
+    Int64Array, StructArray,
 };
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type, ToByteSlice};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
@@ -35,12 +35,6 @@ pub(crate) fn rank(values: usize, p: f64) -> Option<usize> {
     let exact = p * values as f64;
     let rank = (exact - exact.abs() * 1e-12).ceil() as usize;
     Some(rank.clamp(1, values.max(1)) - 1).filter(|_| values > 0)
-}
-
-/// As [`nearest_rank`], of values in any order, in linear time; reorders them.
-pub(crate) fn select(values: &mut [i64], p: f64) -> Option<i64> {
-    let rank = rank(values.len(), p)?;
-    Some(*values.select_nth_unstable(rank).1)
 }
 
 /// The SQL aggregate `quantile(value, p)`: integers give BIGINT, other numbers DOUBLE; NULLs are skipped; `p` is a
@@ -108,7 +102,7 @@ impl AggregateUDFImpl for Quantile {
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         let name = format!("{}[values]", args.name);
-        Ok(vec![Arc::new(Field::new(name, state_type(), true))])
+        Ok(vec![Arc::new(Field::new(name, DataType::BinaryView, true))])
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -125,10 +119,6 @@ impl AggregateUDFImpl for Quantile {
     ) -> Result<Box<dyn GroupsAccumulator>> {
         Ok(Box::new(Groups { groups: Vec::new(), bytes: 0, shape: Shape::of(&args)? }))
     }
-}
-
-fn state_type() -> DataType {
-    DataType::List(Arc::new(Field::new_list_field(DataType::Int64, true)))
 }
 
 /// What one call asks for.
@@ -164,7 +154,18 @@ impl Shape {
 
     /// The quantiles of `values`, which get another order.
     fn select(&self, values: &mut [i64]) -> Vec<Option<i64>> {
-        self.ps.iter().map(|p| select(values, *p)).collect()
+        let ranks: Vec<Option<usize>> = self.ps.iter().map(|p| rank(values.len(), *p)).collect();
+        let mut rising: Vec<usize> = ranks.iter().copied().flatten().collect();
+        rising.sort_unstable();
+        // What lies above one rank is all that the next has to look at.
+        let mut done = 0;
+        for rank in rising {
+            if rank >= done {
+                values[done..].select_nth_unstable(rank - done);
+                done = rank + 1;
+            }
+        }
+        ranks.into_iter().map(|rank| rank.map(|rank| values[rank])).collect()
     }
 
     /// Values as integers of the same order.
@@ -231,13 +232,13 @@ impl Accumulator for One {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let lists = lists(vec![std::mem::take(&mut self.values)]);
-        Ok(vec![ScalarValue::List(Arc::new(lists))])
+        let values = std::mem::take(&mut self.values);
+        Ok(vec![ScalarValue::BinaryView(Some(bytes_of(&values)?.to_vec()))])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        for list in states[0].as_list::<i32>().iter().flatten() {
-            self.values.extend(list.as_primitive::<Int64Type>().iter().flatten());
+        for bytes in states[0].as_binary_view().iter().flatten() {
+            self.values.extend(values_of(bytes));
         }
         Ok(())
     }
@@ -253,10 +254,10 @@ struct Groups {
 }
 
 impl Groups {
-    fn extend(&mut self, group: usize, more: &[i64]) {
+    fn extend(&mut self, group: usize, more: impl ExactSizeIterator<Item = i64>) {
         let values = &mut self.groups[group];
         let before = values.capacity();
-        values.extend_from_slice(more);
+        values.extend(more);
         self.bytes += (values.capacity() - before) * size_of::<i64>();
     }
 
@@ -283,7 +284,7 @@ impl GroupsAccumulator for Groups {
         // Files are sorted by time within an operation: rows of one group lie together, mostly.
         for run in groups.chunk_by(|a, b| is_whole && a == b) {
             if is_whole || (keys.is_valid(row) && kept(filter, row)) {
-                self.extend(run[0], &keys.values()[row..row + run.len()]);
+                self.extend(run[0], keys.values()[row..row + run.len()].iter().copied());
             }
             row += run.len();
         }
@@ -297,15 +298,15 @@ impl GroupsAccumulator for Groups {
     }
 
     fn state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![Arc::new(lists(self.take(emit)))])
+        Ok(vec![Arc::new(states(&self.take(emit))?)])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
         self.groups.resize_with(total, Vec::new);
-        for (list, group) in states[0].as_list::<i32>().iter().zip(groups) {
+        for (bytes, group) in states[0].as_binary_view().iter().zip(groups) {
             // A state has no NULLs: they were skipped before.
-            if let Some(list) = list {
-                self.extend(*group, list.as_primitive::<Int64Type>().values());
+            if let Some(bytes) = bytes {
+                self.extend(*group, values_of(bytes));
             }
         }
         Ok(())
@@ -317,9 +318,12 @@ impl GroupsAccumulator for Groups {
         filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
         let keys = self.shape.keys(&values[0]);
-        let rows = keys.iter().enumerate();
-        let single = rows.map(|(row, key)| key.filter(|_| kept(filter, row)).into_iter().collect());
-        Ok(vec![Arc::new(lists(single.collect()))])
+        let mut single = BinaryViewBuilder::with_capacity(keys.len());
+        for (row, key) in keys.iter().enumerate() {
+            let key = key.filter(|_| kept(filter, row));
+            single.append_value(key.as_slice().to_byte_slice());
+        }
+        Ok(vec![Arc::new(single.finish())])
     }
 
     fn size(&self) -> usize {
@@ -331,14 +335,28 @@ fn kept(filter: Option<&BooleanArray>, row: usize) -> bool {
     filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
 }
 
-fn lists(groups: Vec<Vec<i64>>) -> ListArray {
-    let count = groups.iter().map(Vec::len).sum();
-    let mut lists = ListBuilder::new(PrimitiveBuilder::<Int64Type>::with_capacity(count));
+/// The values of each group as bytes: what hands groups on need not look at them then.
+fn states(groups: &[Vec<i64>]) -> Result<BinaryViewArray> {
+    let mut states = BinaryViewBuilder::with_capacity(groups.len());
     for values in groups {
-        lists.values().append_slice(&values);
-        lists.append(true);
+        states.append_value(bytes_of(values)?);
     }
-    lists.finish()
+    Ok(states.finish())
+}
+
+fn bytes_of(values: &[i64]) -> Result<&[u8]> {
+    let bytes = values.to_byte_slice();
+    match i32::try_from(bytes.len()) {
+        Ok(_) => Ok(bytes),
+        Err(_) => {
+            let words = format!("quantile of {} values in one group are too many", values.len());
+            Err(crate::Error::new(storage::Kind::TooLarge, words).into())
+        }
+    }
+}
+
+fn values_of(bytes: &[u8]) -> impl ExactSizeIterator<Item = i64> {
+    bytes.as_chunks().0.iter().map(|value| i64::from_ne_bytes(*value))
 }
 
 #[cfg(test)]

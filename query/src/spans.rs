@@ -12,6 +12,7 @@ pub(crate) mod by_id;
 mod candidates;
 pub(crate) mod columns;
 pub(crate) mod counts;
+pub(crate) mod direct;
 mod files;
 pub(crate) mod first;
 mod hot;

@@ -21,7 +21,9 @@ mod heatmap;
 mod latency;
 mod load;
 mod missing;
+mod near;
 mod network;
+mod notes;
 mod operations;
 mod patterns;
 mod question;
@@ -41,7 +43,7 @@ pub(crate) use question::NAMES;
 pub use range::{duration, moment};
 pub(crate) use router::Cache;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -57,14 +59,12 @@ use crate::spans::Tables;
 use crate::view::View;
 use forest::{Forest, Texts, Trace};
 use load::Source;
+use notes::NoteBoard;
 use sweep::{Sweep, is_exhausted};
 use traces::listing::Listing;
 
 /// What an answer could not know, as `(name, value)`.
 pub(crate) type Notes = Vec<(&'static str, String)>;
-
-/// Where a view leaves its notes once it has read everything.
-type NoteBoard = Arc<Mutex<Notes>>;
 
 /// A view's rows, and what they could not know.
 pub(crate) struct Planned {
@@ -82,12 +82,12 @@ pub(crate) fn register(context: &SessionContext, tables: &Tables) {
 
 fn register_with(context: &SessionContext, tables: &Tables, notes: &NoteBoard) {
     for view in View::ALL {
-        let function = function::Function::new(view, tables.clone(), Arc::clone(notes));
+        let function = function::Function::new(view, tables.clone(), notes.clone());
         context.register_udtf(view.name(), Arc::new(function));
     }
     for (position, name) in NAMES.iter().enumerate() {
         let tables = tables.clone();
-        let function = function::QuestionFunction::new(position, tables, Arc::clone(notes));
+        let function = function::QuestionFunction::new(position, tables, notes.clone());
         context.register_udtf(name, Arc::new(function));
     }
     context.register_udaf(crate::quantile::quantile());
@@ -100,8 +100,7 @@ pub(crate) async fn plan(context: &SessionContext, tables: &Tables, sql: &str) -
     let notes = NoteBoard::default();
     register_with(context, tables, &notes);
     let rows = rows(context, sql).await?;
-    let notes = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Planned { rows, notes })
+    Ok(Planned { rows, notes: notes.take() })
 }
 
 async fn rows(context: &SessionContext, sql: &str) -> PlanResult<DataFrame> {

@@ -28,6 +28,7 @@ mod figures;
 mod format;
 mod histogram;
 mod join;
+mod longest;
 mod seen;
 mod stored;
 mod sum;
@@ -46,6 +47,7 @@ pub use edge::{Edge, EdgeKind, Link, Moved};
 pub use figures::{Calls, EdgeKey, Operation, OperationKey, RootKey, Traces};
 pub use histogram::{Histogram, bounds, bucket};
 pub(crate) use join::Joining;
+pub use longest::{Bound, Longest};
 pub(crate) use seen::Seen;
 pub(crate) use stored::Content;
 #[cfg(test)]

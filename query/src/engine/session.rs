@@ -25,6 +25,7 @@ use crate::retention_log::RetentionLog;
 use crate::spans::Tables;
 use crate::spans::attributes::AttributePlanner;
 use crate::spans::counts::CountKeys;
+use crate::spans::direct::DirectNumbers;
 use crate::spans::first::FirstRows;
 use crate::spans::nulls::NullsLast;
 use crate::spans::numbers::ReadNumbers;
@@ -68,6 +69,7 @@ pub(crate) fn base(config: &Config, environment: Arc<RuntimeEnv>) -> SessionStat
         .with_window_functions(allowed::window())
         .with_optimizer_rule(Arc::new(QuantilesTogether::default()))
         .with_physical_optimizer_rule(Arc::new(CountKeys))
+        .with_physical_optimizer_rule(Arc::new(DirectNumbers))
         .with_physical_optimizer_rule(Arc::new(FirstRows))
         .with_physical_optimizer_rule(Arc::new(Cooperate))
         .build()

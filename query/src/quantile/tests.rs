@@ -3,7 +3,7 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use datafusion::prelude::SessionContext;
 
 use super::together::QuantilesTogether;
-use super::{nearest_rank, quantile, select};
+use super::{Shape, nearest_rank, quantile};
 
 #[test]
 fn nearest_rank_takes_element_ceil_p_n() {
@@ -24,9 +24,11 @@ fn selecting_equals_sorting() {
     let mut values: Vec<i64> = (0..1_000).map(|i| (i * 7_919) % 1_009).collect();
     let mut sorted = values.clone();
     sorted.sort_unstable();
-    for p in [0.0, 0.01, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0] {
-        assert_eq!(select(&mut values, p), nearest_rank(&sorted, p));
-    }
+    // In no order, and one of them twice.
+    let ps = [0.999, 0.0, 0.5, 0.01, 0.5, 0.9, 1.0, 0.95, 0.99];
+    let several = Shape { ps: ps.to_vec(), float: false, is_one: false };
+    assert_eq!(several.select(&mut values), ps.map(|p| nearest_rank(&sorted, p)));
+    assert_eq!(several.select(&mut []), ps.map(|_| None));
 }
 
 async fn rows(sql: &str) -> datafusion::common::Result<Vec<arrow::array::RecordBatch>> {

@@ -66,6 +66,11 @@ impl SelectiveSource {
         self.inner.filter().is_some()
     }
 
+    /// Which rows are wanted.
+    pub(super) fn condition(&self) -> Option<Arc<dyn PhysicalExpr>> {
+        self.inner.filter()
+    }
+
     /// What opens the files.
     pub(super) fn readers(&self) -> &Readers {
         &self.readers

@@ -13,6 +13,7 @@ mod significance;
 mod tally;
 mod times;
 mod values;
+mod weights;
 
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
@@ -25,6 +26,7 @@ use super::rows::Columns;
 use leaves::Leaves;
 use significance::Table;
 use times::Times;
+use weights::Estimates;
 
 /// Rows of one answer, intervals of time not among them.
 const ROWS_MAX: usize = 1_000;
@@ -84,6 +86,8 @@ pub(crate) struct Row {
     pub(crate) table: Table,
     /// Of traces: the statistic among those of one size; `None` of others.
     pub(crate) within: Option<f64>,
+    /// What those who have it stand for; `None` of an interval of time.
+    pub(crate) estimates: Option<Estimates>,
     /// How long its spans took; nothing where spans are counted.
     pub(crate) leaves: Leaves,
     /// Equal where the same traces or spans have the value.
@@ -227,6 +231,10 @@ pub(crate) fn batch(rows: &[Ranked]) -> Result<RecordBatch> {
         })
         .big_or_null("selection_leaf_nano", |ranked| ranked.row.leaves.means()[0])
         .big_or_null("baseline_leaf_nano", |ranked| ranked.row.leaves.means()[1])
+        .float_or_null("weighted_selection", |ranked| Some(ranked.row.estimates?.totals[0]))
+        .float_or_null("weighted_selection_error", |ranked| Some(ranked.row.estimates?.errors?[0]))
+        .float_or_null("weighted_baseline", |ranked| Some(ranked.row.estimates?.totals[1]))
+        .float_or_null("weighted_baseline_error", |ranked| Some(ranked.row.estimates?.errors?[1]))
         .finish()
 }
 

@@ -10,7 +10,8 @@ use arrow::array::{Array, RecordBatch};
 pub(crate) use newest::Newest;
 
 use datafusion::common::Result;
-use datafusion::logical_expr::ident;
+use datafusion::dataframe::DataFrame;
+use datafusion::logical_expr::{ident, lit};
 use futures::StreamExt;
 use hashbrown::{HashMap, HashSet};
 use storage::TimeRange;
@@ -19,10 +20,11 @@ use storage::schema::column;
 use super::condition::Condition;
 use super::forest::{Forest, Kind, Span, Texts, Trace};
 use super::load::Source;
-use super::read::texts;
+use super::read::{integers, texts};
 use super::rows::Columns;
 use super::sweep::{Harvest, Sweep};
 use super::tree::Tree;
+use crate::spans::Tables;
 
 /// Traces up to this number are read by their ids; more, by reading all of the range.
 const TRACES_BY_ID_MAX: usize = 1_000;
@@ -38,8 +40,9 @@ pub(crate) struct Descendants {
     pub(crate) range: TimeRange,
 }
 
-/// A span as marks know it: its id, and whether it is the called side (Zipkin's pairs share an id).
-type Key = (u64, bool);
+/// A span as marks know it: its id, its start, and whether it is the called side. Zipkin's pairs share an id, and so do spans of
+/// broken senders.
+type Key = (u64, i64, bool);
 
 /// Spans that satisfy a condition, by trace.
 #[derive(Debug, Default)]
@@ -57,9 +60,27 @@ impl Marks {
         only: Option<&Self>,
     ) -> Result<Self> {
         let frame = source.tables.spans(&source.context, range)?;
-        let condition = condition.plan(&frame)?;
-        let columns = [column::TRACE_ID, column::SPAN_ID, column::KIND].map(ident);
-        let frame = frame.filter(condition)?.select(columns.to_vec())?;
+        let frame = frame.clone().filter(condition.plan(&frame)?)?;
+        Self::read(source, frame, only).await
+    }
+
+    /// The spans of `part` within `range` that satisfy `condition` and are of one of these traces.
+    pub(crate) async fn of_traces(
+        source: &Source,
+        part: &Tables,
+        range: TimeRange,
+        (condition, traces): (&Condition, &[[u8; 16]]),
+    ) -> Result<Self> {
+        let frame = part.spans(&source.context, range)?;
+        let ids = traces.iter().map(|trace| lit(hex::encode(trace))).collect();
+        let is_one = ident(column::TRACE_ID).in_list(ids, false);
+        let frame = frame.clone().filter(is_one.and(condition.plan(&frame)?))?;
+        Self::read(source, frame, None).await
+    }
+
+    async fn read(source: &Source, frame: DataFrame, only: Option<&Self>) -> Result<Self> {
+        let columns = [column::TRACE_ID, column::SPAN_ID, column::KIND, column::START].map(ident);
+        let frame = frame.select(columns.to_vec())?;
         let mut batches = frame.execute_stream().await?;
         let mut marks = Self::default();
         while let Some(batch) = batches.next().await {
@@ -73,6 +94,7 @@ impl Marks {
         let traces = texts(batch, column::TRACE_ID)?;
         let spans = texts(batch, column::SPAN_ID)?;
         let kinds = texts(batch, column::KIND)?;
+        let starts = integers(batch, column::START)?;
         for row in 0..batch.num_rows() {
             let mut trace = [0; 16];
             // Our own hex is always right.
@@ -83,7 +105,7 @@ impl Marks {
             let id = u64::from_str_radix(spans.value(row), 16).unwrap_or(0);
             let called = kinds.is_valid(row) && Kind::of(kinds.value(row)).is_called();
             self.spans += 1;
-            self.traces.entry(trace).or_default().insert((id, called));
+            self.traces.entry(trace).or_default().insert((id, starts.value(row), called));
         }
         Ok(())
     }
@@ -102,7 +124,7 @@ impl Marks {
     pub(crate) fn has(&self, trace: &[u8; 16], span: &Span) -> bool {
         self.traces
             .get(trace)
-            .is_some_and(|spans| spans.contains(&(span.id, span.kind.is_called())))
+            .is_some_and(|spans| spans.contains(&(span.id, span.start, span.kind.is_called())))
     }
 
     /// Memory held, in bytes, about.

@@ -1,7 +1,7 @@
 //! Views as SQL table functions: `dependencies('-1h', 'now')`, both arguments optional; a third, `'exact'`, asks for
 //! nearest ranks where quantiles are within 1 % otherwise.
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
@@ -34,11 +34,12 @@ use storage::TimeRange;
 
 use super::descendants::{Descendants, Newest};
 use super::load::Source;
+use super::notes::NoteBoard;
 use super::question::{Arguments, NAMES, Question};
 use super::traces::Reading;
 use super::traces::filter::Filter;
 use super::traces::listing::Listing;
-use super::{Ask, NoteBoard, Notes, range};
+use super::{Ask, Notes, range, structure};
 use crate::spans::Tables;
 use crate::view::View;
 
@@ -81,7 +82,7 @@ impl TableFunctionImpl for Function {
         let answer = Answer {
             asked: Asked::View { view: self.view, range, exact },
             tables: self.tables.clone(),
-            notes: Arc::clone(&self.notes),
+            notes: self.notes.of_view(),
         };
         let schema = answer.schema()?;
         Ok(Arc::new(ViewTable { schema, answer }))
@@ -118,7 +119,7 @@ impl TableFunctionImpl for QuestionFunction {
         let answer = Answer {
             asked: Asked::Question(name, Arc::new(question)),
             tables: self.tables.clone(),
-            notes: Arc::clone(&self.notes),
+            notes: self.notes.of_view(),
         };
         let schema = answer.schema()?;
         Ok(Arc::new(ViewTable { schema, answer }))
@@ -256,15 +257,21 @@ impl Answer {
                 Box::pin(super::answer(*view, source, ask, &mut notes)).await?
             }
             Asked::Question(_, question) => {
-                if let Question::Descendants(asked) = question.as_ref() {
-                    let schema = Arc::new(self.schema()?.project(&projection)?);
-                    let filter = Filter::new(condition, schema, projection);
-                    return self.descendants(source, asked, filter).await;
+                let schema = Arc::new(self.schema()?.project(&projection)?);
+                let filter = Filter::new(condition, schema, projection.clone());
+                match question.as_ref() {
+                    Question::Descendants(asked) => {
+                        return self.descendants(source, asked, filter).await;
+                    }
+                    Question::Structure(range) => {
+                        return self.structure(source, *range, filter).await;
+                    }
+                    _ => {}
                 }
                 Box::pin(question.answer(source, reads_bytes, &mut notes)).await?
             }
         };
-        *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
+        self.notes.put(notes);
         let rows = rows.into_iter().map(move |batch| Ok(batch.project(&projection)?));
         Ok(Box::pin(stream::iter(rows)))
     }
@@ -276,7 +283,7 @@ impl Answer {
         asked: &Descendants,
         filter: Filter,
     ) -> Result<Batches> {
-        let notes = Arc::clone(&self.notes);
+        let notes = self.notes.clone();
         match Box::pin(asked.newest(source)).await? {
             Ok(newest) => {
                 let below = Below { newest, filter, notes };
@@ -285,7 +292,24 @@ impl Answer {
             Err((source, reason)) => {
                 let rows = Box::pin(asked.answer(*source)).await?;
                 let note = ("source", format!("spans: {reason}"));
-                *notes.lock().unwrap_or_else(PoisonError::into_inner) = vec![note];
+                notes.put(vec![note]);
+                Ok(Box::pin(stream::iter(rows).map(move |batch| filter.batch(&batch))))
+            }
+        }
+    }
+
+    /// Spans in their trees: newest file first where that can be, otherwise all at once.
+    async fn structure(&self, source: Source, range: TimeRange, filter: Filter) -> Result<Batches> {
+        let notes = self.notes.clone();
+        match Box::pin(structure::Newest::new(source, range, &filter)).await? {
+            Ok(newest) => {
+                let placed = Placed { newest, filter, notes };
+                Ok(Box::pin(stream::try_unfold(placed, Placed::next)))
+            }
+            Err((source, reason)) => {
+                let rows = Box::pin(structure::answer(*source, range)).await?;
+                let note = ("source", format!("spans: {reason}"));
+                notes.put(vec![note]);
                 Ok(Box::pin(stream::iter(rows).map(move |batch| filter.batch(&batch))))
             }
         }
@@ -293,7 +317,7 @@ impl Answer {
 
     /// Traces, piece by piece: there may be more than fit into memory. Their notes are known after the last.
     async fn traces(&self, source: Source, ask: Ask, filter: Filter) -> Result<Batches> {
-        let notes = Arc::clone(&self.notes);
+        let notes = self.notes.clone();
         match Listing::new(source, ask).await? {
             Ok(listing) => {
                 let listed = Listed { listing, filter, notes };
@@ -319,7 +343,25 @@ impl Below {
     async fn next(mut self) -> Result<Option<(RecordBatch, Self)>> {
         let mut notes = Notes::new();
         let Some(batch) = self.newest.next(&self.filter, &mut notes).await? else {
-            *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
+            self.notes.put(notes);
+            return Ok(None);
+        };
+        Ok(Some((batch, self)))
+    }
+}
+
+/// Spans in their trees that are still to be shown.
+struct Placed {
+    newest: structure::Newest,
+    filter: Filter,
+    notes: NoteBoard,
+}
+
+impl Placed {
+    async fn next(mut self) -> Result<Option<(RecordBatch, Self)>> {
+        let mut notes = Notes::new();
+        let Some(batch) = Box::pin(self.newest.next(&self.filter, &mut notes)).await? else {
+            self.notes.put(notes);
             return Ok(None);
         };
         Ok(Some((batch, self)))
@@ -337,7 +379,7 @@ impl Listed {
     async fn next(mut self) -> Result<Option<(RecordBatch, Self)>> {
         let mut notes = Notes::new();
         let Some(batch) = self.listing.next(&self.filter, &mut notes).await? else {
-            *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
+            self.notes.put(notes);
             return Ok(None);
         };
         Ok(Some((batch, self)))
@@ -358,7 +400,7 @@ impl Slices {
         let mut notes = Notes::new();
         let Some(slice) = self.reading.next(&mut notes).await? else {
             notes.push(("source", format!("spans: {}", self.reason)));
-            *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
+            self.notes.put(notes);
             return Ok(None);
         };
         let rows: Vec<Result<RecordBatch>> =
@@ -421,7 +463,7 @@ impl TableProvider for ViewTable {
 struct ViewExec {
     answer: Answer,
     projection: Vec<usize>,
-    /// Which rows are wanted, over the columns at `projection`; of `traces` and `descendants` only.
+    /// Which rows are wanted, over the columns at `projection`; of `traces`, `descendants` and `structure` only.
     condition: Option<Arc<dyn PhysicalExpr>>,
     state: SessionState,
     properties: Arc<PlanProperties>,
@@ -436,8 +478,11 @@ impl fmt::Debug for ViewExec {
 impl DisplayAs for ViewExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ViewExec: {}", self.answer.name())?;
-        match &self.condition {
-            Some(condition) => write!(f, ", predicate={condition}"),
+        if let Some(condition) = &self.condition {
+            write!(f, ", predicate={condition}")?;
+        }
+        match self.answer.notes.words() {
+            Some(words) => write!(f, ", notes=[{words}]"),
             None => Ok(()),
         }
     }
@@ -470,7 +515,7 @@ impl ExecutionPlan for ViewExec {
         self.condition.as_ref().map_or(Ok(TreeNodeRecursion::Continue), visit)
     }
 
-    /// Of `traces` and `descendants` the conditions are asked before rows are made; with them comes what a sort knows of the rows that it
+    /// Of `traces`, `descendants` and `structure` the conditions are asked before rows are made; with them comes what a sort knows of the rows that it
     /// does not want.
     fn handle_child_pushdown_result(
         &self,
@@ -481,7 +526,9 @@ impl ExecutionPlan for ViewExec {
         let conditions = from_parent.parent_filters.iter().map(|part| Arc::clone(&part.filter));
         let asks = match &self.answer.asked {
             Asked::View { view, .. } => *view == View::Traces,
-            Asked::Question(_, question) => matches!(**question, Question::Descendants(_)),
+            Asked::Question(_, question) => {
+                matches!(**question, Question::Descendants(_) | Question::Structure(_))
+            }
         };
         let count = from_parent.parent_filters.len();
         if !asks || count == 0 {

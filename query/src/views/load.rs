@@ -54,6 +54,30 @@ impl Source {
         Self { context, state, tables, reservation }
     }
 
+    /// The same of `part` of the snapshot, with memory of its own.
+    pub(crate) fn of(&self, part: Tables) -> Self {
+        Self::new(self.context.clone(), part, self.reservation.new_empty())
+    }
+
+    /// The traces with hot spans.
+    ///
+    /// # Errors
+    /// They are more than one query may hold.
+    pub(crate) async fn hot_traces(&self) -> Result<HashSet<[u8; 16]>> {
+        let mut traces = HashSet::new();
+        if self.tables.snapshot.hot.is_empty() {
+            return Ok(traces);
+        }
+        let hot = self.tables.part(Arc::new([]), Arc::clone(&self.tables.snapshot.hot));
+        let mut batches = self.scan_part(&hot, TimeRange::ALL, &[column::TRACE_ID], None)?;
+        while let Some(batch) = batches.next().await {
+            let ids = read::ids(read::named(&batch?, column::TRACE_ID)?)?;
+            traces.extend(ids.iter().flatten().map(read::trace_bytes));
+            self.hold(traces.capacity() * 17)?;
+        }
+        Ok(traces)
+    }
+
     /// The named stored columns of the spans that start within `range`.
     pub(crate) fn scan(
         &self,
@@ -133,6 +157,19 @@ impl Source {
             Some(rest) => self.read(&mut forest, &rest, read, 0).await?,
             None => self.read(&mut forest, &self.tables, read, 0).await?,
         }
+        forest.group();
+        Ok(forest)
+    }
+
+    /// The spans of a few traces that lie in `part`.
+    ///
+    /// # Errors
+    /// As [`Self::few`].
+    pub(crate) async fn few_of(&self, part: &Tables, traces: &[[u8; 16]]) -> Result<Forest> {
+        let mut forest = Forest::default();
+        let only: HashSet<u32> = traces.iter().map(|id| forest.trace_index(*id)).collect();
+        let read = (TimeRange::ALL, Extent::default(), Admit::Only(&only));
+        self.read(&mut forest, part, read, 0).await?;
         forest.group();
         Ok(forest)
     }

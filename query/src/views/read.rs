@@ -314,6 +314,14 @@ pub(crate) fn integers(batch: &RecordBatch, name: &str) -> Result<Int64Array> {
     }
 }
 
+/// The column `name` as doubles.
+pub(crate) fn doubles(batch: &RecordBatch, name: &str) -> Result<Float64Array> {
+    match named(batch, name)?.as_primitive_opt::<Float64Type>() {
+        Some(doubles) => Ok(doubles.clone()),
+        None => internal_err!("column {name} is no DOUBLE"),
+    }
+}
+
 /// The column `name`.
 pub(crate) fn named<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     match batch.column_by_name(name) {

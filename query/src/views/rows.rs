@@ -254,9 +254,15 @@ impl From<storage::rollup::Weight> for Estimate {
     }
 }
 
+/// A weight as a whole number of its smallest parts, which add up in any order.
 #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, which is meant")]
-fn units(value: f64) -> i128 {
+pub(crate) fn units(value: f64) -> i128 {
     (value * WEIGHT_UNITS).round() as i128
+}
+
+/// The weight that so many smallest parts are.
+pub(crate) fn from_units(units: i128) -> f64 {
+    units as f64 / WEIGHT_UNITS
 }
 
 /// A sum of bytes as BIGINT.

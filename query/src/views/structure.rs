@@ -1,8 +1,11 @@
 //! `structure`: each span's place in the tree of its trace, as nested-set numbers; `trace_tree`: one trace as text;
 //! `self_time`: time in which no child ran, by operation.
+mod newest;
+
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
 use hashbrown::HashMap;
+pub(crate) use newest::Newest;
 use storage::TimeRange;
 
 use super::forest::{Forest, Span, Texts, Trace};
@@ -76,7 +79,7 @@ impl Harvest for Spans {
     }
 }
 
-/// All spans of the traces whose root starts within `range`, trace by trace, each in the order of its tree.
+/// All spans of the traces whose root starts within `range`, trace by trace, each in the order of its tree; at once.
 pub(crate) async fn answer(source: Source, range: TimeRange) -> Result<Vec<RecordBatch>> {
     let mut sweep = Sweep::new(source, range, Default::default());
     let mut batches: Vec<RecordBatch> = Vec::new();

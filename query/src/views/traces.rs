@@ -3,8 +3,10 @@
 //! The root is the earliest span that names no parent; without one the earliest span stands in and `complete` is
 //! false. A trace belongs to the range in which its root starts, so that adjacent ranges share no trace and lose none.
 pub(crate) mod filter;
+mod heads;
 pub(crate) mod listing;
 pub(crate) mod open;
+mod slowest;
 
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
@@ -52,6 +54,30 @@ pub(crate) struct Row {
     pub(crate) weight: f64,
     /// What its edges carried, where sizes were read.
     pub(crate) moved: Moved,
+}
+
+impl Row {
+    /// Of which only the head is known.
+    fn head(service: u32, name: u32, error: bool) -> Self {
+        Self {
+            key: 0,
+            service,
+            name,
+            start: 0,
+            duration: 0,
+            first_start: 0,
+            extent: 0,
+            spans: 0,
+            errors: 0,
+            services: 0,
+            complete: false,
+            error,
+            depth: 0,
+            missing: 0,
+            weight: 0.0,
+            moved: Moved::default(),
+        }
+    }
 }
 
 /// The rows of the traces whose root starts within `range`.
@@ -208,6 +234,8 @@ pub(crate) async fn answer(
 const START_TIME: &str = "start_time";
 /// SQL's name of the root's duration.
 const DURATION: &str = "duration_nano";
+/// SQL's names of what the root says of itself.
+const HEAD: [&str; 3] = ["root_service", "root_name", "root_error"];
 
 /// All columns.
 pub(crate) fn batch(texts: &Texts, rows: &[Row]) -> Result<RecordBatch> {
@@ -228,8 +256,8 @@ pub(crate) fn batch_of(texts: &Texts, rows: &[Row], places: &[usize]) -> Result<
 fn columns<'a>(texts: &'a Texts, columns: Columns<'a, Row>) -> Result<RecordBatch> {
     columns
         .text("trace_id", |row| hex::encode(row.key.to_be_bytes()))
-        .text("root_service", |row| texts.text(row.service))
-        .text("root_name", |row| texts.text(row.name))
+        .text(HEAD[0], |row| texts.text(row.service))
+        .text(HEAD[1], |row| texts.text(row.name))
         .time(START_TIME, |row| row.start)
         .big(DURATION, |row| row.duration)
         .big("extent_nano", |row| row.extent)
@@ -237,7 +265,7 @@ fn columns<'a>(texts: &'a Texts, columns: Columns<'a, Row>) -> Result<RecordBatc
         .big("errors", |row| row.errors)
         .big("services", |row| row.services)
         .flag("complete", |row| row.complete)
-        .flag("root_error", |row| row.error)
+        .flag(HEAD[2], |row| row.error)
         .big("depth", |row| row.depth)
         .big("missing_parents", |row| row.missing)
         .time("first_start_time", |row| row.first_start)

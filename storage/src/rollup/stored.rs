@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::builder::Slots;
 use super::figures::{Calls, EdgeKey, Operation, OperationKey, RootKey, Traces};
 use super::format::{PartReader, Streams, Visit};
+use super::longest::{Bound, Bounds, Longest};
 use super::sum::{Figures, Names, Sum};
 use super::traces::{self, RollupTraces, TraceRow};
 use super::varint::{Reader, put, put_signed};
@@ -55,6 +56,7 @@ pub struct Rollup {
     slot_nano: i64,
     names: Arc<[Arc<str>]>,
     whole: Arc<Section>,
+    longest: Longest,
     slots: Block,
     slots_range: Range<u64>,
     /// `None` where the object is of version 1.
@@ -304,7 +306,9 @@ impl Rollup {
             }
             let raw = self.slots.open(slots)?;
             let names = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-            Section::parse(&raw, names).map(Arc::new).ok_or("slots unreadable")
+            Section::parse(&raw, names, &mut Longest::default())
+                .map(Arc::new)
+                .ok_or("slots unreadable")
         };
         let section = read()
             .map_err(|detail: &str| Error::Corrupt { path: path.into(), detail: detail.into() })?;
@@ -373,6 +377,21 @@ impl Rollup {
         self.whole.add_to(&self.names, sum, |_| true);
     }
 
+    /// What nothing in the file exceeds.
+    pub fn longest(&self) -> Longest {
+        self.longest
+    }
+
+    /// Hands every operation of the file to `visit`: as the beginning of traces that are whole here, and as spans.
+    pub fn bounds<'a>(&'a self, visit: &mut dyn FnMut(Bound<'a>)) {
+        let names = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        let mut bounds = Bounds { names: &self.names, visit };
+        for part in &self.whole.parts {
+            let read = self.whole.reader(part, names).read(&mut bounds);
+            debug_assert!(read.is_some(), "was read before");
+        }
+    }
+
     /// Memory held, in bytes.
     pub(super) fn memory_bytes(&self) -> usize {
         let traces = (self.open.len() + self.linked.len()) * size_of::<TraceId>();
@@ -437,7 +456,8 @@ fn parse_whole(header: &Header, whole: &[u8]) -> std::result::Result<Rollup, &'s
     let linked = trace_ids(&mut reader).ok_or("linked traces unreadable")?;
     let count = u32::try_from(names.len()).unwrap_or(u32::MAX);
     let rest = &raw[raw.len() - reader.rest()..];
-    let mut section = Section::parse(rest, count).ok_or("figures unreadable")?;
+    let mut longest = Longest::default();
+    let mut section = Section::parse(rest, count, &mut longest).ok_or("figures unreadable")?;
     if let [part] = section.parts.as_mut_slice() {
         part.slot = header.first_slot;
     }
@@ -448,6 +468,7 @@ fn parse_whole(header: &Header, whole: &[u8]) -> std::result::Result<Rollup, &'s
         slot_nano: header.slot_nano,
         names: names.into(),
         whole: Arc::new(section),
+        longest,
         slots: header.slots,
         slots_range: header.slots_range(),
         traces: header.traces,
@@ -474,8 +495,8 @@ fn trace_ids(reader: &mut Reader<'_>) -> Option<Vec<TraceId>> {
 }
 
 impl Section {
-    /// Reads a section to its last row, so that [`Self::add_to`] cannot fail.
-    fn parse(bytes: &[u8], names: u32) -> Option<Self> {
+    /// Reads a section to its last row, so that [`Self::add_to`] cannot fail; `look` sees all rows.
+    fn parse(bytes: &[u8], names: u32, look: &mut dyn Visit) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self::default());
         }
@@ -498,7 +519,7 @@ impl Section {
         }
         let section = Self { bytes: bytes.to_vec(), parts };
         let readable =
-            section.parts.iter().all(|part| section.reader(part, names).read(&mut Check).is_some());
+            section.parts.iter().all(|part| section.reader(part, names).read(look).is_some());
         (at == bytes.len() && readable).then_some(section)
     }
 
@@ -521,16 +542,6 @@ impl Section {
     fn memory_bytes(&self) -> usize {
         self.bytes.capacity() + self.parts.capacity() * size_of::<Part>()
     }
-}
-
-/// Looks at rows only.
-struct Check;
-
-impl Visit for Check {
-    fn operation(&mut self, _key: OperationKey, _row: &Operation, _durations: &[(u16, i64)]) {}
-    fn edge(&mut self, _key: EdgeKey, _row: &Calls, _both: [&[(u16, i64)]; 2]) {}
-    fn root(&mut self, _key: RootKey, _row: &Traces, _durations: &[(u16, i64)]) {}
-    fn unnamed(&mut self, _calls: i64) {}
 }
 
 /// Adds rows to figures that have other keys.

@@ -22,7 +22,7 @@ export interface Completion {
   choices: Choice[];
 }
 
-const DIFFERENCE = "position, scope, key, value, selection, baseline, selection_share, baseline_share, lift, g, p_value, same_as, from_time, to_time, evidence, told_by, selection_leaf_nano, baseline_leaf_nano";
+const DIFFERENCE = "position, scope, key, value, selection, baseline, selection_share, baseline_share, lift, g, p_value, same_as, from_time, to_time, evidence, told_by, selection_leaf_nano, baseline_leaf_nano, weighted_selection, weighted_selection_error, weighted_baseline, weighted_baseline_error";
 
 /** Views with their columns, as they are documented, and arguments where a range alone will not do. */
 export const VIEWS: readonly [name: string, columns: string, example?: string][] = [

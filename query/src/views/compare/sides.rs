@@ -13,7 +13,7 @@ use super::times::Times;
 use super::{Compare, Counts};
 use crate::views::forest::Texts;
 use crate::views::load::Source;
-use crate::views::read::{integers, named, texts};
+use crate::views::read::{doubles, integers, named, texts};
 use crate::views::sweep::Sweep;
 use crate::views::{Ask, Notes, traces};
 
@@ -52,6 +52,8 @@ pub(crate) struct Sides {
     pub(crate) selected: Vec<bool>,
     /// For each trace the class of its size; nothing where traces are of several kinds: see [`Sides::is_one_kind`].
     pub(crate) sizes: Vec<u8>,
+    /// For each trace what it stands for; nothing where each stands for itself.
+    pub(crate) weights: Vec<f64>,
     /// Traces on each side.
     pub(crate) counts: Counts,
     /// The share of all that were taken, where not all were.
@@ -75,8 +77,8 @@ impl Compare {
     }
 }
 
-/// A trace with its start, its number of spans, and whether it stands in the selection.
-type Found = ([u8; 16], i64, i64, bool);
+/// A trace with its start, its number of spans, whether it stands in the selection, and the bits of its weight.
+type Found = ([u8; 16], i64, i64, bool, u64);
 
 /// The traces of both sides, as they are found.
 #[derive(Debug, Default)]
@@ -134,7 +136,9 @@ impl Compare {
             None => rows,
         };
         let mut columns =
-            ["trace_id", "start_time", "spans", "root_service", "root_name"].map(ident).to_vec();
+            ["trace_id", "start_time", "spans", "root_service", "root_name", "weight"]
+                .map(ident)
+                .to_vec();
         columns.push(selection.alias(SELECTED));
         let mut batches = rows.select(columns)?.execute_stream().await?;
         while let Some(batch) = batches.next().await {
@@ -148,12 +152,14 @@ impl Compare {
             let services = texts(&batch, "root_service")?;
             let names = texts(&batch, "root_name")?;
             let selected = flags(named(&batch, SELECTED)?)?;
+            let weights = doubles(&batch, "weight")?;
             for row in 0..batch.num_rows() {
                 let mut id = [0; 16];
                 // The view's own hex is always right.
                 let _ = hex::decode_to_slice(ids.value(row), &mut id);
-                let trace = (id, starts.value(row), spans.value(row), selected.value(row));
-                found.traces.push(trace);
+                let (start, spans) = (starts.value(row), spans.value(row));
+                let weight = weights.value(row).to_bits();
+                found.traces.push((id, start, spans, selected.value(row), weight));
                 found.add_root(services.value(row), names.value(row));
             }
         }
@@ -190,7 +196,8 @@ impl Sides {
         let mut starts: Vec<i64> = found.iter().map(|(_, start, ..)| *start).collect();
         starts.sort_unstable();
         *times = Times::of(&starts);
-        for (id, start, spans, selected) in found {
+        let is_sampled = found.iter().any(|(.., weight)| *weight != 1f64.to_bits());
+        for (id, start, spans, selected, weight) in found {
             times.add(start, selected);
             sides.counts.add(selected);
             let next = u32::try_from(sides.selected.len()).unwrap_or(u32::MAX);
@@ -198,6 +205,9 @@ impl Sides {
             sides.selected.push(selected);
             if is_one_kind {
                 sides.sizes.push(size_of_trace(spans));
+            }
+            if is_sampled {
+                sides.weights.push(f64::from_bits(weight));
             }
         }
         sides

@@ -7,6 +7,7 @@ use super::leaves::Leaves;
 use super::sides::{SIZES, Sides, spans_in};
 use super::significance::{Table, by_stratum, strata, within_strata};
 use super::values::plain;
+use super::weights::{Estimates, OfSpans, OfTraces};
 use super::{Counts, Row, Scope, Unit};
 use crate::function::json;
 
@@ -24,6 +25,8 @@ pub(crate) struct One {
     pub(crate) selected: bool,
     /// The duration of a span without children, in nanoseconds; of no other.
     pub(crate) leaf_nano: Option<i64>,
+    /// What a span stands for; traces know theirs.
+    pub(crate) weight: f64,
 }
 
 /// Who has one value.
@@ -33,6 +36,7 @@ enum Holders {
         counts: Counts,
         /// Sum over the spans of a hash of each.
         signature: u64,
+        weights: OfSpans,
     },
     /// Positions of traces; some may stand there twice.
     FewTraces(Vec<u32>),
@@ -43,15 +47,18 @@ enum Holders {
 impl Holders {
     fn none(unit: Unit) -> Self {
         match unit {
-            Unit::Spans => Self::Spans { counts: Counts::default(), signature: 0 },
+            Unit::Spans => {
+                Self::Spans { counts: Counts::default(), signature: 0, weights: OfSpans::default() }
+            }
             Unit::Traces => Self::FewTraces(Vec::new()),
         }
     }
 
     fn add(&mut self, one: One, traces: usize) {
         match self {
-            Self::Spans { counts, signature } => {
+            Self::Spans { counts, signature, weights } => {
                 counts.add(one.selected);
+                weights.add(one.selected, one.weight);
                 *signature = signature.wrapping_add(mixed(u64::from(one.index)));
             }
             Self::FewTraces(few) => {
@@ -69,15 +76,20 @@ impl Holders {
 
     fn merge(&mut self, other: &Self, traces: usize) {
         match (&mut *self, other) {
-            (Self::Spans { counts, signature }, Self::Spans { counts: more, signature: other }) => {
+            (
+                Self::Spans { counts, signature, weights },
+                Self::Spans { counts: more, signature: other, weights: others },
+            ) => {
                 counts.selection += more.selection;
                 counts.baseline += more.baseline;
                 *signature = signature.wrapping_add(*other);
+                weights.merge(*others);
             }
             (_, Self::FewTraces(few)) => {
                 // Sides do not matter here: they are looked up when everything is in.
                 few.iter().for_each(|index| {
-                    self.add(One { index: *index, selected: false, leaf_nano: None }, traces);
+                    let one = One { index: *index, selected: false, leaf_nano: None, weight: 1.0 };
+                    self.add(one, traces);
                 });
             }
             (Self::FewTraces(few), Self::ManyTraces(_)) => {
@@ -114,9 +126,10 @@ impl Holders {
         let mut who = Who::default();
         let mut add = |index: usize| who.add(index, sides);
         match self {
-            Self::Spans { counts, signature } => {
+            Self::Spans { counts, signature, weights } => {
                 who.counts = *counts;
                 who.signature = *signature;
+                who.of_spans = Some(*weights);
             }
             Self::FewTraces(few) => {
                 let mut few = few.clone();
@@ -146,11 +159,20 @@ struct Who {
     sizes: [Counts; SIZES],
     /// What is equal where they are.
     signature: u64,
+    /// Of traces, some of which stand for more than themselves.
+    weights: Option<OfTraces>,
+    of_spans: Option<OfSpans>,
 }
 
 impl Default for Who {
     fn default() -> Self {
-        Self { counts: Counts::default(), sizes: [Counts::default(); SIZES], signature: 0 }
+        Self {
+            counts: Counts::default(),
+            sizes: [Counts::default(); SIZES],
+            signature: 0,
+            weights: None,
+            of_spans: None,
+        }
     }
 }
 
@@ -161,7 +183,18 @@ impl Who {
         if let Some(size) = sides.sizes.get(index) {
             self.sizes[usize::from(*size)].add(selected);
         }
+        if let Some(weight) = sides.weights.get(index) {
+            self.weights.get_or_insert_default().add(index, selected, *weight);
+        }
         self.signature = self.signature.wrapping_add(mixed(index as u64));
+    }
+
+    fn estimates(&self) -> Estimates {
+        match (&self.weights, &self.of_spans) {
+            (Some(weights), _) => weights.estimates(),
+            (None, Some(weights)) => weights.estimates(self.counts),
+            (None, None) => Estimates::exactly(self.counts),
+        }
     }
 }
 
@@ -170,6 +203,8 @@ impl Who {
 struct Traces {
     selected: Vec<bool>,
     sizes: Vec<u8>,
+    /// What each stands for; nothing where each stands for itself.
+    weights: Vec<f64>,
 }
 
 impl Traces {
@@ -306,9 +341,12 @@ impl Tally {
 
     /// Counts the traces of `sides`.
     pub(crate) fn of_traces(sides: &mut Sides) -> Self {
-        let (selected, sizes) =
-            (std::mem::take(&mut sides.selected), std::mem::take(&mut sides.sizes));
-        Self::new(Unit::Traces, Traces { selected, sizes }, sides.counts)
+        let traces = Traces {
+            selected: std::mem::take(&mut sides.selected),
+            sizes: std::mem::take(&mut sides.sizes),
+            weights: std::mem::take(&mut sides.weights),
+        };
+        Self::new(Unit::Traces, traces, sides.counts)
     }
 
     fn new(unit: Unit, traces: Traces, total: Counts) -> Self {
@@ -385,7 +423,10 @@ impl Tally {
     /// Memory held, in bytes, about.
     pub(crate) fn bytes(&self) -> usize {
         let attributes: usize = self.attributes.iter().map(Attribute::bytes).sum();
-        attributes + self.resources.bytes() + self.traces.selected.capacity() * 2
+        attributes
+            + self.resources.bytes()
+            + self.traces.selected.capacity() * 2
+            + self.traces.weights.capacity() * 8
     }
 
     /// Attributes with so many values that rare ones were forgotten; `None` where there are none.
@@ -471,6 +512,7 @@ impl Tally {
             value: value.to_owned(),
             table: Table { with: who.counts, all: self.total },
             within: self.within(who),
+            estimates: Some(who.estimates()),
             leaves,
             signature: who.signature,
             interval: None,

@@ -99,6 +99,7 @@ impl Times {
             value: format!("{} to {}", text(interval.from), text(interval.until)),
             table,
             within: None,
+            estimates: None,
             leaves: Leaves::default(),
             signature: interval.from.cast_unsigned()
                 ^ interval.until.cast_unsigned().rotate_left(32),

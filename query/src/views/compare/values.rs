@@ -17,7 +17,7 @@ use super::{Compare, Scope};
 use crate::function::json;
 use crate::spans::columns::ATTRIBUTES_REST;
 use crate::views::load::{Source, trace_filter, window};
-use crate::views::read::{ids, integers, named, text, texts};
+use crate::views::read::{doubles, ids, integers, named, text, texts};
 
 /// Columns of every span that are compared.
 const FIELDS: [&str; 5] =
@@ -97,7 +97,8 @@ pub(crate) async fn read_traces(
             let leaves = parents.as_ref().filter(|_| above.is_valid(row));
             let is_leaf = leaves.is_some_and(|parents| parents.is_leaf(trace, spans.value(row)));
             let leaf_nano = is_leaf.then(|| durations.value(row));
-            Some((row, One { index, selected: tally.is_selected(index), leaf_nano }))
+            let selected = tally.is_selected(index);
+            Some((row, One { index, selected, leaf_nano, weight: 1.0 }))
         };
         let ones: Vec<(usize, One)> = (0..batch.num_rows()).filter_map(one).collect();
         layout.add(&batch, &ones, &mut tally)?;
@@ -121,17 +122,19 @@ pub(crate) async fn read_spans(
     };
     let layout = Layout::of(&source.tables.snapshot.columns, ATTRIBUTES_REST);
     let mut columns: Vec<Expr> = layout.names().into_iter().map(ident).collect();
-    columns.push(ident(column::START));
+    columns.extend([column::START, column::WEIGHT].map(ident));
     columns.push(selection.alias(SELECTED));
     let mut batches = frame.select(columns)?.execute_stream().await?;
     let mut index = 0u32;
     while let Some(batch) = batches.next().await {
         let batch = batch?;
         let starts = integers(&batch, column::START)?;
+        let weights = doubles(&batch, column::WEIGHT)?;
         let selected = flags(named(&batch, SELECTED)?)?;
         let mut ones = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
-            let one = One { index, selected: selected.value(row), leaf_nano: None };
+            let (selected, weight) = (selected.value(row), weights.value(row));
+            let one = One { index, selected, leaf_nano: None, weight };
             times.add(starts.value(row), one.selected);
             tally.add_span(one.selected);
             ones.push((row, one));

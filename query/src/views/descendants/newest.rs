@@ -1,10 +1,11 @@
-//! Spans below others, file by file, the newest first, where the conditions are about service, name and kind.
+//! Spans below others, file by file, the newest first.
 //!
 //! ```text
 //! hot spans that satisfy the lower condition -> their traces, from spans                   -.
 //! files in the range, newest first -> rows that satisfy either condition, by dictionaries    |
 //!   -> of the lower ones their starts -> for each the way up by the file's shape             |-> filter -> columns
 //!   -> for what is found the columns, row by row                                             |
+//!   (other conditions: traces that satisfy both -> from the spans of the file, newest first) |
 //! traces that a file alone does not tell, once such a row is reached -> from spans          -'
 //! ```
 //! Nothing of a file is read once the filter says that no span in it can be wanted. At any time one file's rows are in
@@ -16,58 +17,81 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray};
 use arrow::datatypes::{Int64Type, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, exec_err};
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, ident};
 use futures::StreamExt;
 use hashbrown::{HashMap, HashSet};
 use storage::rollup::SpanKind;
 use storage::schema::column;
 use storage::{DataFile, TimeRange};
 
-use super::{Descendants, Pair, batch};
+use super::{Descendants, Marks, Pair, Pairs, batch};
 use crate::spans::Tables;
 use crate::spans::provider::Shape as Shown;
 use crate::spans::rows::FileRows;
 use crate::spans::select::Condition;
 use crate::spans::shape::Shape;
 use crate::views::Notes;
+use crate::views::condition::Condition as Text;
 use crate::views::forest::{Forest, Span, Texts};
-use crate::views::load::{self, Source};
-use crate::views::read::{ids, named, texts, trace_bytes};
+use crate::views::load::Source;
+use crate::views::near::{Near, Open, Rolled, Steps};
+use crate::views::read::{ids, integers, named, texts};
 use crate::views::router::Cache;
+use crate::views::sweep::Harvest;
 use crate::views::traces::filter::Filter;
 use crate::views::tree::Tree;
 
-/// What conditions may be about: what a dictionary tells, and what a span of a forest knows.
+/// What a span of a forest knows of itself.
 const COLUMNS: [&str; 3] = [column::SERVICE, column::NAME, column::KIND];
 /// Traces that are read together.
 const TRACES_AT_ONCE: usize = 1_000;
 /// Memory that a file's shape takes for each span while it is made.
 const SHAPING_BYTES: usize = 32;
-/// The first rows are few, so that a sort that wants few soon knows which others it does not.
-const FIRST_STEP: usize = 64;
 const STEP_MAX: usize = 4_096;
 
 /// See the module.
 pub(crate) struct Newest {
     source: Source,
     cache: Arc<Cache>,
-    above: Vec<Condition>,
-    below: Vec<Condition>,
-    /// The lower condition as a filter of stored spans.
-    below_filter: Option<Expr>,
+    /// What dictionaries tell of both conditions; `None` where they do not tell all.
+    told: Option<Told>,
+    asked: Asked,
     range: TimeRange,
     /// Files that are still to be read, the newest last.
-    files: Vec<Arc<DataFile>>,
+    files: Vec<Rolled>,
     /// Traces that no single file tells.
-    open: HashSet<[u8; 16]>,
+    open: Open,
     /// Traces that were shown from their spans.
     shown: HashSet<[u8; 16]>,
     /// Traces that are to be shown so.
     waiting: Vec<[u8; 16]>,
     file: Option<File>,
+    untold: Option<Untold>,
     ready: Vec<RecordBatch>,
-    step: usize,
+    steps: Steps,
     seen: Seen,
+}
+
+/// Both conditions as they were asked.
+struct Asked {
+    above: Text,
+    below: Text,
+}
+
+/// Both conditions as dictionaries decide them.
+struct Told {
+    above: Vec<Condition>,
+    below: Vec<Condition>,
+    /// All are about what a span of a forest knows.
+    of_forest: bool,
+}
+
+/// A file of which dictionaries do not tell the conditions.
+struct Untold {
+    part: Tables,
+    from: i64,
+    /// Traces that are still to be shown, by the last span that satisfies the lower condition; the newest last.
+    traces: Vec<(i64, [u8; 16])>,
 }
 
 /// What was looked at.
@@ -108,46 +132,48 @@ impl Descendants {
         let Some(cache) = source.tables.rollups.clone() else {
             return Ok(Err((Box::new(source), "rollups are off")));
         };
-        if !source.tables.snapshot.patches.renames().is_empty() {
-            return Ok(Err((Box::new(source), "operations were renamed")));
-        }
         let frame = source.tables.spans(&source.context, TimeRange::ALL)?;
         let (above, below) = (self.above.parts(&frame)?, self.below.parts(&frame)?);
-        let told = (conditions(&source, &above)?, conditions(&source, &below)?);
-        let (Some(above), Some(below_told)) = told else {
-            return Ok(Err((Box::new(source), "a condition is not about service, name or kind")));
+        let told = Told::of(&source, [&above, &below])?;
+        let near = match Near::of(&source, &cache, self.range, |_| Ok(())).await {
+            Ok(near) => near,
+            Err(reason) => return Ok(Err((Box::new(source), reason))),
         };
-        let snapshot = Arc::clone(&source.tables.snapshot);
-        let near = load::window(self.range);
-        let (mut files, mut open) = (Vec::new(), HashSet::new());
-        for file in snapshot.files.iter().filter(|file| file.start.overlaps(&near)) {
-            let Some(rollup) = snapshot.rollups.whole(file).await else {
-                return Ok(Err((Box::new(source), "a file has no rollup")));
-            };
-            open.extend(rollup.open().iter().map(|trace| trace.0));
-            if file.start.overlaps(&self.range) {
-                files.push(Arc::clone(file));
-            }
-        }
-        files.sort_by_key(|file| file.start.until);
         let mut newest = Newest {
-            seen: Seen { files_in_range: files.len(), ..Seen::default() },
-            below_filter: below.into_iter().reduce(Expr::and),
+            seen: Seen { files_in_range: near.files.len(), ..Seen::default() },
             source,
             cache,
-            above,
-            below: below_told,
+            told,
+            asked: Asked { above: self.above.clone(), below: self.below.clone() },
             range: self.range,
-            files,
-            open,
+            files: near.files,
+            open: near.open,
             shown: HashSet::new(),
             waiting: Vec::new(),
             file: None,
+            untold: None,
             ready: Vec::new(),
-            step: FIRST_STEP,
+            steps: Steps::up_to(STEP_MAX),
         };
         newest.read_hot().await?;
         Ok(Ok(newest))
+    }
+}
+
+impl Told {
+    /// What dictionaries tell of the parts of both conditions; `None` where they do not tell all: then names may be shown
+    /// otherwise than they are stored, too.
+    fn of(source: &Source, [above, below]: [&[Expr]; 2]) -> Result<Option<Self>> {
+        if !source.tables.snapshot.patches.renames().is_empty() {
+            return Ok(None);
+        }
+        let (Some(above), Some(below)) = (conditions(source, above)?, conditions(source, below)?)
+        else {
+            return Ok(None);
+        };
+        let mut all = above.iter().chain(&below);
+        let of_forest = all.all(|condition| COLUMNS.contains(&condition.column()));
+        Ok(Some(Self { above, below, of_forest }))
     }
 }
 
@@ -161,7 +187,6 @@ fn conditions(source: &Source, parts: &[Expr]) -> Result<Option<Vec<Condition>>>
     }
     let physical = table.physical_filters(source.state(), parts)?;
     let told = physical.iter().map(|part| Condition::of(part, &table.stored_schema()));
-    let told = told.map(|told| told.filter(|told| COLUMNS.contains(&told.column())));
     Ok(told.collect())
 }
 
@@ -185,6 +210,13 @@ impl Newest {
                 let rest = self.waiting.len().saturating_sub(TRACES_AT_ONCE);
                 let traces = self.waiting.split_off(rest);
                 self.read_traces(traces).await?;
+            } else if let Some(mut untold) = self.untold.take() {
+                let Some((last, _)) = untold.traces.last() else { continue };
+                let until = last.saturating_add(1);
+                if filter.admits(TimeRange { from: untold.from, until })? {
+                    self.read_untold(&mut untold).await?;
+                    self.untold = Some(untold);
+                }
             } else if let Some(mut file) = self.file.take() {
                 let last = file.below.last().map(|(start, _)| start.saturating_add(1));
                 let Some(until) = last else { continue };
@@ -192,7 +224,7 @@ impl Newest {
                     self.read_rows(&mut file).await?;
                     self.file = Some(file);
                 }
-            } else if let Some(file) = self.files.pop() {
+            } else if let Some((file, _)) = self.files.pop() {
                 if filter.admits(file.start)? {
                     self.open_file(&file).await?;
                 }
@@ -209,55 +241,124 @@ impl Newest {
 
     /// Traces with hot spans: those of the lower condition are shown first, and none of them is told by a file.
     async fn read_hot(&mut self) -> Result<()> {
-        let snapshot = Arc::clone(&self.source.tables.snapshot);
-        if snapshot.hot.is_empty() {
+        let hot = self.source.hot_traces().await?;
+        if hot.is_empty() {
             return Ok(());
         }
+        self.open.add_hot(hot);
+        self.source.hold(self.open.bytes())?;
+        let snapshot = &self.source.tables.snapshot;
         let hot = self.source.tables.part(Arc::new([]), Arc::clone(&snapshot.hot));
-        let mut batches = self.source.scan_part(&hot, TimeRange::ALL, &[column::TRACE_ID], None)?;
-        while let Some(batch) = batches.next().await {
-            let traces = ids(named(&batch?, column::TRACE_ID)?)?;
-            self.open.extend(traces.iter().flatten().map(trace_bytes));
-            self.source.hold(self.open.capacity() * 17)?;
-        }
-        self.wait_for_all(&hot).await
+        let below = self.traces_of(&hot, self.range, &self.asked.below).await?;
+        self.wait_for(below.into_keys());
+        Ok(())
     }
 
-    /// All traces of `part` with a span of the lower condition are to be shown from their spans.
-    async fn wait_for_all(&mut self, part: &Tables) -> Result<()> {
-        let filter = self.below_filter.clone();
-        let mut batches = self.source.scan_part(part, self.range, &[column::TRACE_ID], filter)?;
-        while let Some(batch) = batches.next().await {
-            let traces = ids(named(&batch?, column::TRACE_ID)?)?;
-            for trace in traces.iter().flatten().map(trace_bytes) {
-                if self.shown.insert(trace) {
-                    self.waiting.push(trace);
-                }
+    /// These traces are to be shown from their spans, wherever they lie.
+    fn wait_for(&mut self, traces: impl IntoIterator<Item = [u8; 16]>) {
+        for trace in traces {
+            if self.shown.insert(trace) {
+                self.waiting.push(trace);
             }
         }
+    }
+
+    /// The traces of `part` with a span in `range` that satisfies `condition`, and the start of the last such.
+    async fn traces_of(
+        &self,
+        part: &Tables,
+        range: TimeRange,
+        condition: &Text,
+    ) -> Result<HashMap<[u8; 16], i64>> {
+        let frame = part.spans(&self.source.context, range)?;
+        let columns = [column::TRACE_ID, column::START].map(ident).to_vec();
+        let frame = frame.clone().filter(condition.plan(&frame)?)?.select(columns)?;
+        let mut batches = frame.execute_stream().await?;
+        let mut found: HashMap<[u8; 16], i64> = HashMap::new();
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let (traces, starts) =
+                (texts(&batch, column::TRACE_ID)?, integers(&batch, column::START)?);
+            for row in 0..batch.num_rows() {
+                let mut trace = [0; 16];
+                // Our own hex is always right.
+                let _ = hex::decode_to_slice(traces.value(row), &mut trace);
+                let last = found.entry(trace).or_insert(i64::MIN);
+                *last = (*last).max(starts.value(row));
+            }
+            self.source.hold(found.capacity() * 33 + self.open.bytes())?;
+        }
+        Ok(found)
+    }
+
+    /// Which traces of a file are to be shown, where dictionaries do not tell the conditions.
+    async fn open_untold(&mut self, file: &Arc<DataFile>) -> Result<()> {
+        let part = self.source.tables.part([Arc::clone(file)].into(), Arc::new([]));
+        let mut below = self.traces_of(&part, self.range, &self.asked.below).await?;
+        let open: Vec<[u8; 16]> =
+            below.keys().filter(|trace| self.open.contains(trace)).copied().collect();
+        below.retain(|trace, _| !self.open.contains(trace));
+        self.wait_for(open);
+        if !below.is_empty() {
+            let above = self.traces_of(&part, TimeRange::ALL, &self.asked.above).await?;
+            below.retain(|trace, _| above.contains_key(trace));
+        }
+        let mut traces: Vec<_> = below.into_iter().map(|(trace, last)| (last, trace)).collect();
+        traces.sort_unstable();
+        self.source.hold(traces.capacity() * 24 + self.open.bytes())?;
+        self.untold = Some(Untold { part, from: file.start.from, traces });
+        Ok(())
+    }
+
+    /// Shows the newest traces of the file that are left.
+    async fn read_untold(&mut self, untold: &mut Untold) -> Result<()> {
+        let rest = untold.traces.len().saturating_sub(TRACES_AT_ONCE);
+        let traces: Vec<_> =
+            untold.traces.split_off(rest).into_iter().map(|(_, trace)| trace).collect();
+        self.seen.from_spans += traces.len();
+        let forest = self.source.few_of(&untold.part, &traces).await?;
+        self.show_marked(&untold.part, &forest, &traces).await
+    }
+
+    /// Shows what the conditions say of the traces of `forest`, whose spans are in `part`.
+    async fn show_marked(
+        &mut self,
+        part: &Tables,
+        forest: &Forest,
+        traces: &[[u8; 16]],
+    ) -> Result<()> {
+        let Asked { above, below } = &self.asked;
+        let (source, range) = (&self.source, self.range);
+        let above = Marks::of_traces(source, part, TimeRange::ALL, (above, traces)).await?;
+        let below = Marks::of_traces(source, part, range, (below, traces)).await?;
+        let mut found = Pairs { above: &above, below: &below, pairs: Vec::new() };
+        found.add(forest, true);
+        let mut pairs = found.pairs;
+        pairs.sort_unstable_by_key(Pair::order);
+        self.ready.push(batch(&forest.texts, &pairs)?);
         Ok(())
     }
 
     async fn open_file(&mut self, file: &Arc<DataFile>) -> Result<()> {
         self.seen.files += 1;
-        self.step = FIRST_STEP;
+        self.steps.restart();
         let Some(opened) = self.file_of(file).await? else {
-            let part = self.source.tables.part([Arc::clone(file)].into(), Arc::new([]));
-            return self.wait_for_all(&part).await;
+            return self.open_untold(file).await;
         };
-        self.source.hold(opened.bytes() + self.open.capacity() * 17)?;
+        self.source.hold(opened.bytes() + self.open.bytes())?;
         self.file = Some(opened);
         Ok(())
     }
 
-    /// `None` where the file is not as we write files.
+    /// `None` where dictionaries do not tell the conditions, or the file is not as we write files.
     async fn file_of(&self, file: &Arc<DataFile>) -> Result<Option<File>> {
+        let Some(told) = &self.told else { return Ok(None) };
         let rows = FileRows::open(self.source.state(), &self.source.tables, file).await?;
-        let Some(below) = rows.matching(&self.below).await? else { return Ok(None) };
+        let Some(below) = rows.matching(&told.below).await? else { return Ok(None) };
         if below.is_empty() {
             return Ok(Some(File::empty(rows, file)));
         }
-        let Some(above) = rows.matching(&self.above).await? else { return Ok(None) };
+        let Some(above) = rows.matching(&told.above).await? else { return Ok(None) };
         if above.is_empty() {
             return Ok(Some(File::empty(rows, file)));
         }
@@ -293,10 +394,8 @@ impl Newest {
 
     /// Looks at the next rows of the lower condition.
     async fn read_rows(&mut self, file: &mut File) -> Result<()> {
-        let rest = file.below.len().saturating_sub(self.step);
-        self.step = (self.step * 4).min(STEP_MAX);
         let mut found = Vec::new();
-        for (_, row) in file.below.split_off(rest) {
+        for (_, row) in self.steps.take(&mut file.below) {
             let Some(trace) = file.shape.trace(row) else { continue };
             if !file.shape.is_told(row) || self.open.contains(trace) {
                 if self.shown.insert(*trace) {
@@ -353,8 +452,12 @@ impl Newest {
     /// Shows traces from their spans, wherever these lie.
     async fn read_traces(&mut self, traces: Vec<[u8; 16]>) -> Result<()> {
         self.seen.from_spans += traces.len();
-        let forest = self.source.few(traces).await?;
-        let mut holds = Holds { above: &self.above, below: &self.below, known: HashMap::new() };
+        let forest = self.source.few(traces.iter().copied()).await?;
+        let Some(told) = self.told.as_ref().filter(|told| told.of_forest) else {
+            let all = self.source.tables.clone();
+            return self.show_marked(&all, &forest, &traces).await;
+        };
+        let mut holds = Holds { above: &told.above, below: &told.below, known: HashMap::new() };
         let mut pairs = Vec::new();
         for trace in forest.traces() {
             let id = u128::from_be_bytes(forest.trace_id(trace.index()));

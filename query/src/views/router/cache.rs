@@ -8,6 +8,7 @@ use storage::{DataFile, TimeRange, TraceId};
 
 use super::Part;
 use crate::spans::shape::Shapes;
+use crate::views::near::AllOpen;
 use crate::views::totals::Gaps;
 use crate::views::traces::open::OpenRows;
 
@@ -64,6 +65,8 @@ pub(crate) struct Cache {
     entries: Mutex<VecDeque<Entry>>,
     /// Held by whoever finds out what all files tell.
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// The open traces of all files.
+    pub(crate) all_open: AllOpen,
     /// Rows of open traces.
     pub(crate) open: OpenRows,
     /// Who stands above whom in files.

@@ -2,17 +2,15 @@
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use futures::StreamExt;
 use hashbrown::HashSet;
 use storage::rollup::{self, Link, Peer, Sizes, Status};
-use storage::schema::column;
 use storage::{DataFile, TimeRange, TraceId};
 
 use crate::views::dependencies::EXTENT;
 use crate::views::edge;
 use crate::views::forest::{Forest, Texts};
 use crate::views::load::{Extent, Source};
-use crate::views::read::{Admit, ids, named, trace_bytes};
+use crate::views::read::Admit;
 
 /// The origin of spans in hot batches; that of others is the number of their file in the snapshot.
 pub(super) const HOT: u32 = u32::MAX;
@@ -42,18 +40,6 @@ pub(super) struct Links {
     pub(super) found: Vec<Link>,
     /// Traces of links that lead nowhere.
     pub(super) missing: Vec<[u8; 16]>,
-}
-
-/// The traces of hot batches.
-pub(super) async fn hot_traces(source: &Source) -> Result<HashSet<[u8; 16]>> {
-    let hot = source.tables.part(Arc::new([]), Arc::clone(&source.tables.snapshot.hot));
-    let mut batches = source.scan_part(&hot, TimeRange::ALL, &[column::TRACE_ID], None)?;
-    let mut traces = HashSet::new();
-    while let Some(batch) = batches.next().await {
-        let ids = ids(named(&batch?, column::TRACE_ID)?)?;
-        traces.extend(ids.iter().flatten().map(trace_bytes));
-    }
-    Ok(traces)
 }
 
 impl Rows {

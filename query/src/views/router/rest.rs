@@ -8,7 +8,7 @@ use storage::{TimeRange, TraceId};
 
 use super::Part;
 use super::cache::Known;
-use super::gather::{self, Fragment, Rows};
+use super::gather::{Fragment, Rows};
 use crate::views::load::Source;
 use crate::views::read::{Slice, hash};
 use crate::views::sweep::{SLICES_MAX, is_exhausted};
@@ -65,7 +65,7 @@ pub(super) async fn of_hot(
             settled_traces = rows.traces().len() - others.len();
             (settled, others)
         }
-        Err(error) if is_exhausted(&error) => (Rest::default(), gather::hot_traces(source).await?),
+        Err(error) if is_exhausted(&error) => (Rest::default(), source.hot_traces().await?),
         Err(error) => return Err(error),
     };
     let linked = traces.iter().filter_map(|trace| known.dangling.get(trace));

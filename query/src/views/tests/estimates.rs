@@ -122,6 +122,19 @@ async fn estimates_lie_within_their_errors_of_the_truth() {
                 let same = column.replace("calls", "spans");
                 assert_eq!(edge[column], called[same], "one truth, {stored}");
             }
+            // One operation against everything else: traces, then spans.
+            let sql = "SELECT * FROM compare('root_name = ''GET /cart''') \
+                 WHERE scope = 'field' AND key = 'name' AND value = 'GET /cart'";
+            let compared = lake.sql(sql).await.remove(0);
+            assert_eq!(compared["selection"], cart["traces"], "{stored}");
+            assert_eq!(compared["weighted_selection"], cart["weighted_traces"], "{stored}");
+            near(&compared, "weighted_selection", truth.traces - truth.checkouts, rate);
+            assert_eq!(compared["weighted_baseline"], 0.0);
+            let sql = "SELECT * FROM compare_spans('service = ''cart''') \
+                 WHERE scope = 'field' AND key = 'service' AND value = 'cart'";
+            let compared = lake.sql(sql).await.remove(0);
+            assert_eq!(compared["weighted_selection"], called["weighted_spans"], "{stored}");
+            assert!(compared["weighted_selection_error"].is_null(), "{compared}");
             // The same by plain SQL: the sampling unit is the trace.
             let sql = "SELECT sum(weight) AS weighted_spans, sqrt(sum(s * (s - n))) AS weighted_spans_error FROM \
                  (SELECT trace_id, sum(weight) AS weight, sum(weight) AS s, count(*) AS n FROM spans GROUP BY 1)";

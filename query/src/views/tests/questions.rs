@@ -10,14 +10,38 @@ const QUESTIONS: &[&str] = &[
     "SELECT * FROM structure() ORDER BY trace_id, nested_left",
     "SELECT * FROM self_time()",
     "SELECT * FROM unowned()",
-    "SELECT * FROM descendants('kind = ''SERVER''', 'duration_nano > 1000')",
+    "SELECT * FROM descendants('kind = ''SERVER''', 'duration_nano > 1000') \
+     ORDER BY trace_id, start_time, span_id, service, name, distance",
     "SELECT * FROM latency_heatmap()",
     "SELECT * FROM missing_parents()",
     "SELECT * FROM network_caused_services()",
 ];
 
 /// A view, and the same by plain SQL over spans (or over `traces`, which is compared with them elsewhere).
-const PLAIN: [(&str, &str); 5] = [
+const PLAIN: [(&str, &str); 9] = [
+    (
+        "SELECT service, name, kind, spans FROM network_operations() ORDER BY 1, 2, 3",
+        "SELECT service, name, kind, count(*) AS spans FROM spans \
+         WHERE kind NOT IN ('INTERNAL', 'UNSPECIFIED') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+    ),
+    (
+        "SELECT service, bytes_in, bytes_out, sized_spans FROM network() \
+         WHERE eligible_spans > 0 ORDER BY 1",
+        "SELECT service, sum(bytes_in) AS bytes_in, sum(bytes_out) AS bytes_out, \
+         sum(sized_spans) AS sized_spans FROM network_operations() GROUP BY 1 ORDER BY 1",
+    ),
+    (
+        "SELECT root_service, root_name, traces, bytes FROM network_caused() ORDER BY 1, 2",
+        "SELECT root_service, root_name, count(*) AS traces, sum(bytes) AS bytes FROM traces() \
+         GROUP BY 1, 2 ORDER BY 1, 2",
+    ),
+    (
+        "SELECT root_service, root_name, high_nano, traces FROM latency_histogram() ORDER BY 1, 2, 3",
+        "SELECT t.root_service, t.root_name, high_nano, count(*) AS traces FROM traces() t \
+         JOIN latency_histogram() h ON t.root_service = h.root_service AND t.root_name = h.root_name \
+         AND t.duration_nano <= high_nano AND (t.duration_nano > low_nano OR high_nano = 0) \
+         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+    ),
     (
         "SELECT from_time, low_nano, high_nano, traces, errors, trace_id, max_nano \
          FROM latency_heatmap(NULL, NULL, NULL, NULL, '7d', 1)",
@@ -69,6 +93,11 @@ async fn plain_sql_says_the_same(lake: &Lake, set: &str) {
     let id = trace["trace_id"].as_str().unwrap();
     let one = format!("SELECT pattern, shape FROM trace_pattern('{id}')");
     let pattern = lake.sql(&one).await.remove(0);
+    let columns = "span_id, service, name, depth, duration_nano, self_nano, error";
+    let tree = format!("SELECT {columns} FROM trace_tree('{id}')");
+    let placed =
+        format!("SELECT {columns} FROM structure() WHERE trace_id = '{id}' ORDER BY nested_left");
+    assert_eq!(lake.sql(&tree).await, lake.sql(&placed).await, "{set}");
     let name = pattern["pattern"].as_str().unwrap();
     let all = format!("SELECT pattern, shape FROM patterns() WHERE pattern = '{name}'");
     assert_eq!(lake.sql(&all).await, std::slice::from_ref(&pattern), "{set}");

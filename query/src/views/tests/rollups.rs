@@ -188,12 +188,64 @@ async fn lists_say_the_same_as_spans(lake: &Lake) {
         "ORDER BY start_time DESC LIMIT 5",
         "ORDER BY start_time LIMIT 5",
         "WHERE root_service = 's1' ORDER BY duration_nano DESC, trace_id LIMIT 7",
+        "ORDER BY duration_nano DESC, trace_id LIMIT 3",
+        "ORDER BY duration_nano DESC, trace_id LIMIT 30",
+        "ORDER BY duration_nano, trace_id LIMIT 4",
+        "WHERE root_error ORDER BY duration_nano DESC, trace_id LIMIT 2",
+        "WHERE NOT root_error AND root_name IN ('op0', 'op2') ORDER BY duration_nano DESC, trace_id LIMIT 2",
+        "WHERE root_service || root_name = 's2op1' AND services > 1 ORDER BY duration_nano DESC, trace_id LIMIT 2",
+        "WHERE root_error AND root_service <> 's0' ORDER BY start_time DESC, trace_id LIMIT 3",
+        "WHERE duration_nano > 60000000 ORDER BY start_time DESC, trace_id LIMIT 3",
         "WHERE errors > 0 AND spans >= 3 ORDER BY start_time DESC LIMIT 3",
         "WHERE NOT complete ORDER BY trace_id",
         "WHERE trace_id LIKE '%7' AND root_name <> 'op0' ORDER BY trace_id DESC",
         "WHERE extent_nano > duration_nano OR depth = 1 ORDER BY bytes DESC, trace_id LIMIT 4",
     ] {
         let sql = format!("SELECT trace_id, duration_nano, spans FROM traces() {wanted}");
+        let own = json(lake.engine.sql(&sql, Vec::new()).await.unwrap()).await;
+        let truth = json(raw.sql(&sql, Vec::new()).await.unwrap()).await;
+        assert_eq!(own, truth, "{wanted}");
+    }
+}
+
+/// What an answer was made of is told through every door: with the plan, once it has run.
+async fn plans_tell_the_notes(lake: &Lake) {
+    for view in ["latency()", "structure()", "traces() ORDER BY duration_nano DESC LIMIT 2"] {
+        let plan = lake.sql(&format!("EXPLAIN ANALYZE SELECT * FROM {view}")).await;
+        let plan = plan[0]["plan"].as_str().unwrap();
+        assert!(plan.contains("notes=[") && plan.contains("source: "), "{plan}");
+        let plan = lake.sql(&format!("EXPLAIN SELECT * FROM {view}")).await;
+        assert!(plan.iter().all(|row| !row["plan"].as_str().unwrap().contains("notes=[")));
+    }
+}
+
+/// Spans in their trees, and spans below others, are shown file by file, and must be the same as all at once.
+async fn trees_say_the_same_as_spans(lake: &Lake) {
+    let config = Config { rollups: false, ..Config::default() };
+    let raw = Engine::new(lake.store.clone(), config).unwrap();
+    let one = lake.sql("SELECT min(trace_id) AS id FROM spans").await;
+    let one = one[0]["id"].as_str().unwrap();
+    let of_one = format!("structure() WHERE trace_id = '{one}' ORDER BY span_id, nested_left");
+    for wanted in [
+        "structure() ORDER BY trace_id, nested_left, span_id",
+        "structure() WHERE self_nano > 1000000 \
+         ORDER BY start_time DESC, trace_id, nested_left, span_id LIMIT 6",
+        "structure() WHERE depth > 1 AND service = 's1' \
+         ORDER BY start_time, trace_id, nested_left, span_id LIMIT 3",
+        &of_one,
+        "structure() WHERE trace_id = 'FF'",
+        "calls('s0', 's1') ORDER BY start_time DESC, trace_id, span_id, name, start_time, distance LIMIT 4",
+        "descendants('service = ''s0''', 'name = ''op1''') \
+         ORDER BY trace_id, span_id, name, start_time, distance",
+        "descendants('duration_nano > 30000000', 'status = ''ERROR''') \
+         ORDER BY start_time DESC, trace_id, span_id, name, start_time, distance LIMIT 4",
+        "descendants('status = ''ERROR''', 'service <> ''s3''') \
+         ORDER BY trace_id, span_id, name, start_time, distance",
+        "descendants('kind = ''SERVER'' OR duration_nano % 2 = 0', 'true') \
+         ORDER BY trace_id, span_id, name, start_time, distance",
+        "descendants('service = name', 'true')",
+    ] {
+        let sql = format!("SELECT * FROM {wanted}");
         let own = json(lake.engine.sql(&sql, Vec::new()).await.unwrap()).await;
         let truth = json(raw.sql(&sql, Vec::new()).await.unwrap()).await;
         assert_eq!(own, truth, "{wanted}");
@@ -230,9 +282,12 @@ async fn random_traces_add_up_however_they_are_split() {
         println!("seed {seed}");
         say_the_same_as_spans(&lake, &borders).await;
         lists_say_the_same_as_spans(&lake).await;
+        trees_say_the_same_as_spans(&lake).await;
         lake.store.flush().await.unwrap();
+        plans_tell_the_notes(&lake).await;
         say_the_same_as_spans(&lake, &borders).await;
         lists_say_the_same_as_spans(&lake).await;
+        trees_say_the_same_as_spans(&lake).await;
         lake.store.close().await.unwrap();
     }
 }

@@ -9,13 +9,17 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, Column as ColumnExpr, Literal};
-use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, Column as ColumnExpr, DynamicFilterPhysicalExpr, Literal,
+};
+use datafusion::physical_expr::utils::{
+    collect_columns, conjunction_opt, reassign_expr_columns, split_conjunction,
+};
 use datafusion::physical_expr_common::physical_expr::snapshot_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use storage::TimeRange;
 
-use super::{DURATION, Row, START_TIME, batch_of};
+use super::{DURATION, HEAD, Row, START_TIME, batch_of};
 use crate::views::forest::Texts;
 
 /// See the module.
@@ -72,19 +76,71 @@ impl Filter {
         Ok(least(&condition, DURATION).unwrap_or(i64::MIN))
     }
 
+    /// The only trace that is wanted, where the condition names one.
+    pub(crate) fn only_trace(&self) -> Result<Option<[u8; 16]>> {
+        let Some(condition) = &self.condition else { return Ok(None) };
+        let condition = snapshot_physical_expr(Arc::clone(condition))?;
+        Ok(split_conjunction(&condition).into_iter().find_map(trace_of))
+    }
+
+    /// True where a sort by duration wants its first rows.
+    pub(super) fn is_by_duration(&self) -> bool {
+        let Some(condition) = &self.condition else { return false };
+        split_conjunction(condition).into_iter().any(|part| {
+            let sort = part.downcast_ref::<DynamicFilterPhysicalExpr>();
+            let by = sort.and_then(|sort| sort.children().first().map(|by| Arc::clone(by)));
+            let by = by.as_ref().and_then(|by| by.downcast_ref::<ColumnExpr>());
+            by.is_some_and(|by| by.name() == DURATION)
+        })
+    }
+
+    /// The conditions that are about what a trace begins with alone; `None` where there are none.
+    pub(super) fn heads(&self) -> Result<Option<HeadCondition>> {
+        let Some(condition) = &self.condition else { return Ok(None) };
+        let condition = snapshot_physical_expr(Arc::clone(condition))?;
+        let about_heads = split_conjunction(&condition).into_iter().filter(|part| {
+            let columns = collect_columns(part);
+            !columns.is_empty() && columns.iter().all(|column| HEAD.contains(&column.name()))
+        });
+        Ok(conjunction_opt(about_heads.map(Arc::clone)).map(HeadCondition))
+    }
+
+    /// By row whether `condition` holds of its head.
+    pub(super) fn holds_of(
+        &self,
+        condition: &HeadCondition,
+        texts: &Texts,
+        rows: &[Row],
+    ) -> Result<BooleanArray> {
+        self.holds(Arc::clone(&condition.0), texts, rows)
+    }
+
     /// By row whether it is wanted; `None` where all are.
     fn wanted(&self, texts: &Texts, rows: &[Row]) -> Result<Option<BooleanArray>> {
         let Some(condition) = &self.condition else { return Ok(None) };
         let condition = snapshot_physical_expr(Arc::clone(condition))?;
+        self.holds(condition, texts, rows).map(Some)
+    }
+
+    fn holds(
+        &self,
+        condition: Arc<dyn PhysicalExpr>,
+        texts: &Texts,
+        rows: &[Row],
+    ) -> Result<BooleanArray> {
         let mut needed: Vec<usize> =
             collect_columns(&condition).iter().map(|column| column.index()).collect();
         needed.sort_unstable();
         let places: Vec<usize> = needed.iter().map(|own| self.projection[*own]).collect();
         let columns = batch_of(texts, rows, &places)?;
         let condition = reassign_expr_columns(condition, &columns.schema())?;
-        holds(&condition, &columns).map(Some)
+        holds(&condition, &columns)
     }
 }
+
+/// A condition on `root_service`, `root_name` and `root_error` alone.
+#[derive(Debug)]
+pub(super) struct HeadCondition(Arc<dyn PhysicalExpr>);
 
 fn holds(condition: &Arc<dyn PhysicalExpr>, columns: &RecordBatch) -> Result<BooleanArray> {
     let held = condition.evaluate(columns)?.into_array(columns.num_rows())?;
@@ -110,6 +166,28 @@ fn least(condition: &Arc<dyn PhysicalExpr>, name: &str) -> Option<i64> {
         Operator::Lt | Operator::LtEq | Operator::Eq if is_it(right) => number(left),
         _ => None,
     }
+}
+
+/// The id in `trace_id = '...'`.
+fn trace_of(part: &Arc<dyn PhysicalExpr>) -> Option<[u8; 16]> {
+    let binary = part.downcast_ref::<BinaryExpr>()?;
+    if *binary.op() != Operator::Eq {
+        return None;
+    }
+    let (left, right) = (binary.left(), binary.right());
+    let column = |side: &Arc<dyn PhysicalExpr>| {
+        side.downcast_ref::<ColumnExpr>().is_some_and(|column| column.name() == "trace_id")
+    };
+    let value = match (column(left), column(right)) {
+        (true, false) => right,
+        (false, true) => left,
+        _ => return None,
+    };
+    let text = value.downcast_ref::<Literal>()?.value().try_as_str().flatten()?;
+    // Ids are shown in small letters: no other text is equal to one.
+    let is_shown = text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());
+    let mut trace = [0; 16];
+    (is_shown && hex::decode_to_slice(text, &mut trace).is_ok()).then_some(trace)
 }
 
 /// What is known of the roots of one file.

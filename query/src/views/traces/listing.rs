@@ -1,4 +1,5 @@
-//! Traces from the rows that rollups keep of them, file by file, the newest first.
+//! Traces from the rows that rollups keep of them, file by file, the newest first (or, in [`super::slowest`], the file with the
+//! slowest trace first).
 //!
 //! ```text
 //! traces with spans in the hot buffer -> from their spans                          -.
@@ -6,22 +7,29 @@
 //! open traces of such a file, and those of its rows that are open in another file   -'
 //!                                     -> from their spans, kept in [`super::open`]
 //! ```
-//! Nothing of a file is read once the filter says that no trace in it can be wanted. An open trace is shown with the first
-//! file that has something of it, and with the file that has its root at the latest.
+//! Nothing of a file is read once the filter says that no trace in it can be wanted: by its time, or because no wanted trace
+//! begins with an operation that it has, or because none in it lasts long enough. An open trace is shown with the first file
+//! that has something of it, and with the file that has its root at the latest.
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::{Result, exec_err};
+use datafusion::logical_expr::Expr;
+use futures::StreamExt;
 use hashbrown::HashSet;
-use storage::rollup::TraceRow;
+use storage::rollup::{Rollup, RollupTraces, TraceRow};
+use storage::schema::column;
 use storage::{DataFile, TimeRange, TraceId};
 
 use super::filter::Filter;
+use super::heads::{Heads, Possible};
+use super::slowest::Slowest;
 use super::{Incomplete, Row, extent, rows};
 use crate::views::edge::Moved;
 use crate::views::forest::{Forest, Texts};
-use crate::views::load::{self, Source};
-use crate::views::read::Admit;
+use crate::views::load::Source;
+use crate::views::near::{Near, Open, Rolled, Steps};
+use crate::views::read::{Admit, ids, named, trace_bytes};
 use crate::views::router::Cache;
 use crate::views::sweep::is_exhausted;
 use crate::views::{Ask, Notes};
@@ -31,39 +39,45 @@ pub(crate) type Prepared = std::result::Result<Listing, (Box<Source>, &'static s
 
 /// See the module.
 pub(crate) struct Listing {
-    source: Source,
-    ask: Ask,
-    cache: Arc<Cache>,
+    pub(super) source: Source,
+    pub(super) ask: Ask,
+    pub(super) cache: Arc<Cache>,
     /// Files that are still to be read, the newest last.
-    files: Vec<Arc<DataFile>>,
+    pub(super) files: Vec<Rolled>,
     /// Traces that rows of rollups do not tell.
-    open: HashSet<[u8; 16]>,
+    pub(super) open: Open,
     /// Those of them that were shown.
-    shown: HashSet<[u8; 16]>,
-    texts: Texts,
-    /// Rows that are still to be shown, the newest last.
-    rows: Vec<Row>,
-    /// How many are shown next.
-    step: usize,
-    seen: Seen,
+    pub(super) shown: HashSet<[u8; 16]>,
+    pub(super) texts: Texts,
+    /// Rows that are still to be shown, those that come first last.
+    pub(super) rows: Vec<Row>,
+    pub(super) steps: Steps,
+    order: Option<Order>,
+    pub(super) seen: Seen,
+}
+
+/// In which order files are read.
+enum Order {
+    Newest(Heads),
+    Slowest(Box<Slowest>),
 }
 
 /// What was looked at.
 #[derive(Debug, Default)]
-struct Seen {
-    incomplete: Incomplete,
-    files: usize,
-    files_in_range: usize,
-    from_spans: usize,
+pub(super) struct Seen {
+    pub(super) incomplete: Incomplete,
+    pub(super) files: usize,
+    pub(super) files_in_range: usize,
+    pub(super) from_spans: usize,
 }
 
-/// The first rows are few, so that a sort that wants few soon knows which others it does not.
-const FIRST_STEP: usize = 64;
 const STEP_MAX: usize = 8_192;
 /// Of these newest files a trace of the hot buffer may have spans although it looks whole.
 const NEWEST: usize = 16;
 /// So many of the newest files are read ahead: some 30 MiB of rows.
 const FILES_WARM_MAX: usize = 64;
+/// So many open traces are read from their spans without asking first which of them may be wanted.
+pub(super) const READ_AT_ONCE_MAX: usize = 256;
 
 impl Listing {
     /// Prepares the list; gives `source` back with a reason where rollups do not tell it.
@@ -80,37 +94,24 @@ impl Listing {
                 "operations were renamed, which rollups do not know",
             )));
         }
-        let snapshot = Arc::clone(&source.tables.snapshot);
-        let near = load::window(ask.range);
-        let (mut files, mut open) = (Vec::new(), HashSet::new());
-        for file in snapshot.files.iter().filter(|file| file.start.overlaps(&near)) {
-            let Some(rollup) = snapshot.rollups.whole(file).await else {
-                return Ok(Err((Box::new(source), "a file has no rollup")));
-            };
-            if !rollup.has_traces() {
-                return Ok(Err((
-                    Box::new(source),
-                    "the rollup of a file is older than lists of traces",
-                )));
-            }
-            open.extend(rollup.open().iter().map(|trace| trace.0));
-            if file.start.overlaps(&ask.range) {
-                files.push(Arc::clone(file));
-            }
-        }
-        files.sort_by_key(|file| file.start.until);
-        let seen = Seen { files_in_range: files.len(), ..Seen::default() };
+        const OLD: &str = "the rollup of a file is older than lists of traces";
+        let is_usable = |rollup: &Rollup| if rollup.has_traces() { Ok(()) } else { Err(OLD) };
+        let near = match Near::of(&source, &cache, ask.range, is_usable).await {
+            Ok(near) => near,
+            Err(reason) => return Ok(Err((Box::new(source), reason))),
+        };
         let mut listing = Self {
+            seen: Seen { files_in_range: near.files.len(), ..Seen::default() },
             source,
             ask,
             cache,
-            files,
-            open,
+            files: near.files,
+            open: near.open,
             shown: HashSet::new(),
             texts: Texts::default(),
             rows: Vec::new(),
-            step: FIRST_STEP,
-            seen,
+            steps: Steps::up_to(STEP_MAX),
+            order: None,
         };
         match listing.read_hot().await {
             Err(error) if is_exhausted(&error) => Ok(Err((
@@ -132,25 +133,53 @@ impl Listing {
     ) -> Result<Option<RecordBatch>> {
         loop {
             if !self.rows.is_empty() {
-                let mut rows = self.rows.split_off(self.rows.len().saturating_sub(self.step));
+                let mut rows = self.steps.take(&mut self.rows);
                 rows.reverse();
-                self.step = (self.step * 8).min(STEP_MAX);
                 let batch = filter.rows(&self.texts, &rows)?;
                 if batch.num_rows() > 0 {
                     return Ok(Some(batch));
                 }
                 continue;
             }
-            let Some(file) = self.files.pop() else {
+            let mut order = match self.order.take() {
+                Some(order) => order,
+                None => self.order_for(filter)?,
+            };
+            let is_more = match &mut order {
+                Order::Newest(heads) => self.next_newest(heads, filter).await?,
+                Order::Slowest(slowest) => slowest.next(self, filter).await?,
+            };
+            self.order = Some(order);
+            if !is_more {
                 self.seen.incomplete.note(notes);
                 notes.push(("source", self.source()));
                 return Ok(None);
-            };
-            if filter.admits(file.start)? {
-                self.read_file(&file, filter.shortest()?).await?;
-                self.rows.sort_by_key(|row| (row.start, std::cmp::Reverse(row.key)));
             }
         }
+    }
+
+    fn order_for(&mut self, filter: &Filter) -> Result<Order> {
+        let heads = Heads::of(filter)?;
+        if !filter.is_by_duration() {
+            return Ok(Order::Newest(heads));
+        }
+        Ok(Order::Slowest(Box::new(Slowest::new(self, heads, filter)?)))
+    }
+
+    /// Reads what is wanted of the newest file that is left; false after the last.
+    async fn next_newest(&mut self, heads: &mut Heads, filter: &Filter) -> Result<bool> {
+        let Some((file, rollup)) = self.files.pop() else { return Ok(false) };
+        if !filter.admits(file.start)? {
+            return Ok(true);
+        }
+        let shortest = filter.shortest()?;
+        let possible = heads.possible(&rollup, filter, &mut self.texts)?;
+        if possible.traces_nano.max(possible.spans_nano).is_some_and(|longest| longest >= shortest)
+        {
+            self.read_file(&file, &rollup, (shortest, Some(possible))).await?;
+            self.rows.sort_by_key(|row| (row.start, std::cmp::Reverse(row.key)));
+        }
+        Ok(true)
     }
 
     /// The rows of all traces of the next file, in no order; `None` after the last file.
@@ -159,8 +188,8 @@ impl Listing {
     /// Something cannot be read.
     pub(crate) async fn next_rows(&mut self) -> Result<Option<Vec<Row>>> {
         if self.rows.is_empty() {
-            let Some(file) = self.files.pop() else { return Ok(None) };
-            self.read_file(&file, i64::MIN).await?;
+            let Some((file, rollup)) = self.files.pop() else { return Ok(None) };
+            self.read_file(&file, &rollup, (i64::MIN, None)).await?;
         }
         Ok(Some(std::mem::take(&mut self.rows)))
     }
@@ -188,7 +217,8 @@ impl Listing {
     /// # Errors
     /// That is more than one query may use.
     pub(crate) fn hold(&self, bytes: usize) -> Result<()> {
-        self.source.hold(bytes)
+        let rows = self.rows.capacity() * size_of::<Row>();
+        self.source.hold(rows + self.open.bytes() + self.shown.capacity() * 17 + bytes)
     }
 
     /// Where rows came from so far, in words.
@@ -201,35 +231,97 @@ impl Listing {
         }
     }
 
-    /// Reads the rows of one file. Of its whole traces, those shorter than `shortest` are left out.
-    async fn read_file(&mut self, file: &DataFile, shortest: i64) -> Result<()> {
-        let rollups = Arc::clone(&self.source.tables.snapshot.rollups);
-        let (Some(whole), Some(told)) = (rollups.whole(file).await, rollups.traces(file).await)
-        else {
-            return exec_err!("the list of a file's traces cannot be read; ask again");
-        };
+    /// The rows of traces that `file` has whole.
+    pub(super) async fn told(&self, file: &DataFile) -> Result<Arc<RollupTraces>> {
+        match self.source.tables.snapshot.rollups.traces(file).await {
+            Some(told) => Ok(told),
+            None => exec_err!("the list of a file's traces cannot be read; ask again"),
+        }
+    }
+
+    /// Reads the rows of one file. Of its whole traces, those shorter than `shortest` are left out; of the open ones, where
+    /// they are many, those that cannot begin with a span of what is possible.
+    async fn read_file(
+        &mut self,
+        file: &Arc<DataFile>,
+        rollup: &Rollup,
+        (shortest, possible): (i64, Option<Possible>),
+    ) -> Result<()> {
+        let told = self.told(file).await?;
         self.seen.files += 1;
         let keys: Vec<u32> = told.names().iter().map(|name| self.texts.id(name)).collect();
-        let is_open = |trace: &[u8; 16]| self.open.contains(trace);
         let (mut rows, mut open) = (Vec::new(), Vec::new());
         for row in told.rows() {
-            if is_open(&row.id.0) {
+            if self.open.contains(&row.id.0) {
                 open.push(row.id.0);
             } else if row.duration >= shortest && self.ask.range.contains(row.start) {
                 rows.push(told_row(row, &keys));
             }
         }
-        open.extend(whole.open().iter().map(|trace| trace.0));
-        open.retain(|trace| self.shown.insert(*trace));
+        open.extend(rollup.open().iter().map(|trace| trace.0));
         self.rows = rows;
-        self.seen.from_spans += open.len();
-        let open = self.whole(open).await?;
-        self.show(open);
-        self.source.hold(self.rows.capacity() * size_of::<Row>())
+        if let Some(filter) = possible.and_then(|possible| possible.spans(shortest)) {
+            open.retain(|trace| !self.shown.contains(trace));
+            let unknown = self.show_known(open, shortest);
+            self.read_open(file, unknown, filter).await?;
+        } else {
+            self.show_all(open).await?;
+        }
+        self.hold(0)
+    }
+
+    /// Shows those of `traces` whose rows are known and that lasted `shortest` at least; returns the unknown ones.
+    pub(super) fn show_known(
+        &mut self,
+        traces: impl IntoIterator<Item = [u8; 16]>,
+        shortest: i64,
+    ) -> Vec<[u8; 16]> {
+        let of = (&self.source.tables.snapshot.files, self.ask.bytes);
+        let mut found = Vec::new();
+        let into = (&mut self.texts, &mut found);
+        let unknown = self.cache.open.find(of, (traces, shortest), into);
+        self.shown.extend(found.iter().map(|row| row.key.to_be_bytes()));
+        self.seen.from_spans += found.len();
+        self.show(found);
+        unknown
+    }
+
+    /// Shows those of `traces` that begin, as far as a span of `file` tells for which `filter` holds. Few are all shown.
+    pub(super) async fn read_open(
+        &mut self,
+        file: &Arc<DataFile>,
+        mut traces: Vec<[u8; 16]>,
+        filter: Expr,
+    ) -> Result<()> {
+        if traces.len() > READ_AT_ONCE_MAX {
+            let wanted: HashSet<[u8; 16]> = traces.into_iter().collect();
+            let part = self.source.tables.part([Arc::clone(file)].into(), Arc::new([]));
+            let columns = [column::TRACE_ID];
+            let mut batches =
+                self.source.scan_part(&part, TimeRange::ALL, &columns, Some(filter))?;
+            let mut found = HashSet::new();
+            while let Some(batch) = batches.next().await {
+                let batch = batch?;
+                let ids = ids(named(&batch, column::TRACE_ID)?)?;
+                let ids = ids.iter().flatten().map(trace_bytes);
+                found.extend(ids.filter(|trace| wanted.contains(trace)));
+            }
+            traces = found.into_iter().collect();
+        }
+        self.show_all(traces).await
+    }
+
+    /// Shows `traces`, from their spans where their rows are not known.
+    pub(super) async fn show_all(&mut self, mut traces: Vec<[u8; 16]>) -> Result<()> {
+        traces.retain(|trace| self.shown.insert(*trace));
+        self.seen.from_spans += traces.len();
+        let rows = self.whole(traces).await?;
+        self.show(rows);
+        Ok(())
     }
 
     /// Adds rows to those that are shown.
-    fn show(&mut self, rows: Vec<Row>) {
+    pub(super) fn show(&mut self, rows: Vec<Row>) {
         let range = self.ask.range;
         for row in rows.into_iter().filter(|row| range.contains(row.start)) {
             self.seen.incomplete.add(&row);
@@ -238,11 +330,11 @@ impl Listing {
     }
 
     /// The rows of `traces`, which have no span in the hot buffer, wherever their spans lie.
-    async fn whole(&mut self, traces: Vec<[u8; 16]>) -> Result<Vec<Row>> {
+    pub(super) async fn whole(&mut self, traces: Vec<[u8; 16]>) -> Result<Vec<Row>> {
         let files = Arc::clone(&self.source.tables.snapshot.files);
         let of = (&files, self.ask.bytes);
         let mut found = Vec::new();
-        let unknown = self.cache.open.find(of, traces, (&mut self.texts, &mut found));
+        let unknown = self.cache.open.find(of, (traces, i64::MIN), (&mut self.texts, &mut found));
         let mut pieces = vec![unknown];
         while let Some(mut piece) = pieces.pop().filter(|piece| !piece.is_empty()) {
             let mut forest = Forest::with_texts(std::mem::take(&mut self.texts));
@@ -305,8 +397,8 @@ impl Listing {
         self.show(rows);
         self.rows.sort_by_key(|row| (row.start, std::cmp::Reverse(row.key)));
         self.shown.extend(&traces);
-        self.open.extend(traces);
-        self.source.hold(self.rows.capacity() * size_of::<Row>())
+        self.open.add_hot(traces);
+        self.hold(0)
     }
 
     /// The traces of hot batches that may have spans in files. As in a flush, one with a root and all parents here is
@@ -328,7 +420,8 @@ impl Listing {
     }
 }
 
-fn told_row(told: &TraceRow, keys: &[u32]) -> Row {
+/// The row of a trace that a rollup tells.
+pub(super) fn told_row(told: &TraceRow, keys: &[u32]) -> Row {
     Row {
         key: u128::from_be_bytes(told.id.0),
         service: keys[told.service as usize],

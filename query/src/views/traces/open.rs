@@ -26,11 +26,12 @@ struct Known(Option<(Row, Arc<str>, Arc<str>)>);
 const ROWS_MAX: usize = 200_000;
 
 impl OpenRows {
-    /// Moves the rows of `traces` that are known, with keys of `texts`, to `found`, and returns the other traces.
+    /// Moves the rows of `traces` that are known, with keys of `texts`, to `found`, but none that lasted less than `shortest`;
+    /// returns the traces whose rows are not known.
     pub(super) fn find(
         &self,
         (files, bytes): (&Arc<[Arc<DataFile>]>, bool),
-        traces: Vec<[u8; 16]>,
+        (traces, shortest): (impl IntoIterator<Item = [u8; 16]>, i64),
         (texts, found): (&mut Texts, &mut Vec<Row>),
     ) -> Vec<[u8; 16]> {
         let held = self.lock(files);
@@ -42,6 +43,7 @@ impl OpenRows {
             match known {
                 None => unknown.push(trace),
                 Some(Known(None)) => {}
+                Some(Known(Some((row, ..)))) if row.duration < shortest => {}
                 Some(Known(Some((row, service, name)))) => {
                     let (service, name) = (texts.id(service), texts.id(name));
                     found.push(Row { service, name, ..row.clone() });

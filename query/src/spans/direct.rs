@@ -1,0 +1,157 @@
+//! Whole numbers of the rows that dictionaries choose, for an aggregate: read from the pages that hold them, without the
+//! stock reader, which looks at all columns of a file before it reads two.
+//!
+//! ```text
+//! AggregateExec: Partial, aggr=[quantile(duration_nano)]             the same
+//!   DataSourceExec: files, predicate=service = 'cart'         ->       NumbersExec: files, service = 'cart'
+//!                                                                      (a row group whose keys do not tell: as before)
+//! ```
+mod exec;
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns, split_conjunction};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
+use datafusion::physical_plan::union::UnionExec;
+
+use super::select::Condition;
+use super::source::SelectiveSource;
+use exec::NumbersExec;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct DirectNumbers;
+
+impl PhysicalOptimizerRule for DirectNumbers {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let direct = plan.transform_up(|node| {
+            Ok(match direct(&node)? {
+                Some(direct) => Transformed::yes(direct),
+                None => Transformed::no(node),
+            })
+        })?;
+        Ok(direct.data)
+    }
+
+    fn name(&self) -> &str {
+        "direct_numbers"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The same aggregate over scans that are read so; `None` where `node` is none, or there are no such scans.
+fn direct(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(aggregate) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };
+    let input = aggregate.input();
+    let below = match input.downcast_ref::<UnionExec>() {
+        None => Numbers::of(input)?.map(NumbersExec::over),
+        Some(_) => {
+            let (mut scans, mut is_any) = (Vec::new(), false);
+            for scan in input.children() {
+                let numbers = Numbers::of(scan)?;
+                is_any |= numbers.is_some();
+                scans.push(numbers.map_or_else(|| Arc::clone(scan), NumbersExec::over));
+            }
+            is_any.then(|| UnionExec::try_new(scans)).transpose()?
+        }
+    };
+    let Some(below) = below else { return Ok(None) };
+    replace_children_if_necessary(Arc::clone(node), vec![below]).map(Some)
+}
+
+/// What is read of files.
+#[derive(Debug, Clone)]
+struct Numbers {
+    scan: FileScanConfig,
+    source: SelectiveSource,
+    /// Conditions that dictionaries decide.
+    texts: Arc<[Condition]>,
+    /// Conditions on `columns`.
+    numbers: Arc<[Condition]>,
+    /// Stored columns.
+    columns: SchemaRef,
+    /// What is shown, over `columns`.
+    shown: Arc<[Arc<dyn PhysicalExpr>]>,
+    /// Its schema.
+    schema: SchemaRef,
+}
+
+impl Numbers {
+    /// What `scan` reads; `None` where it reads other columns, or its rows are chosen otherwise.
+    fn of(scan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
+        let schema = scan.schema();
+        let Some(scan) = scan.downcast_ref::<DataSourceExec>() else { return Ok(None) };
+        let Some((config, source)) = scan.downcast_to_file_source::<SelectiveSource>() else {
+            return Ok(None);
+        };
+        let (Some(filter), Some(made_of), None) =
+            (source.condition(), config.file_source().projection(), config.limit)
+        else {
+            return Ok(None);
+        };
+        let stored = config.file_source().table_schema().table_schema();
+        let Some((texts, numbers)) = conditions(&filter, stored) else { return Ok(None) };
+        let shown: Vec<_> = made_of.as_ref().iter().map(|made| Arc::clone(&made.expr)).collect();
+        let mut names: Vec<String> =
+            numbers.iter().map(|condition| condition.column().to_owned()).collect();
+        for column in shown.iter().flat_map(collect_columns) {
+            names.push(column.name().to_owned());
+        }
+        names.sort_unstable();
+        names.dedup();
+        let fields: Option<Vec<_>> = names
+            .iter()
+            .map(|name| stored.field_with_name(name).ok())
+            .map(|field| field.filter(|field| *field.data_type() == DataType::Int64).cloned())
+            .collect();
+        let fields = fields.filter(|fields| !fields.is_empty() && !shown.is_empty());
+        let Some(fields) = fields else { return Ok(None) };
+        let columns = Arc::new(Schema::new(fields));
+        let shown: Result<Vec<_>> =
+            shown.into_iter().map(|expr| reassign_expr_columns(expr, &columns)).collect();
+        Ok(Some(Self {
+            scan: config.clone(),
+            source: source.clone(),
+            texts: texts.into(),
+            numbers: numbers.into(),
+            columns,
+            shown: shown?.into(),
+            schema,
+        }))
+    }
+}
+
+/// The parts of `filter`: on texts, of which there are some, and on whole numbers. `None` where it has others.
+fn conditions(
+    filter: &Arc<dyn PhysicalExpr>,
+    stored: &Schema,
+) -> Option<(Vec<Condition>, Vec<Condition>)> {
+    let (mut texts, mut numbers) = (Vec::new(), Vec::new());
+    for part in split_conjunction(filter) {
+        match Condition::of(part, stored) {
+            Some(condition) => texts.push(condition),
+            None => numbers.push(Condition::of_integers(part, stored)?),
+        }
+    }
+    (!texts.is_empty()).then_some((texts, numbers))
+}
+
+#[cfg(test)]
+mod tests;
