@@ -4,6 +4,7 @@ mod sessions;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::batch::SpanBatch;
 use crate::id::WalSeq;
@@ -116,4 +117,6 @@ pub(crate) struct Decoded {
     pub(crate) batches: Vec<SpanBatch>,
     /// Indexes of entries that cannot be decoded.
     pub(crate) unreadable: Vec<usize>,
+    /// Held until the batches are visible, see [`Sessions::start`].
+    pub(crate) turn: Option<OwnedSemaphorePermit>,
 }

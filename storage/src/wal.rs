@@ -79,6 +79,9 @@ pub(crate) enum Message {
     End,
 }
 
+/// A group that is being decoded; `None` where the runtime is shutting down.
+pub(crate) type Decoding = tokio::task::JoinHandle<Option<Decoded>>;
+
 /// Entries that are durable, on their way to being visible, in the order of their positions.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -87,7 +90,7 @@ pub(crate) struct Group {
     /// Position of this group's first entry.
     pub(crate) first: WalSeq,
     /// The batches, made beside the fsync; `None` where the group has no entries.
-    pub(crate) decoding: Option<tokio::task::JoinHandle<Decoded>>,
+    pub(crate) decoding: Option<Decoding>,
     /// Who waits for it.
     pub(crate) answers: Vec<(oneshot::Sender<Result<Appended>>, Appended)>,
     /// Who waits for everything before it.

@@ -27,14 +27,15 @@ impl Publisher {
     async fn publish(&self, group: Group) {
         let decoded = match group.decoding {
             Some(decoding) => match decoding.await {
-                Ok(decoded) => decoded,
+                Ok(Some(decoded)) => decoded,
                 // The runtime is shutting down. Everything is in the log; the senders are told "closed".
-                Err(_) => return,
+                Ok(None) | Err(_) => return,
             },
             None => Decoded::default(),
         };
         self.status.unreadable.add(decoded.unreadable.len() as u64);
         self.hot.push(group.through, decoded.batches);
+        drop(decoded.turn);
         for (answer, appended) in group.answers {
             let unreadable = match appended {
                 Appended::Stored(seq) => {

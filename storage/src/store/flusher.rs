@@ -169,8 +169,11 @@ impl Flusher {
         // A flush before may have been committed though its answer was lost: what it holds is not written again.
         self.table.refresh().await?;
         self.publish_table();
+        // The batches of this flush and those of the next share no strings, so that none have to be compared.
+        let pause = self.sessions.pause().await;
         self.sessions.renew();
         let sealed = self.hot.seal();
+        drop(pause);
         let flush = flush::flush(&self.table, &sealed.batches, &sealed.columns, sealed.through);
         AssertUnwindSafe(flush).catch_unwind().await.unwrap_or_else(|_| {
             let source = "it panicked".into();

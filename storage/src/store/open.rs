@@ -161,7 +161,7 @@ impl Opened {
 
     fn start(self, recovery: Recovery) -> Result<Store> {
         let Self { config, hot, table, status, locks, .. } = self;
-        // As many groups are decoded at one time as there are cores.
+        // Durable groups that are decoded, or wait for it.
         let (groups, durable) = mpsc::channel(cores());
         let parts = Parts {
             settings: settings(&config),

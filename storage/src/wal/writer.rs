@@ -13,7 +13,7 @@ use super::recent::Recent;
 use super::replay::{Recovery, failed};
 use super::segment::{Sealed, Segment, SegmentName};
 use super::status::Status;
-use super::{Group, Message, Request};
+use super::{Decoding, Group, Message, Request};
 use crate::entry::{Appended, Entry, Sessions};
 use crate::error::{Error, Result};
 use crate::hot::Hot;
@@ -54,7 +54,7 @@ pub(crate) struct Parts {
     pub(crate) sessions: Arc<Sessions>,
     /// Where decoding runs.
     pub(crate) runtime: tokio::runtime::Handle,
-    /// Durable groups, in order; its bound is also the number of groups decoded at one time.
+    /// Durable groups, in order.
     pub(crate) groups: tokio::sync::mpsc::Sender<Group>,
     /// Held until the thread ends: nobody else may open the log while something is written.
     pub(crate) _locks: Arc<Vec<Lock>>,
@@ -209,17 +209,17 @@ impl Writer {
         self.pass_on(gathered, Some((decoding, requests.len())), None);
     }
 
-    fn decode(&self, requests: &[Logged]) -> tokio::task::JoinHandle<crate::entry::Decoded> {
+    fn decode(&self, requests: &[Logged]) -> Decoding {
         let entries: Vec<Entry> = requests.iter().map(|request| request.entry.clone()).collect();
         let sessions = Arc::clone(&self.parts.sessions);
         let columns = self.parts.hot.columns();
-        self.parts.runtime.spawn_blocking(move || sessions.decode_group(&entries, &columns))
+        sessions.start(&self.parts.runtime, entries, columns)
     }
 
     fn pass_on(
         &mut self,
         gathered: Gathered,
-        decoding: Option<(tokio::task::JoinHandle<crate::entry::Decoded>, usize)>,
+        decoding: Option<(Decoding, usize)>,
         drained: Option<oneshot::Sender<()>>,
     ) {
         let first = self.next;
