@@ -14,6 +14,7 @@ pub mod error;
 mod fixture;
 pub mod function;
 mod histogram;
+mod leaf;
 mod quantile;
 mod retention_log;
 #[cfg(test)]

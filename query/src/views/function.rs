@@ -489,24 +489,7 @@ impl DisplayAs for ViewExec {
 }
 
 impl ExecutionPlan for ViewExec {
-    fn name(&self) -> &str {
-        "ViewExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() { Ok(self) } else { internal_err!("ViewExec has no children") }
-    }
+    crate::leaf::leaf_plan!("ViewExec");
 
     fn apply_expressions(
         &self,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, new_null_array};
 use arrow::compute::{concat, filter};
 use arrow::datatypes::DataType;
+use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, ParquetFileReaderFactory};
 use datafusion::datasource::source::DataSourceExec;
@@ -143,24 +143,7 @@ impl DisplayAs for CountKeysExec {
 }
 
 impl ExecutionPlan for CountKeysExec {
-    fn name(&self) -> &'static str {
-        "CountKeysExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() { Ok(self) } else { internal_err!("CountKeysExec has no children") }
-    }
+    crate::leaf::leaf_plan!("CountKeysExec");
 
     fn apply_expressions(
         &self,

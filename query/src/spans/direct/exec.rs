@@ -176,24 +176,7 @@ impl DisplayAs for NumbersExec {
 }
 
 impl ExecutionPlan for NumbersExec {
-    fn name(&self) -> &'static str {
-        "NumbersExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() { Ok(self) } else { internal_err!("NumbersExec has no children") }
-    }
+    crate::leaf::leaf_plan!("NumbersExec");
 
     fn apply_expressions(
         &self,

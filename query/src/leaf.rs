@@ -1,0 +1,35 @@
+//! What all plans without inputs say of themselves in the same way.
+
+/// The methods of `ExecutionPlan` that differ in the plan's name alone, inside its `impl`. The plan has a field `properties`.
+macro_rules! leaf_plan {
+    ($name:literal) => {
+        fn name(&self) -> &'static str {
+            $name
+        }
+
+        fn properties(&self) -> &std::sync::Arc<datafusion::physical_plan::PlanProperties> {
+            &self.properties
+        }
+
+        fn children(
+            &self,
+        ) -> Vec<&std::sync::Arc<dyn datafusion::physical_plan::ExecutionPlan>> {
+            Vec::new()
+        }
+
+        fn with_new_children(
+            self: std::sync::Arc<Self>,
+            children: Vec<std::sync::Arc<dyn datafusion::physical_plan::ExecutionPlan>>,
+        ) -> datafusion::common::Result<
+            std::sync::Arc<dyn datafusion::physical_plan::ExecutionPlan>,
+        > {
+            if children.is_empty() {
+                Ok(self)
+            } else {
+                datafusion::common::internal_err!(concat!($name, " has no children"))
+            }
+        }
+    };
+}
+
+pub(crate) use leaf_plan;
