@@ -41,6 +41,7 @@ say "real clients: OpenTelemetry SDK, DuckDB, deltalake, Polars, pandas, chDB, S
 venv=$target/clients-venv
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+(cd tests/clients/sampler && { [ -d node_modules ] || npm ci --ignore-scripts --no-audit --no-fund --silent; })
 SPANLAKE_BINARY="$target/debug/spanlake" "$venv/bin/python" -m pytest -q tests/clients
 
 say "faults: power cut, failing and full disks, kills, damage, lying object store, in their short forms"
