@@ -102,7 +102,11 @@ def scrub_finds(data: pathlib.Path, file: pathlib.Path, content: bytes):
 
 def ask(server, file: pathlib.Path, truth: list) -> str:
     said = len(server.words())
-    status, body = server.post("/api/v1/sql", EVERYTHING.encode())
+    for _ in range(3):
+        status, body = server.post("/api/v1/sql", EVERYTHING.encode())
+        # A machine that was paused in between has overstepped the time limit.
+        if status not in (503, 504):
+            break
     assert status != 0, f"the server is gone: {body}\n{server.words()[-3000:]}"
     if status == 200:
         return "harmless" if json.loads(body) == truth else "wrong answer"
