@@ -1,5 +1,8 @@
 """Flight SQL, asked by the ADBC driver."""
 
+import subprocess
+import sys
+
 import adbc_driver_flightsql.dbapi as flightsql
 import adbc_driver_manager
 import pyarrow
@@ -90,6 +93,14 @@ def test_cancelling_and_leaving_end_a_query(server):
         asking.join()
         assert errors, "it was cancelled"
         wait_for(lambda: running(server) == 0)
+    # A process that is killed says goodbye to nobody.
+    program = "import sys, adbc_driver_flightsql.dbapi as f; f.connect(sys.argv[1], autocommit=True).cursor().execute(sys.argv[2])"
+    address = f"grpc://127.0.0.1:{server.ports['flight']}"
+    leaving = subprocess.Popen([sys.executable, "-c", program, address, slow()])
+    wait_for(lambda: running(server) > 0)
+    leaving.kill()
+    leaving.wait()
+    wait_for(lambda: running(server) == 0)
 
 
 def test_where_others_can_come_in_a_token_is_needed(tmp_path):
