@@ -94,7 +94,12 @@ def test_cancelling_and_leaving_end_a_query(server):
         assert errors, "it was cancelled"
         wait_for(lambda: running(server) == 0)
     # A process that is killed says goodbye to nobody.
-    program = "import sys, adbc_driver_flightsql.dbapi as f; f.connect(sys.argv[1], autocommit=True).cursor().execute(sys.argv[2])"
+    program = (
+        "import sys, adbc_driver_flightsql.dbapi as flightsql\n"
+        "with flightsql.connect(sys.argv[1], autocommit=True) as connection, connection.cursor() as cursor:\n"
+        "    cursor.execute(sys.argv[2])\n"
+        "    cursor.fetchall()\n"
+    )
     address = f"grpc://127.0.0.1:{server.ports['flight']}"
     leaving = subprocess.Popen([sys.executable, "-c", program, address, slow()])
     wait_for(lambda: running(server) > 0)
