@@ -5,6 +5,7 @@
 pub(crate) mod filter;
 mod heads;
 pub(crate) mod listing;
+pub(crate) mod longest;
 pub(crate) mod open;
 mod slowest;
 

@@ -10,6 +10,7 @@ use super::Part;
 use crate::spans::shape::Shapes;
 use crate::views::near::AllOpen;
 use crate::views::totals::Gaps;
+use crate::views::traces::longest::{Beginnings, Longest};
 use crate::views::traces::open::OpenRows;
 
 /// What the files of a snapshot tell about a range.
@@ -69,6 +70,10 @@ pub(crate) struct Cache {
     pub(crate) all_open: AllOpen,
     /// Rows of open traces.
     pub(crate) open: OpenRows,
+    /// The longest traces of files.
+    pub(crate) longest: Longest,
+    /// Which traces begin with spans of files that lists of traces looked for.
+    pub(crate) beginnings: Beginnings,
     /// Who stands above whom in files.
     pub(crate) shapes: Shapes,
 }

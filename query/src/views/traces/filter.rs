@@ -162,8 +162,11 @@ fn least(condition: &Arc<dyn PhysicalExpr>, name: &str) -> Option<i64> {
     match binary.op() {
         Operator::And => least(left, name).max(least(right, name)),
         Operator::Or => least(left, name).zip(least(right, name)).map(|(a, b)| a.min(b)),
-        Operator::Gt | Operator::GtEq | Operator::Eq if is_it(left) => number(right),
-        Operator::Lt | Operator::LtEq | Operator::Eq if is_it(right) => number(left),
+        Operator::GtEq | Operator::Eq if is_it(left) => number(right),
+        Operator::LtEq | Operator::Eq if is_it(right) => number(left),
+        // What a sort says once it has as many rows as it wants: of those that last just as long it wants no more.
+        Operator::Gt if is_it(left) => number(right)?.checked_add(1),
+        Operator::Lt if is_it(right) => number(left)?.checked_add(1),
         _ => None,
     }
 }

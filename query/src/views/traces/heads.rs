@@ -2,9 +2,11 @@
 //! and which of its spans can be the beginning of one.
 //!
 //! The conditions on `root_service`, `root_name` and `root_error` are asked of the operations that rollups name, each once.
+use std::sync::Arc;
+
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{Expr, col, lit};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use storage::rollup::{Bound, Rollup};
 use storage::schema::column;
 
@@ -26,9 +28,24 @@ pub(super) struct Possible {
     pub(super) traces_nano: Option<i64>,
     /// How long the spans last at most that a wanted trace can begin with; `None` where there are none.
     pub(super) spans_nano: Option<i64>,
+    /// Root operations of its wanted traces.
+    pub(super) roots: Roots,
     /// Of which services and operations they are, where that says something.
     named: Option<(Vec<String>, Vec<String>)>,
     only_errors: bool,
+}
+
+/// Services and operations as keys of a list's texts; `None`: all.
+pub(super) type Roots = Option<Arc<HashSet<(u32, u32)>>>;
+
+/// What the span that a wanted trace begins with is like.
+pub(super) struct Beginning {
+    /// Over stored spans.
+    pub(super) filter: Expr,
+    /// The same in words, without the duration.
+    pub(super) words: String,
+    /// How long it lasts at least.
+    pub(super) shortest: i64,
 }
 
 /// Lists of names up to this number are asked of files.
@@ -61,6 +78,7 @@ impl Heads {
         self.find_out(&bounds, filter, texts)?;
         let mut possible = Possible { only_errors: true, ..Possible::default() };
         let (mut services, mut names) = (Vec::new(), Vec::new());
+        let mut roots = HashSet::new();
         for bound in &bounds {
             let keys = (texts.id(bound.service), texts.id(bound.name));
             let holds = |error| self.known.get(&(keys.0, keys.1, error)) == Some(&true);
@@ -74,12 +92,15 @@ impl Heads {
                 false => &mut possible.spans_nano,
             };
             *longest = (*longest).max(Some(bound.longest_nano));
-            if !bound.of_traces {
+            if bound.of_traces {
+                roots.insert(keys);
+            } else {
                 possible.only_errors &= !others;
                 services.push(bound.service.to_owned());
                 names.push(bound.name.to_owned());
             }
         }
+        possible.roots = Some(Arc::new(roots));
         possible.named = Some((services, names));
         Ok(possible)
     }
@@ -111,11 +132,8 @@ impl Heads {
 impl Possible {
     /// Conditions on stored spans that the beginning of a wanted trace satisfies, which lasts `shortest` at least; `None`
     /// where it may be any span.
-    pub(super) fn spans(self, shortest: i64) -> Option<Expr> {
+    pub(super) fn beginning(self, shortest: i64) -> Option<Beginning> {
         let mut parts = Vec::new();
-        if shortest > 0 {
-            parts.push(col(column::DURATION).gt_eq(lit(shortest)));
-        }
         if let Some((services, names)) = self.named {
             for (name, mut words) in [(column::SERVICE, services), (column::NAME, names)] {
                 words.sort_unstable();
@@ -129,7 +147,11 @@ impl Possible {
                 parts.push(col(column::STATUS).eq(text("ERROR".to_owned())));
             }
         }
-        parts.into_iter().reduce(Expr::and)
+        let named = parts.into_iter().reduce(Expr::and);
+        let words = named.as_ref().map_or_else(String::new, |named| format!("{named:?}"));
+        let lasting = (shortest > 0).then(|| col(column::DURATION).gt_eq(lit(shortest)));
+        let filter = named.into_iter().chain(lasting).reduce(Expr::and)?;
+        Some(Beginning { filter, words, shortest })
     }
 }
 

@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::{Result, exec_err};
-use datafusion::logical_expr::Expr;
 use futures::StreamExt;
 use hashbrown::HashSet;
 use storage::rollup::{Rollup, RollupTraces, TraceRow};
@@ -22,7 +21,7 @@ use storage::schema::column;
 use storage::{DataFile, TimeRange, TraceId};
 
 use super::filter::Filter;
-use super::heads::{Heads, Possible};
+use super::heads::{Beginning, Heads, Possible};
 use super::slowest::Slowest;
 use super::{Incomplete, Row, extent, rows};
 use crate::views::edge::Moved;
@@ -260,10 +259,10 @@ impl Listing {
         }
         open.extend(rollup.open().iter().map(|trace| trace.0));
         self.rows = rows;
-        if let Some(filter) = possible.and_then(|possible| possible.spans(shortest)) {
+        if let Some(beginning) = possible.and_then(|possible| possible.beginning(shortest)) {
             open.retain(|trace| !self.shown.contains(trace));
             let unknown = self.show_known(open, shortest);
-            self.read_open(file, unknown, filter).await?;
+            self.read_open(file, unknown, beginning).await?;
         } else {
             self.show_all(open).await?;
         }
@@ -286,29 +285,42 @@ impl Listing {
         unknown
     }
 
-    /// Shows those of `traces` that begin, as far as a span of `file` tells for which `filter` holds. Few are all shown.
+    /// Shows those of `traces` that begin, as far as a span of `file` tells, as `beginning` says. Few are all shown.
     pub(super) async fn read_open(
         &mut self,
         file: &Arc<DataFile>,
         mut traces: Vec<[u8; 16]>,
-        filter: Expr,
+        beginning: Beginning,
     ) -> Result<()> {
         if traces.len() > READ_AT_ONCE_MAX {
-            let wanted: HashSet<[u8; 16]> = traces.into_iter().collect();
-            let part = self.source.tables.part([Arc::clone(file)].into(), Arc::new([]));
-            let columns = [column::TRACE_ID];
-            let mut batches =
-                self.source.scan_part(&part, TimeRange::ALL, &columns, Some(filter))?;
-            let mut found = HashSet::new();
-            while let Some(batch) = batches.next().await {
-                let batch = batch?;
-                let ids = ids(named(&batch, column::TRACE_ID)?)?;
-                let ids = ids.iter().flatten().map(trace_bytes);
-                found.extend(ids.filter(|trace| wanted.contains(trace)));
-            }
-            traces = found.into_iter().collect();
+            let begun = self.begun(file, beginning).await?;
+            traces.retain(|trace| begun.contains(trace));
         }
         self.show_all(traces).await
+    }
+
+    /// The traces of which `file` has such a span.
+    async fn begun(
+        &self,
+        file: &Arc<DataFile>,
+        Beginning { filter, words, shortest }: Beginning,
+    ) -> Result<Arc<HashSet<[u8; 16]>>> {
+        let known = &self.cache.beginnings;
+        if let Some(found) = known.find(&file.path, &words, shortest) {
+            return Ok(found);
+        }
+        let part = self.source.tables.part([Arc::clone(file)].into(), Arc::new([]));
+        let columns = [column::TRACE_ID];
+        let mut batches = self.source.scan_part(&part, TimeRange::ALL, &columns, Some(filter))?;
+        let mut found = HashSet::new();
+        while let Some(batch) = batches.next().await {
+            let batch = batch?;
+            let ids = ids(named(&batch, column::TRACE_ID)?)?;
+            found.extend(ids.iter().flatten().map(trace_bytes));
+        }
+        let found = Arc::new(found);
+        known.put((&file.path, &words), shortest, &found);
+        Ok(found)
     }
 
     /// Shows `traces`, from their spans where their rows are not known.

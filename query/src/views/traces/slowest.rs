@@ -1,29 +1,33 @@
 //! Traces where a sort by duration wants only the first: the slowest ones, without a look at what cannot be among them.
 //!
 //! ```text
-//! files, the one with the slowest whole trace first -> those of its rows that last long enough   -.
-//!   ends with the first file whose slowest is too fast                                              |-> filter
+//! files, the one with the slowest whole trace first -> those of its longest that last long enough -.
+//!   (of all it has whole, where these are too few);                                                |-> filter
+//!   ends with the first file whose slowest is too fast                                              |
 //! open traces whose rows are known                  -> those that last long enough                  |
 //! other open traces: each begins with a span that lasts as long as it does, so of the files         |
 //!   that have such spans, the one with the longest first -> the open traces among their ids        -'
 //!                                                        -> from their spans
 //! ```
 //! How long is long enough, the sort says, which knows it as soon as it has seen as many traces as it wants.
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use datafusion::common::Result;
 use hashbrown::HashSet;
-use storage::rollup::RollupTraces;
+use storage::DataFile;
+use storage::rollup::{RollupTraces, TraceRow};
 
 use super::filter::Filter;
-use super::heads::{Heads, Possible};
+use super::heads::{Heads, Possible, Roots};
 use super::listing::{Listing, READ_AT_ONCE_MAX, told_row};
+use super::longest::LongestOf;
 use crate::views::near::Rolled;
 
 /// See the module.
 pub(super) struct Slowest {
     /// By the longest trace that a file has whole, that last.
-    whole: Vec<(i64, Rolled)>,
+    whole: Vec<(i64, Arc<DataFile>, Roots)>,
     /// By the longest span that a wanted trace can begin with, that last.
     open: Vec<(i64, Rolled, Possible)>,
     file: Option<File>,
@@ -33,10 +37,19 @@ pub(super) struct Slowest {
 
 /// The file whose whole traces are shown.
 struct File {
-    told: Arc<RollupTraces>,
+    of: Arc<DataFile>,
+    told: Told,
     keys: Vec<u32>,
     /// Durations and places of the rows that are still to be shown, the longest last.
     places: Vec<(i64, usize)>,
+    /// No wanted trace that is not among these rows lasts longer; `None` where there is none.
+    left_out: Option<i64>,
+}
+
+/// Where the rows of a file are.
+enum Told {
+    Longest(Arc<LongestOf>),
+    All(Arc<RollupTraces>),
 }
 
 impl Slowest {
@@ -46,13 +59,13 @@ impl Slowest {
         for rolled in std::mem::take(&mut listing.files) {
             let possible = heads.possible(&rolled.1, filter, &mut listing.texts)?;
             if let Some(longest) = possible.traces_nano {
-                whole.push((longest, rolled.clone()));
+                whole.push((longest, Arc::clone(&rolled.0), possible.roots.clone()));
             }
             if let Some(longest) = possible.spans_nano {
                 open.push((longest, rolled, possible));
             }
         }
-        whole.sort_by_key(|(longest, _)| *longest);
+        whole.sort_by_key(|(longest, ..)| *longest);
         open.sort_by_key(|(longest, ..)| *longest);
         Ok(Self { whole, open, file: None, unknown: None })
     }
@@ -60,19 +73,23 @@ impl Slowest {
     /// Moves what comes next to the rows of `listing`; false after the last.
     pub(super) async fn next(&mut self, listing: &mut Listing, filter: &Filter) -> Result<bool> {
         let shortest = filter.shortest()?;
-        if let Some(file) = &mut self.file {
+        if let Some(mut file) = self.file.take() {
             if file.show(listing, shortest) {
-                return Ok(true);
+                self.file = Some(file);
+            } else if let Some(longest) = file.left_out.filter(|longest| *longest >= shortest) {
+                let told = Told::All(listing.told(&file.of).await?);
+                self.file = Some(File::of((file.of, told), listing, shortest..=longest));
             }
-            self.file = None;
+            return Ok(true);
         }
-        if let Some((longest, (file, _))) = self.whole.pop() {
+        if let Some((longest, file, roots)) = self.whole.pop() {
             if longest < shortest {
                 self.whole.clear();
             } else if filter.admits(file.start)? {
                 listing.seen.files += 1;
-                let told = listing.told(&file).await?;
-                let file = File::of(told, listing, shortest);
+                let told = longest_of(listing, &file).await?;
+                let mut file = File::of((file, Told::Longest(told)), listing, shortest..=i64::MAX);
+                file.leave_out(&roots);
                 listing.hold(file.bytes())?;
                 self.file = Some(file);
             }
@@ -106,8 +123,8 @@ impl Slowest {
         if !filter.admits(file.start)? {
             return Ok(true);
         }
-        let spans = possible.spans(shortest);
-        let traces = match &spans {
+        let beginning = possible.beginning(shortest);
+        let traces = match &beginning {
             _ if unknown.len() <= READ_AT_ONCE_MAX => unknown.drain().collect(),
             Some(_) => unknown.iter().copied().collect(),
             None => {
@@ -119,8 +136,8 @@ impl Slowest {
             }
         };
         let before = listing.shown.len();
-        match spans {
-            Some(spans) => listing.read_open(&file, traces, spans).await?,
+        match beginning {
+            Some(beginning) => listing.read_open(&file, traces, beginning).await?,
             None => listing.show_all(traces).await?,
         }
         if listing.shown.len() > before {
@@ -132,18 +149,63 @@ impl Slowest {
     }
 }
 
+/// The longest traces that `file` has whole.
+async fn longest_of(listing: &Listing, file: &DataFile) -> Result<Arc<LongestOf>> {
+    let known = &listing.cache.longest;
+    Ok(match known.find(&file.path) {
+        Some(longest) => longest,
+        None => known.put(&file.path, &*listing.told(file).await?),
+    })
+}
+
+impl Told {
+    fn rows(&self) -> &[TraceRow] {
+        match self {
+            Self::Longest(longest) => &longest.rows,
+            Self::All(told) => told.rows(),
+        }
+    }
+
+    fn names(&self) -> &[Arc<str>] {
+        match self {
+            Self::Longest(longest) => &longest.names,
+            Self::All(told) => told.names(),
+        }
+    }
+}
+
 impl File {
-    fn of(told: Arc<RollupTraces>, listing: &mut Listing, shortest: i64) -> Self {
+    /// Those of `told` that may be shown, with durations in `wanted`.
+    fn of(
+        (of, told): (Arc<DataFile>, Told),
+        listing: &mut Listing,
+        wanted: RangeInclusive<i64>,
+    ) -> Self {
         let keys = told.names().iter().map(|name| listing.texts.id(name)).collect();
         let range = listing.ask.range;
-        let wanted = (0..).zip(told.rows());
-        let wanted =
-            wanted.filter(|(_, row)| row.duration >= shortest && range.contains(row.start));
-        let wanted = wanted.filter(|(_, row)| !listing.open.contains(&row.id.0));
+        let rows = (0..).zip(told.rows());
+        let rows =
+            rows.filter(|(_, row)| wanted.contains(&row.duration) && range.contains(row.start));
+        let rows = rows.filter(|(_, row)| !listing.open.contains(&row.id.0));
         let mut places: Vec<(i64, usize)> =
-            wanted.map(|(place, row)| (row.duration, place)).collect();
+            rows.map(|(place, row)| (row.duration, place)).collect();
         places.sort_unstable();
-        Self { told, keys, places }
+        Self { of, told, keys, places, left_out: None }
+    }
+
+    /// Of the longest, keeps those that come before all wanted ones that are not among them.
+    fn leave_out(&mut self, roots: &Roots) {
+        let Told::Longest(longest) = &self.told else { return };
+        let keys = &self.keys;
+        let left_out = longest.left_out(|(service, name)| {
+            let key = (keys[service as usize], keys[name as usize]);
+            roots.as_ref().is_none_or(|roots| roots.contains(&key))
+        });
+        if let Some(left_out) = left_out {
+            let kept = self.places.partition_point(|(duration, _)| *duration <= left_out);
+            self.places.drain(..kept);
+        }
+        self.left_out = left_out;
     }
 
     /// Shows the next rows; false where none that is left lasts long enough.
