@@ -54,6 +54,11 @@ fn several() -> AggregateUDF {
     })
 }
 
+/// True where it is one of these, whose state is the bytes of the values.
+pub(crate) fn is_quantile(function: &AggregateUDF) -> bool {
+    function.inner().as_ref().is::<Quantile>()
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Quantile {
     signature: Signature,

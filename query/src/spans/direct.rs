@@ -6,7 +6,9 @@
 //!   DataSourceExec: files, predicate=service = 'cart'         ->       NumbersExec: files, service = 'cart'
 //!                                                                      (a row group whose keys do not tell: as before)
 //! ```
+//! Quantiles by time take a step less still ([`runs`]).
 mod exec;
+mod runs;
 
 use std::sync::Arc;
 
@@ -19,14 +21,17 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns, split_conjunction};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 
 use super::select::Condition;
 use super::source::SelectiveSource;
 use exec::NumbersExec;
+use runs::{Runs, RunsExec};
 
 /// See the module.
 #[derive(Debug)]
@@ -59,21 +64,46 @@ impl PhysicalOptimizerRule for DirectNumbers {
 /// The same aggregate over scans that are read so; `None` where `node` is none, or there are no such scans.
 fn direct(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(aggregate) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };
-    let input = aggregate.input();
-    let below = match input.downcast_ref::<UnionExec>() {
-        None => Numbers::of(input)?.map(NumbersExec::over),
-        Some(_) => {
-            let (mut scans, mut is_any) = (Vec::new(), false);
-            for scan in input.children() {
-                let numbers = Numbers::of(scan)?;
-                is_any |= numbers.is_some();
-                scans.push(numbers.map_or_else(|| Arc::clone(scan), NumbersExec::over));
-            }
-            is_any.then(|| UnionExec::try_new(scans)).transpose()?
-        }
-    };
-    let Some(below) = below else { return Ok(None) };
-    replace_children_if_necessary(Arc::clone(node), vec![below]).map(Some)
+    let runs = Runs::of(aggregate);
+    let rows_at_once = if runs.is_some() { usize::MAX } else { ROWS_AT_ONCE };
+    let Some(input) = input(aggregate.input(), (rows_at_once, 1))? else { return Ok(None) };
+    match runs {
+        Some(runs) => Ok(Some(RunsExec::over(input, runs))),
+        None => replace_children_if_necessary(Arc::clone(node), vec![input]).map(Some),
+    }
+}
+
+/// Rows that are handed on at once.
+const ROWS_AT_ONCE: usize = 32_768;
+
+/// The same rows as those of `node`, where some of them can be read so, in so many partitions at least.
+fn input(
+    node: &Arc<dyn ExecutionPlan>,
+    (rows_at_once, partitions): (usize, usize),
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    if let Some(numbers) = Numbers::of(node)? {
+        return Ok(Some(NumbersExec::over(numbers, partitions, rows_at_once)));
+    }
+    if let Some(spread) = node.downcast_ref::<RepartitionExec>() {
+        // Partitions share the files anyway.
+        return match spread.partitioning() {
+            Partitioning::RoundRobinBatch(count) => input(spread.input(), (rows_at_once, *count)),
+            _ => Ok(None),
+        };
+    }
+    if !node.is::<ProjectionExec>() && !node.is::<UnionExec>() {
+        return Ok(None);
+    }
+    let (mut below, mut is_any) = (Vec::new(), false);
+    for child in node.children() {
+        let read = input(child, (rows_at_once, partitions))?;
+        is_any |= read.is_some();
+        below.push(read.unwrap_or_else(|| Arc::clone(child)));
+    }
+    if !is_any {
+        return Ok(None);
+    }
+    replace_children_if_necessary(Arc::clone(node), below).map(Some)
 }
 
 /// What is read of files.

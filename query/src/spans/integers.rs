@@ -2,8 +2,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use datafusion::common::Result;
-use parquet::basic::Type;
+use parquet::basic::{Compression, Type};
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::Int64Type;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
@@ -12,10 +13,10 @@ use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::pages::Chunk;
+use super::pick::deltas;
+use super::pick::page::{self, Memory, Values};
 use super::reader::Reader;
-
-/// Between rows that are nearer than this, the numbers are decoded and let go: to skip them costs more.
-const GAP_ROWS_MAX: usize = 1_024;
+use super::select::common;
 
 /// The numbers at `ranges`, which rise, of the chunk `column` of a row group. `None` where it has nulls or other values.
 ///
@@ -27,64 +28,183 @@ pub(super) async fn read(
     (row_group, column): (usize, usize),
     ranges: &[Range<usize>],
 ) -> Result<Option<Vec<i64>>> {
+    let read = read_all(reader, metadata, (row_group, &[column]), ranges).await?;
+    Ok(read.and_then(|columns| columns.into_iter().next()))
+}
+
+/// The same of several chunks, which are fetched together.
+///
+/// # Errors
+/// As [`read`].
+pub(super) async fn read_all(
+    reader: &mut Reader,
+    metadata: &ParquetMetaData,
+    (row_group, columns): (usize, &[usize]),
+    ranges: &[Range<usize>],
+) -> Result<Option<Vec<Vec<i64>>>> {
+    let (mut needed, mut fetched) = (Vec::new(), Vec::new());
+    for column in columns {
+        let place = (row_group, *column);
+        if !is_plain(metadata.row_group(row_group).column(*column)) {
+            return Ok(None);
+        }
+        let own = Needed::of(metadata, place, ranges);
+        if let Some(own) = own.as_ref().filter(|own| !own.pages.is_empty()) {
+            fetched.push(own.bytes.clone());
+        }
+        needed.push((place, own));
+    }
+    let fetched =
+        if fetched.is_empty() { Vec::new() } else { reader.get_byte_ranges(fetched).await? };
+    let mut fetched = fetched.into_iter();
+    let mut read = Vec::with_capacity(needed.len());
+    for (place, own) in needed {
+        let decoded = match own {
+            None => None,
+            Some(own) => {
+                let bytes = if own.pages.is_empty() { None } else { fetched.next() };
+                let bytes = bytes.unwrap_or_default();
+                page::with_memory(|memory| own.decode(&bytes, ranges, memory))?
+            }
+        };
+        let decoded = match decoded {
+            Some(numbers) => Some(numbers),
+            None => otherwise(reader, metadata, place, ranges).await?,
+        };
+        match decoded {
+            Some(numbers) => read.push(numbers),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(read))
+}
+
+/// The same by the stock reader, which knows all encodings.
+async fn otherwise(
+    reader: &mut Reader,
+    metadata: &ParquetMetaData,
+    (row_group, column): (usize, usize),
+    ranges: &[Range<usize>],
+) -> Result<Option<Vec<i64>>> {
     let chunk = metadata.row_group(row_group).column(column);
-    if !is_plain(chunk) {
-        return Ok(None);
-    }
-    if ranges.is_empty() {
-        return Ok(Some(Vec::new()));
-    }
     let Ok(rows) = usize::try_from(metadata.row_group(row_group).num_rows()) else {
         return Ok(None);
     };
-    let runs: Vec<Range<usize>> = runs(ranges).map(extent).collect();
-    let needed = places(metadata, (row_group, column)).and_then(|all| needed(all, chunk, &runs));
-    let (bytes, places) = match needed {
-        Some((bytes, places)) => (bytes, Some(places)),
-        None => {
-            let (start, length) = chunk.byte_range();
-            (start..start.saturating_add(length), None)
-        }
-    };
-    let start = bytes.start;
-    let bytes = Chunk { bytes: reader.get_bytes(bytes).await?, start };
-    let pages = SerializedPageReader::new(Arc::new(bytes), chunk, rows, places)?;
-    let pages = ColumnReaderImpl::new(chunk.column_descr_ptr(), Box::new(pages));
-    decode(pages, ranges)
-}
-
-/// Ranges that are decoded in one go.
-fn runs(ranges: &[Range<usize>]) -> impl Iterator<Item = &[Range<usize>]> {
-    ranges.chunk_by(|a, b| b.start.saturating_sub(a.end) < GAP_ROWS_MAX)
-}
-
-/// From the first row of `near` to its last.
-fn extent(near: &[Range<usize>]) -> Range<usize> {
-    let ends = near.first().zip(near.last());
-    ends.map_or(0..0, |(first, last)| first.start..last.end)
-}
-
-fn decode(
-    mut pages: ColumnReaderImpl<Int64Type>,
-    ranges: &[Range<usize>],
-) -> Result<Option<Vec<i64>>> {
-    let wanted: usize = ranges.iter().map(ExactSizeIterator::len).sum();
-    let (mut values, mut run, mut at) = (Vec::with_capacity(wanted), Vec::new(), 0);
-    for near in runs(ranges) {
-        let Range { start, end } = extent(near);
-        pages.skip_records(start.saturating_sub(at))?;
-        run.clear();
+    let (start, length) = chunk.byte_range();
+    let bytes = reader.get_bytes(start..start.saturating_add(length)).await?;
+    let pages = SerializedPageReader::new(Arc::new(Chunk { bytes, start }), chunk, rows, None)?;
+    let mut pages = ColumnReaderImpl::<Int64Type>::new(chunk.column_descr_ptr(), Box::new(pages));
+    let (mut numbers, mut at) = (Vec::new(), 0);
+    for range in ranges {
+        pages.skip_records(range.start.saturating_sub(at))?;
+        let mut left = range.len();
         // One call reads no further than to the end of a page.
-        while run.len() < end - start {
-            if pages.read_records(end - start - run.len(), None, None, &mut run)?.0 == 0 {
-                return Ok(None);
+        while left > 0 {
+            match pages.read_records(left, None, None, &mut numbers)?.0 {
+                0 => return Ok(None),
+                read => left = left.saturating_sub(read),
             }
         }
-        let own = near.iter().map(|range| &run[range.start - start..range.end - start]);
-        own.for_each(|own| values.extend_from_slice(own));
-        at = end;
+        at = range.end;
     }
-    Ok(Some(values))
+    Ok(Some(numbers))
+}
+
+/// The pages of a chunk that have some of the wanted rows.
+#[derive(Debug, PartialEq, Eq)]
+struct Needed {
+    /// Where they lie, from the first to the last.
+    bytes: Range<u64>,
+    /// By page, where it lies within these, and its rows.
+    pages: Vec<(Range<usize>, Range<usize>)>,
+    compression: Compression,
+}
+
+impl Needed {
+    /// `None` where the chunk has nulls or other values, or its pages are not known.
+    fn of(
+        metadata: &ParquetMetaData,
+        place: (usize, usize),
+        ranges: &[Range<usize>],
+    ) -> Option<Self> {
+        let row_group = metadata.row_group(place.0);
+        let chunk = row_group.column(place.1);
+        let compression = chunk.compression();
+        let is_known = matches!(compression, Compression::ZSTD(_) | Compression::UNCOMPRESSED);
+        if !is_known {
+            return None;
+        }
+        let all = places(metadata, place)?;
+        let mut found: Vec<(Range<u64>, Range<usize>)> = Vec::new();
+        for (number, page) in all.iter().enumerate() {
+            let first = usize::try_from(page.first_row_index).ok()?;
+            let next =
+                all.get(number + 1).map_or(row_group.num_rows(), |next| next.first_row_index);
+            let end = usize::try_from(next).ok()?;
+            let after = ranges.partition_point(|range| range.end <= first);
+            if ranges.get(after).is_some_and(|range| range.start < end) {
+                let from = u64::try_from(page.offset).ok()?;
+                let until = from.checked_add(u64::try_from(page.compressed_page_size).ok()?)?;
+                found.push((from..until, first..end));
+            }
+        }
+        let begin = found.first().map_or(0, |(bytes, _)| bytes.start);
+        let end = found.last().map_or(0, |(bytes, _)| bytes.end);
+        let within = |bytes: &Range<u64>| {
+            let at = |offset: u64| usize::try_from(offset.checked_sub(begin)?).ok();
+            Some(at(bytes.start)?..at(bytes.end)?)
+        };
+        let pages: Option<Vec<_>> =
+            found.into_iter().map(|(bytes, rows)| Some((within(&bytes)?, rows))).collect();
+        Some(Self { bytes: begin..end, pages: pages?, compression })
+    }
+
+    /// The numbers at `ranges`; `bytes` are those of the pages. `None` where a page holds something else.
+    fn decode(
+        &self,
+        bytes: &Bytes,
+        ranges: &[Range<usize>],
+        memory: &mut Memory,
+    ) -> Result<Option<Vec<i64>>> {
+        let wanted: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+        let (mut numbers, mut of_page) = (Vec::with_capacity(wanted), Vec::new());
+        for (place, rows) in &self.pages {
+            let own = common(ranges, std::slice::from_ref(rows));
+            let Some(last) = own.last().map(|range| range.end - rows.start) else { continue };
+            let page = bytes.get(place.clone()).ok_or_else(|| page::damaged("a column"))?;
+            let Some(page) = page::Page::of(page) else { return Ok(None) };
+            let Some(data) = page.data.filter(|data| data.nulls == 0 && data.entries >= last)
+            else {
+                return Ok(None);
+            };
+            let values = page.values(self.compression, memory)?;
+            of_page.clear();
+            // The whole page, or its beginning, needs no second place.
+            let is_first = own.len() == 1 && own[0].start == rows.start;
+            let into = if is_first { &mut numbers } else { &mut of_page };
+            if first(data.values, values, last, into).is_none() {
+                return Ok(None);
+            }
+            if !is_first {
+                let own = own.iter().map(|own| own.start - rows.start..own.end - rows.start);
+                own.for_each(|own| numbers.extend_from_slice(&of_page[own]));
+            }
+        }
+        Ok((numbers.len() == wanted).then_some(numbers))
+    }
+}
+
+/// Appends the first `count` values of a page to `numbers`.
+fn first(kind: Values, bytes: &[u8], count: usize, numbers: &mut Vec<i64>) -> Option<()> {
+    match kind {
+        Values::Deltas => deltas::first(bytes, count, numbers),
+        Values::Plain => {
+            let (values, _) = bytes.as_chunks();
+            numbers.extend(values.get(..count)?.iter().map(|value| i64::from_le_bytes(*value)));
+            Some(())
+        }
+        Values::Keys | Values::Runs => None,
+    }
 }
 
 fn places(
@@ -93,45 +213,6 @@ fn places(
 ) -> Option<&[PageLocation]> {
     let places = metadata.offset_index()?.get(row_group)?.get(column)?.page_locations();
     Some(places.as_slice())
-}
-
-/// Where the pages with some of `ranges` lie, and the places of pages for a reader: of others that follow one another, the
-/// first stands for all. It is passed over and never read.
-fn needed(
-    all: &[PageLocation],
-    chunk: &ColumnChunkMetaData,
-    ranges: &[Range<usize>],
-) -> Option<(Range<u64>, Vec<PageLocation>)> {
-    let (start, length) = chunk.byte_range();
-    // Otherwise the reader takes what lies before for a dictionary.
-    if u64::try_from(all.first()?.offset) != Ok(start) {
-        return None;
-    }
-    let (mut bytes, mut places) = (None::<Range<u64>>, Vec::new());
-    let mut was_needed = true;
-    for (number, place) in all.iter().enumerate() {
-        let next = all.get(number + 1);
-        let first = usize::try_from(place.first_row_index).ok()?;
-        let end = match next {
-            Some(next) => usize::try_from(next.first_row_index).ok()?,
-            None => usize::MAX,
-        };
-        let after = ranges.partition_point(|range| range.end <= first);
-        let is_needed = ranges.get(after).is_some_and(|range| range.start < end);
-        if is_needed {
-            let from = u64::try_from(place.offset).ok()?;
-            let until = match next {
-                Some(next) => u64::try_from(next.offset).ok()?,
-                None => start.saturating_add(length),
-            };
-            bytes = Some(bytes.map_or(from, |bytes| bytes.start)..until);
-        }
-        if is_needed || was_needed {
-            places.push(place.clone());
-        }
-        was_needed = is_needed;
-    }
-    Some((bytes?, places))
 }
 
 fn is_plain(chunk: &ColumnChunkMetaData) -> bool {

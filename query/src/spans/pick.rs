@@ -8,10 +8,10 @@
 //! rows of a row group -> pages (by the offset index) -> one read -> cells, keys -> dictionaries -> one read -> columns
 //! ```
 mod cells;
-mod deltas;
+pub(super) mod deltas;
 pub(super) mod dictionaries;
 mod lists;
-mod page;
+pub(super) mod page;
 
 use std::ops::Range;
 use std::sync::Arc;

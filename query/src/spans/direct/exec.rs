@@ -1,11 +1,12 @@
 //! Reads whole numbers of files at the rows that dictionaries choose.
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::filter_record_batch;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, ParquetFileReaderFactory};
 use datafusion::datasource::source::DataSourceExec;
@@ -26,90 +27,115 @@ use crate::spans::integers;
 use crate::spans::reader::Reader;
 use crate::spans::select;
 
-/// Rows that are handed on at once.
-const ROWS_AT_ONCE: usize = 32_768;
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct NumbersExec {
     numbers: Numbers,
-    /// By partition.
-    files: Vec<Vec<PartitionedFile>>,
+    /// Files that no partition has taken yet, and row groups of those that one has opened.
+    left: Arc<Left>,
+    files: usize,
+    /// How many rows are handed on at once.
+    rows_at_once: usize,
     metrics: ExecutionPlanMetricsSet,
     properties: Arc<PlanProperties>,
 }
 
 impl NumbersExec {
-    /// Reads what `numbers` says.
-    pub(super) fn over(numbers: Numbers) -> Arc<dyn ExecutionPlan> {
+    /// Reads what `numbers` says, in so many partitions at least.
+    pub(super) fn over(
+        numbers: Numbers,
+        partitions: usize,
+        rows_at_once: usize,
+    ) -> Arc<dyn ExecutionPlan> {
+        let partitions = numbers.scan.file_groups.len().max(partitions);
+        Arc::new(Self::new(numbers, partitions, rows_at_once))
+    }
+
+    fn new(numbers: Numbers, partitions: usize, rows_at_once: usize) -> Self {
         let groups = &numbers.scan.file_groups;
-        let files: Vec<Vec<PartitionedFile>> =
-            groups.iter().map(|group| group.iter().cloned().collect()).collect();
+        let files: Vec<PartitionedFile> =
+            groups.iter().flat_map(|group| group.iter().cloned()).collect();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&numbers.schema)),
-            Partitioning::UnknownPartitioning(files.len().max(1)),
+            Partitioning::UnknownPartitioning(partitions),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
         let metrics = numbers.source.scan_metrics().clone();
-        Arc::new(Self { numbers, files, metrics, properties: Arc::new(properties) })
+        Self {
+            files: files.len(),
+            left: Arc::new(Mutex::new(files.into_iter().map(Part::File).collect())),
+            numbers,
+            rows_at_once,
+            metrics,
+            properties: Arc::new(properties),
+        }
     }
 }
 
-/// Reads one file after the other.
+/// What is still to be read: whichever partition is free takes the next.
+type Left = Mutex<VecDeque<Part>>;
+
+enum Part {
+    File(PartitionedFile),
+    RowGroup(PartitionedFile, usize),
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Part")
+    }
+}
+
+/// Reads one part after the other.
 struct Reading {
     numbers: Numbers,
+    left: Arc<Left>,
+    rows_at_once: usize,
     context: Arc<TaskContext>,
     metrics: ExecutionPlanMetricsSet,
 }
 
-/// The row groups of a file that are still to be read.
-struct Rest {
-    file: PartitionedFile,
-    reader: Reader,
-    metadata: Arc<ParquetMetaData>,
-    next: usize,
-}
-
 impl Reading {
-    async fn of_file(self: Arc<Self>, file: PartitionedFile) -> Result<SendableRecordBatchStream> {
-        // A part of a file is read as it is.
-        if file.range.is_some() {
-            return self.plainly(file);
-        }
+    fn left(&self) -> MutexGuard<'_, VecDeque<Part>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the next part has; `None` after the last.
+    async fn next(&self) -> Result<Option<SendableRecordBatchStream>> {
+        let part = self.left().pop_front();
+        let (file, number) = match part {
+            None => return Ok(None),
+            // A part of a file is read as it is.
+            Some(Part::File(file)) if file.range.is_some() => return self.plainly(file).map(Some),
+            Some(Part::File(file)) => (file, None),
+            Some(Part::RowGroup(file, number)) => (file, Some(number)),
+        };
         let readers = self.numbers.source.readers();
         let mut reader = readers.create_reader(0, file.clone(), None, &self.metrics)?;
         let metadata = reader.get_metadata(None).await?;
-        let schema = Arc::clone(&self.numbers.schema);
-        let rest = Rest { file, reader, metadata, next: 0 };
-        let groups = stream::try_unfold((self, rest), |(reading, mut rest)| async move {
-            let group = reading.next_group(&mut rest).await?;
-            Ok::<_, datafusion::common::DataFusionError>(
-                group.map(|group| (group, (reading, rest))),
-            )
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, groups.try_flatten())))
-    }
-
-    async fn next_group(&self, rest: &mut Rest) -> Result<Option<SendableRecordBatchStream>> {
-        let number = rest.next;
-        if number >= rest.metadata.num_row_groups() {
-            return Ok(None);
+        if number.is_none() {
+            let mut left = self.left();
+            for number in (1..metadata.num_row_groups()).rev() {
+                left.push_front(Part::RowGroup(file.clone(), number));
+            }
         }
-        rest.next += 1;
-        let metadata = Arc::clone(&rest.metadata);
-        let Some(batch) = self.of_row_group(&mut rest.reader, (&metadata, number)).await? else {
-            let Some(part) = part_of(&rest.file, metadata.row_group(number)) else {
+        let number = number.unwrap_or(0);
+        let schema = Arc::clone(&self.numbers.schema);
+        if number >= metadata.num_row_groups() {
+            return Ok(Some(Box::pin(RecordBatchStreamAdapter::new(schema, stream::empty()))));
+        }
+        let Some(batch) = self.of_row_group(&mut reader, (&metadata, number)).await? else {
+            let Some(part) = part_of(&file, metadata.row_group(number)) else {
                 return internal_err!("a row group lies nowhere");
             };
             return self.plainly(part).map(Some);
         };
-        let rows = batch.num_rows();
+        let (rows, at_once) = (batch.num_rows(), self.rows_at_once);
         let pieces: Vec<Result<RecordBatch>> = (0..rows)
-            .step_by(ROWS_AT_ONCE)
-            .map(|from| Ok(batch.slice(from, ROWS_AT_ONCE.min(rows - from))))
+            .step_by(at_once)
+            .map(|from| Ok(batch.slice(from, at_once.min(rows - from))))
             .collect();
-        let schema = Arc::clone(&self.numbers.schema);
         Ok(Some(Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(pieces)))))
     }
 
@@ -124,17 +150,17 @@ impl Reading {
         let Some(ranges) = select::exactly(reader, row_group, &numbers.texts).await? else {
             return Ok(None);
         };
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(numbers.columns.fields().len());
+        let mut places = Vec::with_capacity(numbers.columns.fields().len());
         for field in numbers.columns.fields() {
-            let is_it = |path: &[String]| matches!(path, [name] if name == field.name());
-            let mut chunks = row_group.columns().iter();
-            let Some(place) = chunks.position(|chunk| is_it(chunk.column_path().parts())) else {
+            let Some((place, _)) = select::chunk_of(row_group, field.name()) else {
                 return Ok(None);
             };
-            let values = integers::read(reader, metadata, (number, place), &ranges).await?;
-            let Some(values) = values else { return Ok(None) };
-            columns.push(Arc::new(Int64Array::from(values)));
+            places.push(place);
         }
+        let read = integers::read_all(reader, metadata, (number, &places), &ranges).await?;
+        let Some(read) = read else { return Ok(None) };
+        let columns = read.into_iter().map(|values| Arc::new(Int64Array::from(values)) as ArrayRef);
+        let columns: Vec<ArrayRef> = columns.collect();
         let mut batch = RecordBatch::try_new(Arc::clone(&numbers.columns), columns)?;
         for condition in numbers.numbers.iter() {
             let column = numbers.columns.index_of(condition.column())?;
@@ -164,7 +190,7 @@ fn part_of(file: &PartitionedFile, row_group: &RowGroupMetaData) -> Option<Parti
 
 impl DisplayAs for NumbersExec {
     fn fmt_as(&self, _kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files: usize = self.files.iter().map(Vec::len).sum();
+        let files = self.files;
         let columns: Vec<&str> =
             self.numbers.columns.fields().iter().map(|field| field.name().as_str()).collect();
         write!(f, "NumbersExec: files={files}, columns=[{}]", columns.join(", "))?;
@@ -187,18 +213,26 @@ impl ExecutionPlan for NumbersExec {
 
     fn execute(
         &self,
-        partition: usize,
+        _partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let files = self.files.get(partition).cloned().unwrap_or_default();
-        let reading = Arc::new(Reading {
+        let reading = Reading {
             numbers: self.numbers.clone(),
+            left: Arc::clone(&self.left),
+            rows_at_once: self.rows_at_once,
             context,
             metrics: self.metrics.clone(),
+        };
+        let parts = stream::try_unfold(reading, |reading| async move {
+            Ok::<_, DataFusionError>(reading.next().await?.map(|part| (part, reading)))
         });
-        let read = stream::iter(files).then(move |file| Arc::clone(&reading).of_file(file));
-        let stream = RecordBatchStreamAdapter::new(self.schema(), read.try_flatten().boxed());
+        let stream = RecordBatchStreamAdapter::new(self.schema(), parts.try_flatten().boxed());
         Ok(Box::pin(cooperative(stream)))
+    }
+
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        let partitions = self.properties.output_partitioning().partition_count();
+        Ok(Arc::new(Self::new(self.numbers.clone(), partitions, self.rows_at_once)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -91,6 +91,47 @@ async fn an_aggregate_of_chosen_rows_is_that_of_all_rows_filtered() {
     }
 }
 
+#[tokio::test]
+async fn quantiles_by_time_are_those_of_each_row_grouped() {
+    let (engine, all) = engine().await;
+    // The last does not rise with the time.
+    let groups: [(&str, bool, fn(i64) -> i64); 4] = [
+        ("start_time_unix_nano / 7", false, |start| start / 7),
+        ("date_bin(INTERVAL '50 nanoseconds', start_time)", true, |start| start / 50 * 50),
+        ("date_trunc('minute', start_time)", true, |start| start / 60_000_000_000 * 60_000_000_000),
+        ("start_time_unix_nano % 7", false, |start| start % 7),
+    ];
+    for (group, is_by_time, key) in groups {
+        let sql = format!(
+            "SELECT CAST({group} AS BIGINT) AS k, quantile(duration_nano, 0.9), \
+             quantile(duration_nano, 0.5) FROM spans WHERE service = 'pay' GROUP BY {group} ORDER BY k"
+        );
+        let plan_of = plan(&engine, &sql).await;
+        assert_eq!(plan_of.contains("RunsExec"), is_by_time, "{plan_of}");
+        let mut own = Vec::new();
+        for batch in rows(&engine, &sql).await {
+            let column = |place: usize| batch.column(place).as_primitive::<Int64Type>().clone();
+            let columns: Vec<_> = (0..3).map(column).collect();
+            for row in 0..batch.num_rows() {
+                own.push(columns.iter().map(|column| column.value(row)).collect::<Vec<i64>>());
+            }
+        }
+        let mut truth: std::collections::BTreeMap<i64, Vec<i64>> = Default::default();
+        for span in all.iter().filter(|span| span.service == "pay") {
+            truth.entry(key(span.start)).or_default().push(span.duration);
+        }
+        let truth: Vec<Vec<i64>> = truth
+            .into_iter()
+            .map(|(key, mut durations)| {
+                durations.sort_unstable();
+                let rank = |p| crate::quantile::nearest_rank(&durations, p).unwrap();
+                vec![key, rank(0.9), rank(0.5)]
+            })
+            .collect();
+        assert_eq!(own, truth, "{sql}");
+    }
+}
+
 /// What the statement above says of the spans that `admit` wants.
 fn figures(all: &[Span], admit: impl Fn(&Span) -> bool, key: i64) -> Option<Vec<i64>> {
     let mut durations: Vec<i64> =

@@ -46,6 +46,71 @@ pub(super) fn each(bytes: &[u8], wanted: &[usize], mut visit: impl FnMut(i64)) -
     }
 }
 
+/// Appends the first `count` numbers to `numbers`; `None` where the bytes are no such page, or have fewer.
+pub(in crate::spans) fn first(bytes: &[u8], count: usize, numbers: &mut Vec<i64>) -> Option<()> {
+    let mut rest = bytes;
+    let block = usize::try_from(number(&mut rest)?).ok()?;
+    let parts = usize::try_from(number(&mut rest)?).ok()?;
+    let all = usize::try_from(number(&mut rest)?).ok()?;
+    let mut value = signed(&mut rest)?;
+    if count > all
+        || block == 0
+        || parts == 0
+        || block % parts != 0
+        || !(block / parts).is_multiple_of(8)
+    {
+        return None;
+    }
+    if count == 0 {
+        return Some(());
+    }
+    numbers.reserve(count);
+    numbers.push(value);
+    let mut left = count - 1;
+    while left > 0 {
+        let least = signed(&mut rest)?;
+        let (widths, behind) = rest.split_at_checked(parts)?;
+        rest = behind;
+        for width in widths {
+            let values = left.min(block / parts);
+            add(rest, (*width, least), values, (&mut value, numbers))?;
+            left -= values;
+            let packed = usize::from(*width).checked_mul(block / parts)? / 8;
+            rest = &rest[packed.min(rest.len())..];
+        }
+    }
+    Some(())
+}
+
+/// Appends the next numbers: each is `value`, plus `least`, plus `width` bits of `packed`.
+fn add(
+    packed: &[u8],
+    (width, least): (u8, i64),
+    values: usize,
+    (value, numbers): (&mut i64, &mut Vec<i64>),
+) -> Option<()> {
+    let bits = usize::from(width);
+    let end = bits.checked_mul(values)?.div_ceil(8);
+    if !(1..=56).contains(&bits) || packed.len() < end + 8 {
+        let mut bits = Bits { bytes: &packed[..end.min(packed.len())], width };
+        for place in 0..values {
+            *value = value.wrapping_add(least).wrapping_add(bits.at(place)?.cast_signed());
+            numbers.push(*value);
+        }
+        return Some(());
+    }
+    let mask = (1_u64 << bits) - 1;
+    let mut next = *value;
+    numbers.extend((0..values).map(|place| {
+        let bit = place * bits;
+        let delta = (word(&packed[bit / 8..]) >> (bit % 8)) & mask;
+        next = next.wrapping_add(least).wrapping_add(delta.cast_signed());
+        next
+    }));
+    *value = next;
+    Some(())
+}
+
 struct Bits<'a> {
     bytes: &'a [u8],
     width: u8,

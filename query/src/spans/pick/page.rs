@@ -11,7 +11,7 @@ use crate::spans::pages::runs::{self, Places};
 
 /// How values are encoded (the numbers of Parquet's `Encoding`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Values {
+pub(in crate::spans) enum Values {
     Plain,
     Keys,
     Deltas,
@@ -21,11 +21,11 @@ pub(super) enum Values {
 
 /// What the header of a data page says.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Data {
-    pub(super) entries: usize,
-    pub(super) nulls: usize,
-    pub(super) rows: usize,
-    pub(super) values: Values,
+pub(in crate::spans) struct Data {
+    pub(in crate::spans) entries: usize,
+    pub(in crate::spans) nulls: usize,
+    pub(in crate::spans) rows: usize,
+    pub(in crate::spans) values: Values,
     /// Where the levels lie, then the values.
     repetitions: usize,
     definitions: usize,
@@ -34,9 +34,9 @@ pub(super) struct Data {
 
 /// A page as it lies in its file.
 #[derive(Debug)]
-pub(super) struct Page<'a> {
+pub(in crate::spans) struct Page<'a> {
     /// `None` of a dictionary.
-    pub(super) data: Option<Data>,
+    pub(in crate::spans) data: Option<Data>,
     body: &'a [u8],
     raw_bytes: usize,
 }
@@ -46,7 +46,7 @@ const PAGE_BYTES_MAX: usize = 1 << 28;
 
 impl<'a> Page<'a> {
     /// `None` where it is of another version or encoding than those known here.
-    pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
+    pub(in crate::spans) fn of(bytes: &'a [u8]) -> Option<Self> {
         let mut thrift = Thrift(bytes);
         let mut header = Header::default();
         thrift.each(|field, thrift| header.read(field, thrift))?;
@@ -91,7 +91,7 @@ impl<'a> Page<'a> {
     }
 
     /// The values without levels and without compression.
-    pub(super) fn values<'b>(
+    pub(in crate::spans) fn values<'b>(
         &self,
         compression: Compression,
         memory: &'b mut Memory,
@@ -112,7 +112,7 @@ impl<'a> Page<'a> {
 }
 
 /// Memory and the decompressor, used again for one page after the other.
-pub(super) struct Memory {
+pub(in crate::spans) struct Memory {
     zstd: zstd::bulk::Decompressor<'static>,
     raw: Vec<u8>,
 }
@@ -129,7 +129,7 @@ thread_local! {
 ///
 /// # Errors
 /// Those of `work`; or there is no memory for a decompressor.
-pub(super) fn with_memory<T, E: From<ParquetError>>(
+pub(in crate::spans) fn with_memory<T, E: From<ParquetError>>(
     work: impl FnOnce(&mut Memory) -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
     let kept = MEMORY.take();
@@ -158,7 +158,7 @@ impl Memory {
 }
 
 /// The message for bytes that are not what they should be.
-pub(super) fn damaged(what: &str) -> ParquetError {
+pub(in crate::spans) fn damaged(what: &str) -> ParquetError {
     ParquetError::General(format!("{what} is damaged"))
 }
 
