@@ -25,6 +25,8 @@ pub struct Config {
     pub spill_dir: Option<PathBuf>,
     /// Views are answered from rollups where these tell them. Default true.
     pub rollups: bool,
+    /// While many spans arrive, an answer from rollups may be this old; 0: always of now. Default 3 s.
+    pub view_lag_max: Duration,
     /// Threads of the query runtime; the number of cores by default.
     pub threads: usize,
 }
@@ -42,6 +44,7 @@ impl Default for Config {
             spill_bytes_max: 4 << 30,
             spill_dir: None,
             rollups: true,
+            view_lag_max: Duration::from_secs(3),
             threads: std::thread::available_parallelism().map_or(2, usize::from),
         }
     }

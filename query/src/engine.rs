@@ -4,6 +4,7 @@ mod cooperate;
 mod damage;
 pub(crate) mod permit;
 mod plans;
+mod renew;
 mod runtime;
 mod session;
 mod warm;
@@ -73,6 +74,11 @@ impl Shared {
         // Only its columns are of use later; a kept snapshot would keep its hot batches.
         last.clone_from(&tables.without_spans());
         Ok(tables)
+    }
+
+    /// What views found out; `None` where they read spans.
+    fn cache(&self) -> Option<Arc<views::Cache>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).rollups.clone()
     }
 
     /// A session over what a query that starts now sees, with a memory of its own.
@@ -164,6 +170,7 @@ impl Engine {
         let changes = store.changes();
         let engine = Self::over(move || store.snapshot(), config, Arc::new(SystemClock))?;
         engine.threads()?.spawn(warm::keep(Arc::downgrade(&engine.shared), changes));
+        engine.threads()?.spawn(renew::keep(Arc::downgrade(&engine.shared)));
         Ok(engine)
     }
 
@@ -181,6 +188,9 @@ impl Engine {
         let mut last = Tables::new(first, clock.now_unix_nano())?;
         if !config.rollups {
             last.rollups = None;
+        }
+        if let Some(cache) = &last.rollups {
+            cache.recent.allow(config.view_lag_max);
         }
         let last = Mutex::new(last);
         let base = session::base(&config, Arc::clone(&environment));

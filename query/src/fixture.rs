@@ -248,6 +248,7 @@ impl Table {
             schema,
             rollups: Rollups::new(Arc::clone(&object_store), 1 << 20).into(),
             object_store,
+            rearranged: Arc::default(),
             receipts: Arc::new([]),
             patches: Arc::default(),
             ledger: Arc::default(),

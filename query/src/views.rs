@@ -127,6 +127,18 @@ pub(crate) async fn warm(context: SessionContext, tables: Tables) -> Result<()> 
     Ok(())
 }
 
+/// Makes the answers from rollups anew that were given though they were not of now.
+///
+/// # Errors
+/// As [`warm`].
+pub(crate) async fn renew(context: SessionContext, tables: Tables) -> Result<()> {
+    let Some(cache) = tables.rollups.clone() else { return Ok(()) };
+    let consumer = MemoryConsumer::new("answers");
+    let reservation = consumer.register(&context.runtime_env().memory_pool);
+    let source = Source::new(context, tables.as_sent(), reservation);
+    Ok(router::renew(&source, &cache).await?)
+}
+
 /// Tests `checks` on the spans that start within the range.
 ///
 /// # Errors

@@ -207,7 +207,7 @@ fn encode_by_class(
         let sidecar = Sidecar {
             rows: places.len() as u64,
             traces: first_rows.len() as u64,
-            filter: heads.filter(&first_rows),
+            filter: heads.filter(&first_rows, places.len()),
             rest: rest.clone(),
         };
         let class = classes.get(number).and_then(|class| classifier.name(*class));

@@ -268,6 +268,7 @@ impl State {
             schema: Arc::clone(&self.schema),
             object_store: Arc::clone(object_store),
             receipts: Arc::clone(&self.table.receipts),
+            rearranged: Arc::clone(&self.table.rearranged),
             rollups: Arc::clone(rollups),
             patches: Arc::clone(&self.table.patches),
             ledger: Arc::clone(&self.ledger),

@@ -32,7 +32,7 @@ use crate::retain::classify::{Classifier, Recent};
 use crate::retain::{ClockGuard, Policy, Receipt, receipt};
 use crate::rollup::{Rollups, Seen};
 use crate::schema::AttributeColumns;
-use crate::snapshot::DataFile;
+use crate::snapshot::{DataFile, Rearrangement};
 use crate::time::Clock;
 
 pub(crate) use commit::{Change, NewFile, maintenance_transaction};
@@ -58,6 +58,8 @@ pub(crate) struct TableState {
     pub(crate) receipts: Arc<[Receipt]>,
     /// What people added to spans afterwards.
     pub(crate) patches: Arc<Patches>,
+    /// The last steps of compaction, oldest first.
+    pub(crate) rearranged: Arc<[Arc<Rearrangement>]>,
 }
 
 /// One open table.
@@ -128,6 +130,7 @@ impl Table {
             policy: Arc::new(policy::read(&loaded.metadata, &Policy::of(config))),
             receipts: receipt::read_all(&place.tenant).await?.into(),
             patches: patch::load(&place.tenant, &Arc::default()).await?,
+            rearranged: Arc::default(),
         };
         let rollups = Rollups::new(Arc::clone(&place.table), config.rollup_cache_bytes).into();
         let is_local = matches!(config.location, Location::Folder(_));

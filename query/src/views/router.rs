@@ -13,9 +13,11 @@
 mod cache;
 mod gather;
 pub(crate) mod history;
+mod recent;
 mod rest;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use datafusion::common::Result;
 use futures::StreamExt;
@@ -32,9 +34,11 @@ use super::read::{ids, named, trace_bytes};
 use super::totals::Gaps;
 pub(crate) use cache::Cache;
 use cache::Known;
+use recent::Asked;
 use rest::Job;
 
 /// What views make their rows of.
+#[derive(Debug, Clone)]
 pub(crate) struct Totals {
     /// Figures of everything in the range.
     pub(crate) sum: Arc<Sum>,
@@ -131,11 +135,57 @@ impl Part {
     }
 }
 
-/// The figures of `range`, or why rollups cannot tell them.
+/// The figures of `range`, or why rollups cannot tell them; while many spans arrive, those of a moment ago ([`recent`]).
 ///
 /// # Errors
 /// Something cannot be read.
 pub(crate) async fn totals(
+    source: &Source,
+    cache: &Cache,
+    range: TimeRange,
+) -> Result<std::result::Result<Totals, &'static str>> {
+    let asked = Asked::of(range, &source.tables);
+    match cache.recent.find(asked, &source.tables) {
+        Ok(totals) => return Ok(Ok(totals)),
+        Err(false) => return make(source, cache, range).await,
+        // Of several who ask at once, one adds up.
+        Err(true) => {}
+    }
+    let _turn = cache.recent.turn.lock().await;
+    if let Ok(totals) = cache.recent.find(asked, &source.tables) {
+        return Ok(Ok(totals));
+    }
+    make(source, cache, range).await
+}
+
+/// Makes the answers anew that were given though they were not of now.
+///
+/// # Errors
+/// Something cannot be read.
+pub(crate) async fn renew(source: &Source, cache: &Cache) -> Result<()> {
+    for range in cache.recent.given(source.tables.now_unix_nano) {
+        let _turn = cache.recent.turn.lock().await;
+        make(source, cache, range).await?.ok();
+    }
+    Ok(())
+}
+
+/// Makes an answer, and keeps it.
+async fn make(
+    source: &Source,
+    cache: &Cache,
+    range: TimeRange,
+) -> Result<std::result::Result<Totals, &'static str>> {
+    let begun = Instant::now();
+    let totals = totals_of_now(source, cache, range).await?;
+    if let Ok(totals) = &totals {
+        let asked = Asked::of(range, &source.tables);
+        cache.recent.put(asked, &source.tables, totals, begun.elapsed());
+    }
+    Ok(totals)
+}
+
+async fn totals_of_now(
     source: &Source,
     cache: &Cache,
     asked: TimeRange,
@@ -210,9 +260,29 @@ async fn kept(
     if let Some(known) = cache.find(files, range) {
         return Ok(Ok(known));
     }
-    let older = cache.older(files, range);
+    let older = older(source, cache, range).await;
     let known = of_files(source, range, older.as_deref()).await?;
     Ok(known.map(|known| cache.put(files, range, known)))
+}
+
+/// What is known of most of the files. Files that merely took the place of others tell the same as those did.
+async fn older(source: &Source, cache: &Cache, range: TimeRange) -> Option<Arc<Known>> {
+    let older = cache.older(&source.tables.snapshot, range)?;
+    if older.merged.is_empty() {
+        return Some(older.known);
+    }
+    let mut parts = Vec::new();
+    for file in older.merged {
+        let part = Part::of(source, &file, range).await?;
+        let rollup = part.rollup.as_ref()?;
+        // Their figures are in the sum as those of plain fragments, and could not be taken away again.
+        let mut open = rollup.open().iter().chain(rollup.linked());
+        if !open.all(|trace| older.known.traces.contains(&trace.0)) {
+            return None;
+        }
+        parts.push(Arc::new(part));
+    }
+    Some(Arc::new(older.known.with_parts(parts)))
 }
 
 /// The first full minute of `range`, where there is something before it and several minutes after it.

@@ -304,6 +304,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("query.spill_dir", "Where to spill; empty: the system's temporary folder.", |c| {
         &mut c.query.spill_dir
     }),
+    setting(
+        "query.view_lag_max",
+        "While many spans arrive, an answer from rollups may be this old; 0s: always of now.",
+        |c| &mut c.query.view_lag_max,
+    ),
     setting("query.threads", "Threads of the query runtime.", |c| &mut c.query.threads),
     setting("tail.readers_max", "Readers of the live tail at once.", |c| &mut c.tail.readers_max),
     setting(

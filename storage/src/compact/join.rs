@@ -282,7 +282,8 @@ struct Written {
 /// Of so many rows, in whose JSON these attributes lie.
 fn sidecar(rows: &Rows, (number, rest): (u64, Vec<(AttributeScope, String)>)) -> Sidecar {
     let distinct = rows.distinct();
-    let filter = TraceFilter::of_hashes(&distinct);
+    let spans = usize::try_from(number).unwrap_or(usize::MAX);
+    let filter = TraceFilter::of_hashes(&distinct, spans);
     Sidecar { rows: number, traces: distinct.len() as u64, filter, rest }
 }
 

@@ -9,7 +9,6 @@ use super::resolve::{self, Resolved, Spans};
 use super::texts::Words;
 use crate::batch::{self, SpanBatch, Values as Stored};
 use crate::file::chunk::value::Values;
-use crate::id::TraceId;
 use crate::schema::column;
 use crate::snapshot::TraceFilter;
 
@@ -68,11 +67,10 @@ impl Heads {
         order::sort(&self.start, &ranks(&self.service), &ranks(&self.name))
     }
 
-    /// The bloom filter of the traces of `rows`.
-    pub(crate) fn filter(&self, rows: &[u32]) -> TraceFilter {
-        let mut filter = TraceFilter::with_capacity(rows.len());
-        rows.iter().for_each(|row| filter.insert(&TraceId(self.trace[*row as usize])));
-        filter
+    /// The filter of the traces of `rows`, of a file of `spans` spans.
+    pub(crate) fn filter(&self, rows: &[u32], spans: usize) -> TraceFilter {
+        let hash = |row: &u32| xxhash_rust::xxh3::xxh3_64(&self.trace[*row as usize]);
+        TraceFilter::of_hashes(&rows.iter().map(hash).collect::<Vec<_>>(), spans)
     }
 }
 

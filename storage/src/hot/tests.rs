@@ -22,6 +22,7 @@ fn table(version: u64) -> Arc<TableState> {
         columns: Arc::new(AttributeColumns::default()),
         wal_through: WalSeq(version),
         policy: Arc::new(Policy::of(&Config::in_folder("unused"))),
+        rearranged: Arc::default(),
         receipts: Arc::new([]),
         patches: Arc::default(),
     })

@@ -17,6 +17,20 @@ fn a_filter_finds_what_was_added_and_rarely_more() {
 }
 
 #[test]
+fn the_filter_of_a_file_written_now_is_sharp_where_traces_are_long() {
+    let hash = |number| xxhash_rust::xxh3::xxh3_64(&trace(number).0);
+    let hashes: Vec<u64> = (0..10_000).map(hash).collect();
+    let sharp = TraceFilter::of_hashes(&hashes, 40_000);
+    assert!((0..10_000).all(|number| sharp.may_contain(&trace(number))));
+    let wrong = |filter: &TraceFilter| {
+        (10_000..110_000).filter(|number| filter.may_contain(&trace(*number))).count()
+    };
+    assert!(wrong(&sharp) < 5, "{} of 100,000 absent traces passed the filter", wrong(&sharp));
+    let short = TraceFilter::of_hashes(&hashes, 39_999);
+    assert!(wrong(&short) > 100, "short traces take no more memory than their bits");
+}
+
+#[test]
 fn an_empty_filter_holds_nothing() {
     assert!(!TraceFilter::with_capacity(0).may_contain(&trace(1)));
     assert_eq!(TraceFilter::from_parts(Vec::new(), 7), None);

@@ -23,7 +23,7 @@ use crate::file::{FilePaths, stats};
 use crate::id::{TableVersion, WalSeq};
 use crate::retain::receipt;
 use crate::schema::AttributeColumns;
-use crate::snapshot::DataFile;
+use crate::snapshot::{DataFile, REARRANGEMENTS_MAX, Rearrangement};
 
 /// Tag of an add action: path of the sidecar.
 const TAG_SIDECAR: &str = "spanlake.sidecar";
@@ -259,11 +259,16 @@ impl Table {
     ) -> Result<()> {
         let mut state = TableState { version, ..(*self.state()).clone() };
         let (mut added, mut removed) = (Vec::new(), HashSet::new());
+        let mut rearranges = true;
         for line in entry.lines() {
             let Some((kind, action)) = parse(line) else { continue };
             match (kind, action) {
-                (_, Action::Add(add)) => added.push(add),
+                (_, Action::Add(add)) => {
+                    rearranges &= !add.data_change;
+                    added.push(add);
+                }
                 (_, Action::Remove(remove)) => {
+                    rearranges &= !remove.data_change;
                     removed.insert(remove.path.clone());
                     ledger.tombstones.push(self.tombstone(&state, &remove));
                 }
@@ -278,6 +283,11 @@ impl Table {
                 }
                 _ => {}
             }
+        }
+        if rearranges && !added.is_empty() && !removed.is_empty() {
+            let outputs = added.iter().map(|add| add.path.clone()).collect();
+            let inputs = removed.iter().cloned().collect();
+            state.rearranged = with_last(&state.rearranged, Rearrangement { inputs, outputs });
         }
         if !added.is_empty() || !removed.is_empty() {
             let kept = state.files.iter().filter(|file| !removed.contains(&file.path));
@@ -319,6 +329,12 @@ impl Table {
                 .unwrap_or_else(|| self.clock.now_unix_nano() / 1_000_000),
         }
     }
+}
+
+/// `known` and one more; the oldest go where there are too many.
+fn with_last(known: &[Arc<Rearrangement>], last: Rearrangement) -> Arc<[Arc<Rearrangement>]> {
+    let first = (known.len() + 1).saturating_sub(REARRANGEMENTS_MAX);
+    known[first..].iter().cloned().chain([Arc::new(last)]).collect()
 }
 
 /// True where `now` holds everything up to `through`; an error where a flush of ours has become known since

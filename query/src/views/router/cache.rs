@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::{HashMap, HashSet};
 use storage::rollup::Sum;
-use storage::{DataFile, TimeRange, TraceId};
+use storage::{DataFile, Snapshot, TimeRange, TraceId};
 
 use super::Part;
+use super::recent::Recent;
 use crate::spans::shape::Shapes;
 use crate::views::near::AllOpen;
 use crate::views::totals::Gaps;
@@ -31,6 +32,13 @@ impl Known {
     /// What is known of a file.
     pub(super) fn part(&self, file: &Arc<DataFile>) -> Option<Arc<Part>> {
         self.parts.iter().find(|part| Arc::ptr_eq(&part.file, file)).map(Arc::clone)
+    }
+
+    /// The same with further parts, whose spans it tells of already.
+    pub(super) fn with_parts(&self, parts: Vec<Arc<Part>>) -> Self {
+        let parts = self.parts.iter().map(Arc::clone).chain(parts).collect();
+        let (traces, dangling) = (self.traces.clone(), self.dangling.clone());
+        Self { parts, traces, dangling, sum: Arc::clone(&self.sum), gaps: Arc::clone(&self.gaps) }
     }
 
     /// The same with what is known of the time right before it.
@@ -60,12 +68,21 @@ impl Known {
     }
 }
 
+/// What is known of some of the files of a snapshot.
+pub(super) struct Older {
+    pub(super) known: Arc<Known>,
+    /// Files that took the place of others whose spans are in it.
+    pub(super) merged: Vec<Arc<DataFile>>,
+}
+
 /// The last answers.
 #[derive(Default)]
 pub(crate) struct Cache {
     entries: Mutex<VecDeque<Entry>>,
     /// Held by whoever finds out what all files tell.
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// Answers of a moment ago.
+    pub(crate) recent: Recent,
     /// The open traces of all files.
     pub(crate) all_open: AllOpen,
     /// Rows of open traces.
@@ -105,26 +122,34 @@ impl Cache {
         entries.iter().find(same).map(|entry| Arc::clone(&entry.known))
     }
 
-    /// What is known of most of `files`, and of no other files: a flush adds a file, and the rest stays as it is.
-    pub(super) fn older(
-        &self,
-        files: &Arc<[Arc<DataFile>]>,
-        range: TimeRange,
-    ) -> Option<Arc<Known>> {
+    /// What is known of the spans of most files, and of no others: a flush adds a file, a step of compaction puts files in the
+    /// place of others, and the rest stays as it is.
+    pub(super) fn older(&self, snapshot: &Snapshot, range: TimeRange) -> Option<Older> {
         if range != TimeRange::ALL {
             return None;
         }
-        let here: HashSet<*const DataFile> = files.iter().map(Arc::as_ptr).collect();
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_most = |entry: &&Entry| {
-            entry.range == range
-                && entry.files.len() * 2 >= files.len()
-                && entry.files.iter().all(|file| here.contains(&Arc::as_ptr(file)))
-        };
-        entries.iter().find(is_most).map(|entry| Arc::clone(&entry.known))
+        let entry = entries.iter().find(|entry| entry.range == range)?;
+        let mut paths: HashSet<&str> = entry.files.iter().map(|file| file.path.as_str()).collect();
+        for step in snapshot.rearranged.iter() {
+            if step.inputs.iter().all(|path| paths.contains(path.as_str())) {
+                paths.retain(|path| !step.inputs.iter().any(|input| input == path));
+                paths.extend(step.outputs.iter().map(String::as_str));
+            }
+        }
+        let here = snapshot.files.iter().filter(|file| paths.contains(file.path.as_str()));
+        let here: Vec<&Arc<DataFile>> = here.collect();
+        if here.len() < paths.len() || here.len() * 2 < snapshot.files.len() {
+            return None;
+        }
+        let known: HashSet<*const DataFile> = entry.files.iter().map(Arc::as_ptr).collect();
+        let merged = here.into_iter().filter(|file| !known.contains(&Arc::as_ptr(file)));
+        let merged = merged.map(Arc::clone).collect();
+        Some(Older { known: Arc::clone(&entry.known), merged })
     }
 
-    /// Remembers it. What is known of other files is forgotten: they are of an older snapshot, mostly.
+    /// Remembers it. What is known of other files is forgotten, but for what is told of all time ([`Self::older`]): they are
+    /// of an older snapshot, mostly.
     pub(super) fn put(
         &self,
         files: &Arc<[Arc<DataFile>]>,
@@ -133,7 +158,10 @@ impl Cache {
     ) -> Arc<Known> {
         let known = Arc::new(known);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|entry| Arc::ptr_eq(&entry.files, files));
+        entries.retain(|entry| {
+            let is_last_of_all = entry.range == TimeRange::ALL && range != TimeRange::ALL;
+            is_last_of_all || Arc::ptr_eq(&entry.files, files)
+        });
         entries.truncate(RANGES_MAX - 1);
         let files = Arc::clone(files);
         entries.push_front(Entry { files, range, known: Arc::clone(&known) });

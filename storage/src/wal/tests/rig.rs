@@ -54,6 +54,7 @@ fn table_state(committed: u64) -> Arc<TableState> {
         columns: Arc::new(AttributeColumns::default()),
         wal_through: WalSeq(committed),
         policy: Arc::new(Policy::of(&Config::in_folder("unused"))),
+        rearranged: Arc::default(),
         receipts: Arc::new([]),
         patches: Arc::default(),
     })
