@@ -2,6 +2,7 @@
 //!
 //! Owns what a read sees: hot batches and table version change together, in one swap, so that no reader ever sees a span
 //! twice or not at all.
+mod departed;
 mod promote;
 mod publisher;
 pub(crate) mod tail;
@@ -23,6 +24,8 @@ use crate::schema::{AttributeColumns, read_type};
 use crate::snapshot::Snapshot;
 use crate::table::TableState;
 
+pub use departed::Departure;
+use departed::Departures;
 use promote::Promotion;
 pub(crate) use publisher::Publisher;
 use tail::{Arrival, Kept, Tail};
@@ -56,6 +59,7 @@ struct State {
     /// Oldest first.
     batches: Vec<Arrival>,
     kept: Kept,
+    departed: Departures,
     /// Number of the next span to come.
     next: u64,
     bytes: usize,
@@ -85,6 +89,7 @@ impl Hot {
             table,
             batches: Vec::new(),
             kept: Kept::default(),
+            departed: Departures::default(),
             next: 0,
             bytes: 0,
             rows: 0,
@@ -133,9 +138,17 @@ impl Hot {
     /// says that was committed with the files: also a flush whose answer was lost is found by it.
     pub(crate) fn replace(&self, table: Arc<TableState>) {
         let flushed = self.lock().replace(table);
-        // Freed here and not under the lock: there may be hundreds of MiB.
-        drop(flushed);
+        self.depart(flushed);
         self.changed();
+    }
+
+    /// Notes which requests `gone` came with, and frees it: here and not under the lock, there may be hundreds of MiB.
+    fn depart(&self, gone: impl IntoIterator<Item = Arrival>) {
+        let requests: Vec<Departure> =
+            gone.into_iter().flat_map(|arrival| departed::requests(&arrival)).collect();
+        if !requests.is_empty() {
+            self.lock().departed.add(requests);
+        }
     }
 
     /// The state now.

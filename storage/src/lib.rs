@@ -43,6 +43,7 @@ pub use entry::{Appended, Codec, Compressed, Decode, DecodeSession, Entry};
 pub use error::{Error, Kind, Result};
 pub use file::footer::Footer;
 pub use file::page::check_pages;
+pub use hot::Departure;
 pub use hot::tail::{Arrival, Arrivals, Tail};
 pub use id::{SpanId, TableVersion, TraceId, WalSeq};
 pub use ledger::Ledger;

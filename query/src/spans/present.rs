@@ -36,6 +36,11 @@ impl Presenter {
         Ok(Self { columns, schema: SchemaRef::new(schema) })
     }
 
+    /// Names of the columns, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.schema.fields().iter().map(|field| field.name().as_str())
+    }
+
     /// The rows of `batch` where `wanted` is set.
     ///
     /// # Errors

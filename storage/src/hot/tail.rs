@@ -1,11 +1,12 @@
 //! Live tail: what became visible, in that order, from a place that a reader remembers.
 //!
 //! Every span has a number, counted from 0 at each open. The hot batches are the tail's memory; while somebody
-//! listens, batches that a flush took away are kept a little longer. Without a listener this costs nothing.
+//! listens, batches that a flush took away are kept a little longer. Of what is gone each request is noted, so that its spans
+//! can be found in the files. Without a listener this costs nothing but these notes.
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Hot;
+use super::{Departure, Hot};
 use crate::batch::SpanBatch;
 use crate::id::WalSeq;
 
@@ -66,6 +67,12 @@ impl Tail {
         Arrivals { batches, missed: first.saturating_sub(from), next }
     }
 
+    /// Which requests the spans `from..until` came with that are no longer in memory: oldest first, `max` at most.
+    /// Those of which too many others came since are forgotten.
+    pub fn departed(&self, from: u64, until: u64, max: usize) -> Vec<Departure> {
+        self.hot.lock().departed.within(from, until, max)
+    }
+
     /// The number that the next span to come will have.
     pub fn next(&self) -> u64 {
         self.hot.lock().next
@@ -78,8 +85,7 @@ impl Drop for Tail {
         state.kept.listeners -= 1;
         let freed = if state.kept.listeners == 0 { state.kept.clear() } else { VecDeque::new() };
         drop(state);
-        // Freed here and not under the lock.
-        drop(freed);
+        self.hot.depart(freed);
     }
 }
 

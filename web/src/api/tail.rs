@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! storage::Tail -> matcher (one thread) -> ring of each distinct filter -> reader, reader, ...
-//!                                          storage::Tail -> catch_up -'  (only a reader that came back)
+//!                     storage::Tail -> catch_up, or where it left memory SQL -> stored -'  (only a reader that came back)
 //! ```
 //! Each batch is compared once for each distinct filter, each wanted span is encoded once; readers share the bytes.
 //! Nothing is left out silently: what a reader does not get, it is told by number.
@@ -17,6 +17,7 @@ mod reader;
 mod ring;
 mod select;
 mod share;
+mod stored;
 
 use std::sync::Arc;
 
@@ -78,7 +79,7 @@ pub(crate) async fn tail(
 ) -> Result<Response> {
     let filter = Filter::parse(&parameters)?;
     let from = headers.get(LAST_EVENT_ID).map(place).transpose()?.flatten();
-    let seated = shared.web.tail.hub.seat(filter, &headers)?;
+    let seated = shared.web.tail.hub.seat(filter, &headers, &shared.web.engine)?;
     let leave = Leave(Arc::clone(&seated.seat));
     let mut response = Response::new(Reader::new(seated, from).body());
     let kind = HeaderValue::from_static("text/event-stream");

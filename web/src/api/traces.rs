@@ -309,7 +309,11 @@ fn on_span(
 }
 
 /// `k=v`, compared in the type of the attribute's column, where it has one and the value fits it.
-fn attribute(pair: &str, scope: AttributeScope, columns: &AttributeColumns) -> Result<String> {
+pub(crate) fn attribute(
+    pair: &str,
+    scope: AttributeScope,
+    columns: &AttributeColumns,
+) -> Result<String> {
     let (key, value) = key_and_value(pair)?;
     let map = match scope {
         AttributeScope::Span => "attributes",

@@ -1,4 +1,4 @@
-//! What a returning reader missed, read from memory in pieces, as fast as it takes them.
+//! What a returning reader missed, read in pieces, as fast as it takes them: from memory, or from the table what left it.
 use std::sync::Arc;
 
 use arrow::buffer::BooleanBuffer;
@@ -8,6 +8,7 @@ use super::events::{Events, Lost, lagged, mark, skipped};
 use super::hub::Seated;
 use super::position::Position;
 use super::select::{Sought, select};
+use super::stored;
 use crate::Result;
 
 /// Spans of one piece: what a reader that does not read may cost.
@@ -16,14 +17,14 @@ const PIECE_SPANS: usize = 64;
 /// A piece of what was missed.
 #[derive(Debug, Default)]
 pub(super) struct Piece {
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// Number of the span to go on with.
     pub(super) next: u64,
     /// Events in it.
     pub(super) spans: usize,
     /// Wanted spans beyond the budget.
     pub(super) skipped: u64,
-    /// Spans that had left memory.
+    /// Spans that are neither in memory nor found in the table.
     pub(super) missed: u64,
 }
 
@@ -46,6 +47,12 @@ impl Piece {
 /// turns, one piece each. `None` where the server ends.
 pub(super) async fn read_up(seated: Arc<Seated>, at: u64, budget: usize) -> Option<Piece> {
     let permit = Arc::clone(&seated.hub.reading_up).acquire_owned().await.ok()?;
+    let gone = seated.tail.after(at).missed;
+    if gone > 0 {
+        let piece = stored::read(&seated, at..at + gone, budget).await;
+        drop(permit);
+        return Some(piece);
+    }
     let work = move || {
         let piece = read(&seated, at, budget);
         drop(permit);
@@ -56,7 +63,11 @@ pub(super) async fn read_up(seated: Arc<Seated>, at: u64, budget: usize) -> Opti
 
 fn read(seated: &Seated, at: u64, budget: usize) -> Piece {
     let found = seated.tail.after(at);
-    let mut piece = Piece { next: at + found.missed, missed: found.missed, ..Piece::default() };
+    let mut piece = Piece { next: at, ..Piece::default() };
+    if found.missed > 0 {
+        // They left memory just now: the next piece has them.
+        return piece;
+    }
     for arrival in &found.batches {
         if let Err(error) = add(&mut piece, seated, arrival, budget) {
             tracing::error!(%error, "spans could not be shown to the live tail");

@@ -1,5 +1,8 @@
 //! Which spans a reader wants, and how many a second. Readers that want the same share all work.
+use storage::schema::{AttributeColumns, AttributeScope};
+
 use crate::api::parameters::{Parameters, key_and_value};
+use crate::api::{literal, traces};
 use crate::routes::Parameter;
 use crate::{Error, Result};
 
@@ -47,6 +50,33 @@ impl Filter {
     #[expect(clippy::cast_precision_loss, reason = "100,000 at most")]
     pub(super) fn rate_max(&self) -> f64 {
         self.rate as f64
+    }
+
+    /// The same as a condition of SQL.
+    ///
+    /// # Errors
+    /// An attribute cannot be written: a mistake of ours, because it was parsed.
+    pub(super) fn condition(&self, columns: &AttributeColumns) -> Result<String> {
+        let texts = [
+            ("service", &self.service),
+            ("name", &self.name),
+            ("kind", &self.kind),
+            ("status", &self.status),
+        ];
+        let equal = |(column, text): (&str, &Option<String>)| {
+            text.as_ref().map(|text| format!("{column} = {}", literal::text(text)))
+        };
+        let mut all: Vec<String> = texts.into_iter().filter_map(equal).collect();
+        all.extend(self.duration_min.map(|nanos| format!("duration_nano >= {nanos}")));
+        all.extend(self.duration_max.map(|nanos| format!("duration_nano <= {nanos}")));
+        if self.is_root {
+            all.push("parent_span_id IS NULL".to_owned());
+        }
+        for (key, value) in &self.attributes {
+            let pair = format!("{key}={value}");
+            all.push(traces::attribute(&pair, AttributeScope::Span, columns)?);
+        }
+        Ok(if all.is_empty() { "true".to_owned() } else { all.join(" AND ") })
     }
 
     pub(super) fn parse(parameters: &Parameters) -> Result<Self> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use axum::http::{HeaderMap, header};
-use query::Presenter;
+use query::{Engine, Presenter};
 use storage::metrics::{Counter, Metric, Shape};
 use storage::schema::AttributeColumns;
 use storage::{Store, Tail};
@@ -138,6 +138,8 @@ pub(super) struct Seated {
     pub(super) seat: Arc<Seat>,
     pub(super) channel: Arc<Channel>,
     pub(super) tail: Arc<Tail>,
+    /// Reads what left memory.
+    pub(super) engine: Engine,
 }
 
 impl Seated {
@@ -210,7 +212,12 @@ impl Hub {
     ///
     /// # Errors
     /// There are too many, or the server ends.
-    pub(super) fn seat(self: &Arc<Self>, filter: Filter, headers: &HeaderMap) -> Result<Seated> {
+    pub(super) fn seat(
+        self: &Arc<Self>,
+        filter: Filter,
+        headers: &HeaderMap,
+        engine: &Engine,
+    ) -> Result<Seated> {
         let token = fingerprint(headers);
         let mut state = self.lock();
         if *self.closed.borrow() {
@@ -232,7 +239,7 @@ impl Hub {
         let seat = Arc::new(Seat { number, token, asked, cut: AtomicBool::new(false) });
         state.seats.insert(number, Arc::clone(&seat));
         drop(state);
-        Ok(Seated { hub: Arc::clone(self), seat, channel, tail })
+        Ok(Seated { hub: Arc::clone(self), seat, channel, tail, engine: engine.clone() })
     }
 
     fn admit(&self, state: &State, filter: &Filter, token: u64) -> Result<()> {

@@ -22,12 +22,14 @@ struct Fixture {
     tail: Tail,
     store: Store,
     ingest: Ingest,
+    clock: Arc<ManualClock>,
     folder: tempfile::TempDir,
 }
 
 async fn fixture(config: Config) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW));
+    let manual = Arc::new(ManualClock::at(NOW));
+    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&manual);
     let mut table = storage::Config::in_folder(folder.path());
     table.ttl = None;
     let decoder = Arc::new(Decoder::new(ingest::Config::default()));
@@ -45,13 +47,14 @@ async fn fixture(config: Config) -> Fixture {
         hosts: Vec::new(),
         figures: Arc::new(Vec::new),
     });
-    Fixture { router, tail, store, ingest, folder }
+    Fixture { router, tail, store, ingest, clock: manual, folder }
 }
 
 /// A span named `name` of the service; a call of something where it has a parent.
 fn span(service: &str, name: &str, parent: &str) -> Value {
     let service = json!({"key": "service.name", "value": {"stringValue": service}});
-    let ids = format!("{:016x}", name.len() + 1);
+    let id = name.bytes().fold(1u64, |id, byte| (id << 8) | u64::from(byte));
+    let ids = format!("{id:016x}");
     json!({
         "resource": {"attributes": [service]},
         "scopeSpans": [{"scope": {"name": "lib"}, "spans": [{
@@ -70,6 +73,7 @@ impl Fixture {
     }
 
     async fn send_spans(&self, spans: Vec<Value>) {
+        self.clock.set(self.clock.now_unix_nano() + 1);
         let body = json!({"resourceSpans": spans}).to_string().into_bytes().into();
         let accepted = self.ingest.accept(Format::OtlpJson, body, Some(TimeRange::ALL)).await;
         accepted.unwrap();
@@ -90,6 +94,15 @@ impl Fixture {
 
     async fn status(&self, query: &str, id: &str) -> StatusCode {
         self.ask(query, id).await.status()
+    }
+
+    /// What SQL says.
+    async fn shown(&self, sql: &'static str) -> Value {
+        let request = Request::post("/api/v1/sql").header(header::HOST, "localhost");
+        let request = request.body(Body::from(sql)).unwrap();
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let bytes = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        serde_json::from_slice(&bytes).unwrap()
     }
 
     async fn end(self) {
@@ -145,6 +158,16 @@ impl Events {
         Some((name, data))
     }
 
+    /// The row of the next span.
+    async fn row(&mut self) -> Value {
+        loop {
+            let (name, data) = self.block().await.unwrap();
+            if name == "span" {
+                return data;
+            }
+        }
+    }
+
     /// The next event, in one word: a span's name, or what happened to how many.
     async fn next(&mut self) -> Option<String> {
         loop {
@@ -187,11 +210,7 @@ async fn spans_arrive_as_sql_shows_them_and_only_those_wanted() {
             break block;
         }
     };
-    let shown = Request::post("/api/v1/sql").header(header::HOST, "localhost");
-    let asked = "SELECT * FROM spans WHERE name = 'd'";
-    let shown = f.router.clone().oneshot(shown.body(Body::from(asked)).unwrap()).await.unwrap();
-    let shown = axum::body::to_bytes(shown.into_body(), 1 << 20).await.unwrap();
-    let shown: Value = serde_json::from_slice(&shown).unwrap();
+    let shown = f.shown("SELECT * FROM spans WHERE name = 'd'").await;
     assert_eq!(name, "span");
     for (column, value) in row.as_object().unwrap() {
         assert_eq!(value, &shown[0][column], "{column}");
@@ -222,17 +241,104 @@ async fn a_reader_that_comes_back_gets_everything_once_and_in_order_also_across_
     f.end().await;
 }
 
+/// A place before span number `next`, as ids of this start of the server have it.
+fn before(next: u64) -> String {
+    format!("{:x}-0-{next}", NOW / 1_000_000)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_flush_took_away_before_anybody_listened_is_counted() {
+async fn what_left_memory_before_anybody_listened_is_read_from_the_table_in_order() {
     let f = fixture(Config::default()).await;
     f.send(&names(0..3)).await;
+    f.send_spans(vec![span("shop", "op 3", ""), span("cart", "op 4", "00000000000000aa")]).await;
     f.store.flush().await.unwrap();
-    f.send(&names(3..5)).await;
-    let run = f.open("", "").await.id.split('-').next().unwrap().to_owned();
-    let mut events = f.open("", &format!("{run}-0-0")).await;
-    assert_eq!(events.take(3).await, ["lagged 3 flushed", "op 3", "op 4"]);
-    let mut events = f.open("", &format!("{run}-0-4")).await;
-    assert_eq!(events.take(1).await, ["op 4"]);
+    f.send(&names(5..7)).await;
+    f.store.flush().await.unwrap();
+    f.send(&names(7..9)).await;
+    let mut all = f.open("", &before(0)).await;
+    assert_eq!(all.take(9).await, names(0..9));
+    assert_eq!(all.id.split('-').next_back(), Some("9"), "{}", all.id);
+    let filters = [
+        (
+            "?service=cart&kind=server&status=unset&min_duration=5&max_duration=5",
+            vec!["op 4", "op 9"],
+        ),
+        ("?name=op%206&root=true", vec!["op 6"]),
+        ("?service=cart&attribute=note%3D%3C/script%3E%3Cb%3E", vec!["op 4", "op 9"]),
+        ("?service=cart&attribute=note%3Dx", vec![]),
+    ];
+    let mut readers = Vec::new();
+    for (filter, expected) in filters {
+        readers.push((f.open(filter, &before(0)).await, expected));
+    }
+    f.send_spans(vec![span("cart", "op 9", "")]).await;
+    for (reader, expected) in &mut readers {
+        assert_eq!(reader.take(expected.len()).await, *expected);
+    }
+    // From the middle of a request on: what is gone of it comes again whole, for its place in it is not known.
+    let mut events = f.open("", &before(4)).await;
+    assert_eq!(events.take(7).await, names(3..10));
+    f.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_from_the_table_have_what_those_from_memory_have() {
+    let f = fixture(Config::default()).await;
+    f.send(&names(0..1)).await;
+    f.store.flush().await.unwrap();
+    f.send(&names(1..2)).await;
+    let mut events = f.open("", &before(0)).await;
+    let (from_table, from_memory) = (events.row().await, events.row().await);
+    let shown = f.shown("SELECT * FROM spans WHERE name = 'op 0'").await;
+    for (column, value) in from_table.as_object().unwrap() {
+        assert_eq!(value, &shown[0][column], "{column}");
+    }
+    let columns = |row: &Value| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(columns(&from_table), columns(&from_memory));
+    f.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_in_the_table_any_more_is_counted() {
+    let f = fixture(Config::default()).await;
+    for at in [0..3, 3..5, 5..6] {
+        f.send(&names(at)).await;
+    }
+    f.store.flush().await.unwrap();
+    let id = |name: &str| -> storage::TraceId {
+        let row = span("shop", name, "");
+        row["scopeSpans"][0]["spans"][0]["traceId"].as_str().unwrap().parse().unwrap()
+    };
+    let gone = storage::retain::Selection::Traces(vec![id("op 1"), id("op 3"), id("op 4")]);
+    f.store.delete(&gone, true).await.unwrap();
+    let mut events = f.open("", &before(0)).await;
+    assert_eq!(events.take(4).await, ["lagged 3 flushed", "op 0", "op 2", "op 5"]);
+    f.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_of_one_nanosecond_that_do_not_follow_one_another_are_counted() {
+    let f = fixture(Config::default()).await;
+    f.send(&names(0..2)).await;
+    f.send(&names(2..3)).await;
+    // The time of the first.
+    f.clock.set(NOW);
+    f.send(&names(3..4)).await;
+    f.store.flush().await.unwrap();
+    let mut events = f.open("", &before(0)).await;
+    assert_eq!(events.take(2).await, ["lagged 3 flushed", "op 2"]);
+    f.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_from_the_table_has_a_limit_and_the_rest_is_counted() {
+    let f = fixture(Config { resume_spans_max: 4, ..Config::default() }).await;
+    for at in [0..3, 3..6, 6..9] {
+        f.send(&names(at)).await;
+    }
+    f.store.flush().await.unwrap();
+    let mut events = f.open("", &before(3)).await;
+    assert_eq!(events.take(5).await, ["skipped 2 ", "op 3", "op 4", "op 5", "op 6"]);
     f.end().await;
 }
 
