@@ -61,3 +61,6 @@ async fn warm(shared: &Weak<Shared>) {
         tracing::debug!(error, "new files could not be read ahead");
     }
 }
+
+#[cfg(test)]
+mod tests;
