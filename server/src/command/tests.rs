@@ -21,6 +21,76 @@ fn parses(line: &str) {
     }
 }
 
+/// A line of a shell as words, as far as examples need it: quotes, and an end at a pipe or a redirection.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match quote {
+            Some(end) if c == end => quote = None,
+            None if c == '\'' || c == '"' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c == ' ' => words.extend(word.take()),
+            None if "|<>".contains(c) || (c == '#' && word.is_none()) => break,
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// Every call of the program in `text`, also behind a pipe.
+fn examples(text: &str) -> Vec<Vec<String>> {
+    let calls = text.lines().flat_map(|line| line.split(" | "));
+    let calls = calls.map(|call| call.trim().trim_start_matches("target/release/"));
+    calls.filter(|call| call.starts_with("spanlake ")).map(words).collect()
+}
+
+#[track_caller]
+fn all_parse(examples: &[Vec<String>], of: &str) {
+    for example in examples {
+        if let Err(error) = Cli::try_parse_from(example)
+            && !matches!(
+                error.kind(),
+                clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion
+            )
+        {
+            panic!("{of}: {example:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn examples_of_every_help_text_parse() {
+    for command in Cli::command().get_subcommands() {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let examples = examples(&help);
+        assert!(!examples.is_empty(), "{}", command.get_name());
+        all_parse(&examples, command.get_name());
+    }
+}
+
+#[test]
+fn examples_of_the_pages_parse() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let pages = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut found = 0;
+    for page in pages.chain([root.join("README.md")]) {
+        if page.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&page).unwrap();
+        for block in text.split("\n```sh\n").skip(1) {
+            let block = block.split("\n```").next().unwrap().replace("\\\n", " ");
+            let examples = examples(&block);
+            found += examples.len();
+            all_parse(&examples, &page.display().to_string());
+        }
+    }
+    assert!(found >= 15, "{found} examples");
+}
+
 #[test]
 fn commands_of_the_documents_parse() {
     for line in [
