@@ -407,6 +407,7 @@ async fn train_ticket_equals_its_truth() {
     edges_equal_truth(&lake, &truth).await;
     operations_equal_truth(&lake, &truth).await;
     roots_equal_truth(&lake, &truth).await;
+    traces_equal_truth(&folder, &lake, "nezha_tt_0129").await;
     lake.store.close().await.unwrap();
 }
 
