@@ -47,6 +47,7 @@ struct Scope {
     name: Option<u32>,
     version: Option<u32>,
     all: Option<u32>,
+    /// The one behind the scope before, so that a scope can begin again.
     first_row: u32,
 }
 
@@ -349,7 +350,6 @@ impl Sink for Builder<'_> {
         let scope = &mut self.scope;
         scope.json.clear();
         scope.attributes = 0;
-        scope.first_row = self.rows;
         scope.loss = Loss::default();
         scope.loss.cut_field("scope.name", name, limit, Cut::Name);
         scope.loss.cut_field("scope.version", version, limit, Cut::Name);
@@ -454,6 +454,7 @@ impl Sink for Builder<'_> {
 
     fn end_scope(&mut self) {
         let (from, until) = (self.scope.first_row, self.rows);
+        self.scope.first_row = until;
         if from == until {
             return;
         }

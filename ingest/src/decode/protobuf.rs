@@ -132,14 +132,35 @@ impl<S: Sink> Walk<'_, S> {
         message: &'a [u8],
         scratch: &mut Scratch<'a>,
     ) -> Result<(), Malformed> {
-        self.scope(message, scratch)?;
         let mut fields = Fields::new(message);
+        let mut behind = fields;
+        // The scope nearly always comes first, and once. Looking for more of it would touch the first byte of each span before
+        // its turn, and wait for memory each time.
+        let comes_first = match behind.next()? {
+            Some((1, Field::Bytes(scope))) => {
+                fields = behind;
+                scratch.scopes.clear();
+                scratch.scopes.push(scope);
+                self.begin_scope(scratch)?;
+                true
+            }
+            _ => {
+                self.scope(message, scratch)?;
+                false
+            }
+        };
+        let mut goes_on = false;
         while let Some((number, field)) = fields.next()? {
             match (number, field) {
                 (2, Field::Bytes(span)) => self.span(span, scratch)?,
                 (2, _) => return wrong_type("spans"),
+                (1, Field::Bytes(_)) => goes_on = comes_first,
+                (1, _) => return wrong_type("scope"),
                 _ => {}
             }
+        }
+        if goes_on {
+            self.scope(message, scratch)?;
         }
         self.sink.end_scope();
         Ok(())
@@ -147,16 +168,21 @@ impl<S: Sink> Walk<'_, S> {
 
     /// Reads the `scope` of a ScopeSpans message, wherever in it that stands.
     fn scope<'a>(&mut self, message: &'a [u8], scratch: &mut Scratch<'a>) -> Result<(), Malformed> {
-        let Scratch { scopes, json, .. } = scratch;
-        scopes.clear();
+        scratch.scopes.clear();
         let mut fields = Fields::new(message);
         while let Some((number, field)) = fields.next()? {
             match (number, field) {
-                (1, Field::Bytes(scope)) => scopes.push(scope),
+                (1, Field::Bytes(scope)) => scratch.scopes.push(scope),
                 (1, _) => return wrong_type("scope"),
                 _ => {}
             }
         }
+        self.begin_scope(scratch)
+    }
+
+    /// Hands on the scope of which `scratch` has all messages.
+    fn begin_scope(&mut self, scratch: &mut Scratch<'_>) -> Result<(), Malformed> {
+        let Scratch { scopes, json, .. } = scratch;
         let (mut name, mut version): (&[u8], &[u8]) = (&[], &[]);
         for scope in &*scopes {
             read_scope(scope, &mut name, &mut version)?;

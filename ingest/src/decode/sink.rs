@@ -116,7 +116,8 @@ pub(crate) trait Sink {
     fn begin_resource(&mut self);
     /// All attributes of the resource are known.
     fn end_resource_attributes(&mut self);
-    /// A scope of the resource begins; its attributes follow.
+    /// A scope of the resource begins; its attributes follow. Once more before its end where more of it was found behind its
+    /// spans: then what comes last holds for all of them.
     fn begin_scope(&mut self, name: &[u8], version: &[u8]);
     /// All attributes of the scope are known.
     fn end_scope_attributes(&mut self);

@@ -1,4 +1,5 @@
 mod caps;
+mod order;
 mod zipkin;
 
 use arrow::array::{Array, AsArray};
@@ -303,26 +304,6 @@ fn limits_cut_and_count() {
     assert_eq!(count("dropped_attributes_count"), 2);
     assert_eq!(count("dropped_events_count"), 1);
     assert_eq!(count("dropped_links_count"), 2);
-}
-
-#[test]
-fn fields_may_come_in_any_order_and_unknown_ones_are_skipped() {
-    let span = span().encode_to_vec();
-    let scope =
-        InstrumentationScope { name: "lib".into(), version: "2".into(), ..Default::default() };
-    let resource =
-        Resource { attributes: vec![pair("service.name", text("late"))], ..Default::default() };
-    let field = |number: u8, bytes: &[u8]| {
-        [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
-    };
-    let group = [0x7b, 0x08, 0x01, 0x7c]; // field 15: start group, one varint, end group
-    let scope_spans = [field(2, &span), group.to_vec(), field(1, &scope.encode_to_vec())].concat();
-    let resource_spans =
-        [field(2, &scope_spans), field(1, &resource.encode_to_vec()), vec![0x58, 0x07]].concat();
-    let batch = decode(field(1, &resource_spans));
-    assert_eq!(cell(&batch, "service", 0).as_deref(), Some("late"));
-    assert_eq!(cell(&batch, "scope_name", 0).as_deref(), Some("lib"));
-    assert_eq!(cell(&batch, "scope_version", 0).as_deref(), Some("2"));
 }
 
 #[test]
