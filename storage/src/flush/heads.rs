@@ -2,12 +2,13 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::Int64Type;
 
 use super::order::{self, Order};
 use super::resolve::{self, Resolved, Spans};
 use super::texts::Words;
-use crate::batch::{self, SpanBatch, Values as Stored};
+use crate::batch::{self, Part, SpanBatch, Values as Stored};
 use crate::file::chunk::value::Values;
 use crate::schema::column;
 use crate::snapshot::TraceFilter;
@@ -41,9 +42,9 @@ impl Heads {
             }
         }
         Self {
-            trace: ids(batches, column::TRACE_ID).map(Option::unwrap_or_default).collect(),
-            span: ids(batches, column::SPAN_ID).map(Option::unwrap_or_default).collect(),
-            parent: ids(batches, column::PARENT_SPAN_ID).collect(),
+            trace: ids(batches, column::TRACE_ID),
+            span: ids(batches, column::SPAN_ID),
+            parent: parents(batches),
             start: times(batches, column::START),
             service,
             name,
@@ -76,32 +77,61 @@ impl Heads {
 
 /// The trace of every row, those of neighbours once.
 pub(crate) fn trace_ids(batches: &[Arc<SpanBatch>]) -> Vec<[u8; 16]> {
-    let mut traces: Vec<[u8; 16]> = ids(batches, column::TRACE_ID).flatten().collect();
+    let mut traces: Vec<[u8; 16]> = ids(batches, column::TRACE_ID);
     traces.dedup();
     traces
 }
 
-/// Ids of `N` bytes; none where a row has none.
-fn ids<const N: usize>(
-    batches: &[Arc<SpanBatch>],
-    name: &str,
-) -> impl Iterator<Item = Option<[u8; N]>> {
-    let parts = batch::parts(batches, name);
-    parts.into_iter().flat_map(|part| {
-        let array = match part.values {
-            Some(Stored::Array(array)) => Some(array.as_fixed_size_binary()),
-            _ => None,
-        };
-        (0..part.rows).map(move |row| {
-            let array = array.filter(|array| array.is_valid(row))?;
-            array.value(row).try_into().ok()
-        })
-    })
+/// Ids of `N` bytes; zeros where a row has none.
+fn ids<const N: usize>(batches: &[Arc<SpanBatch>], name: &str) -> Vec<[u8; N]> {
+    let mut ids = Vec::with_capacity(rows(batches));
+    for part in batch::parts(batches, name) {
+        let first = ids.len();
+        if let Some((given, nulls)) = ids_of(part) {
+            ids.extend_from_slice(given);
+            if let Some(nulls) = nulls {
+                let missing = (0..part.rows).filter(|row| nulls.is_null(*row));
+                missing.for_each(|row| ids[first + row] = [0; N]);
+            }
+        }
+        ids.resize(first + part.rows, [0; N]);
+    }
+    ids
+}
+
+/// The parent's id of every row that has one.
+fn parents(batches: &[Arc<SpanBatch>]) -> Vec<Option<[u8; 8]>> {
+    let mut parents = Vec::with_capacity(rows(batches));
+    for part in batch::parts(batches, column::PARENT_SPAN_ID) {
+        let until = parents.len() + part.rows;
+        match ids_of::<8>(part) {
+            Some((given, Some(nulls))) => {
+                let valid = given.iter().zip(nulls);
+                parents.extend(valid.map(|(id, is_valid)| is_valid.then_some(*id)));
+            }
+            Some((given, None)) => parents.extend(given.iter().copied().map(Some)),
+            None => {}
+        }
+        parents.resize(until, None);
+    }
+    parents
+}
+
+/// One batch's ids, and which rows have one where some have none.
+fn ids_of<const N: usize>(part: Part<'_>) -> Option<(&[[u8; N]], Option<&NullBuffer>)> {
+    let Some(Stored::Array(array)) = part.values else { return None };
+    let array = array.as_fixed_size_binary();
+    let (ids, _) = array.value_data().as_chunks();
+    Some((ids, array.nulls().filter(|nulls| nulls.null_count() > 0)))
+}
+
+fn rows(batches: &[Arc<SpanBatch>]) -> usize {
+    batches.iter().map(|batch| batch.rows()).sum()
 }
 
 /// A column of times, which all rows have.
 pub(crate) fn times(batches: &[Arc<SpanBatch>], name: &str) -> Vec<i64> {
-    let mut times = Vec::with_capacity(batches.iter().map(|batch| batch.rows()).sum());
+    let mut times = Vec::with_capacity(rows(batches));
     for part in batch::parts(batches, name) {
         match part.values {
             Some(Stored::Array(array)) => {

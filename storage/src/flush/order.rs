@@ -1,7 +1,8 @@
 //! The order of rows in files: one file a date, sorted by service, name and start.
 //!
-//! A radix sort of row numbers, one digit of one key at a time, from the least significant on: each pass keeps the
-//! order of equal digits, so the passes by start come first and those by date last.
+//! Rows are dealt out by service and name first, and each group is sorted by start while it fits a near cache. Where services and
+//! names are too many for that: a radix sort of row numbers, one digit of one key at a time, from the least significant on:
+//! each pass keeps the order of equal digits, so the passes by start come first and those by service last.
 use std::ops::Range;
 
 use chrono::NaiveDate;
@@ -63,11 +64,18 @@ impl Order {
 
 /// Sorts all rows, of which `services` and `names` are the places among the sorted texts.
 pub(crate) fn sort(starts: &[i64], services: &[u32], names: &[u32]) -> Order {
-    let mut sorting = Sorting::new(starts.len());
     let first = starts.iter().copied().min().unwrap_or(0);
-    sorting.sort_by(|row| starts[row].wrapping_sub(first).cast_unsigned());
-    sorting.sort_by(|row| u64::from(names[row]));
-    sorting.sort_by(|row| u64::from(services[row]));
+    let since_first = |row: usize| starts[row].wrapping_sub(first).cast_unsigned();
+    let mut sorting = match Groups::of(services, names) {
+        Some(groups) => Sorting::of(groups.sort(since_first)),
+        None => {
+            let mut sorting = Sorting::of((0u32..).take(starts.len()).collect());
+            sorting.sort_by(since_first);
+            sorting.sort_by(|row| u64::from(names[row]));
+            sorting.sort_by(|row| u64::from(services[row]));
+            sorting
+        }
+    };
     let mut days: Vec<NaiveDate> = Vec::new();
     let last = starts.iter().copied().max().unwrap_or(0);
     if date_of(first) == date_of(last) {
@@ -89,6 +97,57 @@ pub(crate) fn sort(starts: &[i64], services: &[u32], names: &[u32]) -> Order {
     Order { rows, dates }
 }
 
+/// Rows by service and name, few of both.
+struct Groups<'a> {
+    services: &'a [u32],
+    names: &'a [u32],
+    /// More than the largest of `names`.
+    stride: usize,
+    count: usize,
+}
+
+impl<'a> Groups<'a> {
+    /// `None` where counting them would cost more than it saves.
+    fn of(services: &'a [u32], names: &'a [u32]) -> Option<Self> {
+        let stride = names.iter().max().map_or(1, |name| *name as usize + 1);
+        let of_services = services.iter().max().map_or(1, |service| *service as usize + 1);
+        let count = of_services.checked_mul(stride)?;
+        (count <= DIGITS.max(services.len())).then_some(Self { services, names, stride, count })
+    }
+
+    /// The rows sorted by service, name, and `start`; what is equal in these keeps its order.
+    fn sort(&self, start: impl Fn(usize) -> u64) -> Vec<u32> {
+        let group =
+            |(service, name): (&u32, &u32)| *service as usize * self.stride + *name as usize;
+        let groups = || self.services.iter().zip(self.names).map(group);
+        let mut ends = vec![0usize; self.count];
+        groups().for_each(|group| ends[group] += 1);
+        let mut place = 0;
+        for count in &mut ends {
+            place += std::mem::replace(count, place);
+        }
+        // Start and row as one number: compared without a branch.
+        let mut sorted = vec![0u128; self.services.len()];
+        for (row, group) in groups().enumerate() {
+            let end = &mut ends[group];
+            sorted[*end] = u128::from(start(row)) << u32::BITS | row as u128;
+            *end += 1;
+        }
+        let mut from = 0;
+        for until in ends {
+            sorted[from..until].sort_unstable();
+            from = until;
+        }
+        sorted.into_iter().map(row_of).collect()
+    }
+}
+
+/// The low bits.
+fn row_of(sorted: u128) -> u32 {
+    let [a, b, c, d, ..] = sorted.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
 /// Keys move with their rows, so that each is fetched from all over memory once and not in every pass.
 struct Sorting {
     rows: Vec<u32>,
@@ -98,17 +157,14 @@ struct Sorting {
 }
 
 impl Sorting {
-    fn new(rows: usize) -> Self {
-        Self {
-            rows: (0u32..).take(rows).collect(),
-            keys: Vec::with_capacity(rows),
-            spare_rows: vec![0; rows],
-            spare_keys: vec![0; rows],
-        }
+    fn of(rows: Vec<u32>) -> Self {
+        Self { rows, keys: Vec::new(), spare_rows: Vec::new(), spare_keys: Vec::new() }
     }
 
     /// Sorts by `key`; rows with equal keys stay in their order.
     fn sort_by(&mut self, key: impl Fn(usize) -> u64) {
+        self.spare_rows.resize(self.rows.len(), 0);
+        self.spare_keys.resize(self.rows.len(), 0);
         self.keys.clear();
         self.keys.extend(self.rows.iter().map(|row| key(*row as usize)));
         let largest = self.keys.iter().copied().max().unwrap_or(0);

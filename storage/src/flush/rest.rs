@@ -54,14 +54,54 @@ fn may_nest(json: &StringArray) -> bool {
 }
 
 fn add_nested(scope: AttributeScope, json: &str, keys: &mut Keys) {
-    // The object's own brace comes first; another brace or a bracket is a nested value, or within a string.
-    if !json.get(1..).is_some_and(|inner| inner.contains(['{', '['])) {
+    let known = keys.entry(scope).or_default();
+    if nests_nothing_new(json.as_bytes(), known) {
         return;
     }
     for (key, value) in members(json) {
         if value.starts_with(['{', '[']) {
-            let key = serde_json::from_str(key).unwrap_or_default();
-            keys.entry(scope).or_default().insert(key);
+            known.insert(serde_json::from_str(key).unwrap_or_default());
         }
     }
 }
+
+/// True where every list or object in `json` is the value of one of the `known` keys, as far as can be seen without reading all
+/// of it. Braces and brackets within strings count too; keys with escapes are not known.
+fn nests_nothing_new(json: &[u8], known: &BTreeSet<String>) -> bool {
+    // The object's own brace comes first.
+    let mut from = 1;
+    while let Some(place) = next_opening(json, from) {
+        if !key_before(json, place).is_some_and(|key| known.contains(key)) {
+            return false;
+        }
+        from = place + 1;
+    }
+    true
+}
+
+/// Where the next brace or bracket opens.
+fn next_opening(json: &[u8], from: usize) -> Option<usize> {
+    const STEP: usize = 32;
+    let is_opening = |byte: &u8| matches!(byte, b'{' | b'[');
+    let mut from = from;
+    // Without a branch in between, so that the processor looks at many bytes at once.
+    while let Some(step) = json.get(from..from + STEP) {
+        if step.iter().fold(false, |found, byte| found | is_opening(byte)) {
+            break;
+        }
+        from += STEP;
+    }
+    Some(from + json.get(from..)?.iter().position(is_opening)?)
+}
+
+/// The key whose value begins at `place`, where it is written without escapes.
+fn key_before(json: &[u8], place: usize) -> Option<&str> {
+    let before = json[..place].strip_suffix(b"\":")?;
+    let start = before.iter().rposition(|byte| matches!(byte, b'"' | b'\\'))?;
+    let is_key = before[start] == b'"' && start > 0 && matches!(before[start - 1], b'{' | b',');
+    let key = is_key.then(|| &before[start + 1..])?;
+    std::str::from_utf8(key).ok()
+}
+
+#[cfg(test)]
+mod tests;
