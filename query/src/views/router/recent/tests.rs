@@ -74,6 +74,11 @@ async fn an_answer_grows_too_old() {
     let (recent, first) = kept(LATE).await;
     let now = later(&first, 1_000_000, 13 * SECOND + 1);
     assert_eq!(source(&recent, &now, TimeRange::ALL), Err(true));
+    let same = later(&first, 1_000, 14 * SECOND);
+    let same =
+        storage::Snapshot { version: first.snapshot.version, ..same.snapshot.as_ref().clone() };
+    let same = first.renewed(Arc::new(same), 14 * SECOND).unwrap();
+    assert_eq!(source(&recent, &same, TimeRange::ALL), Err(true), "also where nothing has changed");
     recent.allow(Duration::ZERO);
     let now = later(&first, 1_000_000, 11 * SECOND);
     assert_eq!(source(&recent, &now, TimeRange::ALL), Err(false), "it was switched off");
