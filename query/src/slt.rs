@@ -14,6 +14,8 @@ use storage::{Clock, Entry, Store, TimeRange};
 
 use crate::{Config, Engine, Error};
 
+mod real;
+
 /// 2026-11-22T00:30:00Z, what `now` means; the first span starts at 2026-11-21T23:50:00Z.
 const NOW: i64 = 1_795_307_400_000_000_000;
 
@@ -123,7 +125,11 @@ fn folder_of_statements() -> PathBuf {
 
 /// The files with statements, by name.
 fn statements() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder_of_statements()).unwrap();
+    slt_files(&folder_of_statements())
+}
+
+fn slt_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "slt"));
     paths.sort();
