@@ -1,10 +1,13 @@
 //! Why parents are missing: what the doors refused, what may still come, what nobody sent.
 use std::sync::Arc;
 
+use axum::body::Body;
+use http::Request;
 use ingest::{Decoder, Format, Ingest};
 use serde_json::json;
 use storage::time::NANOS_PER_SECOND;
 use storage::{Clock, ManualClock, Store};
+use tower::ServiceExt;
 
 use super::*;
 
@@ -83,5 +86,53 @@ async fn missing_parents_are_explained_by_the_ledger_of_refusals_across_an_order
     let (store, engine) = opened(folder.path(), &clock).await;
     assert_eq!(store.ledger().knows_since(), None);
     assert_eq!(explained(&engine).await, expected, "after an orderly end");
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_parent_that_a_door_left_out_was_sampled_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let manual = Arc::new(ManualClock::at(NOW));
+    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&manual);
+    let (store, engine) = opened(folder.path(), &clock).await;
+    let mut config = ingest::Config::default();
+    config.sampling.rate = 0.5;
+    let ingest = Ingest::new(store.clone(), config, Arc::clone(&clock));
+    manual.set(NOW + 10 * MINUTE);
+    let then = (NOW + MINUTE, NOW + 2 * MINUTE);
+    let body = |spans: &[Value]| {
+        json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).to_string()
+    };
+    let import = async |spans: &[Value]| {
+        let accept = Some(TimeRange::ALL);
+        ingest.accept(Format::OtlpJson, body(spans).into(), accept).await.unwrap().accepted_spans
+    };
+    // The door keeps the upper half of all ids, an import everything.
+    let request = Request::post("/v1/traces").header("content-type", "application/json");
+    let request = request.body(Body::from(body(&[span(1, 0x11, 0, then)]))).unwrap();
+    assert_eq!(ingest.otlp_http().oneshot(request).await.unwrap().status(), 200);
+    assert_eq!(import(&[span(1, 0x12, 0x11, then)]).await, 1);
+    // A trace of the upper half whose services sample at different rates.
+    let mut mixed = [span(2, 0x22, 0x21, then), span(2, 0x23, 0x21, then)];
+    for span in &mut mixed {
+        span["traceId"] = Value::from("f".repeat(32));
+    }
+    mixed[0]["traceState"] = Value::from("ot=th:8");
+    assert_eq!(import(&mixed).await, 2);
+    // Another one of which nobody has seen the parent.
+    let mut alone = span(3, 0x32, 0x31, then);
+    alone["traceId"] = Value::from("e".repeat(32));
+    assert_eq!(import(&[alone]).await, 1);
+    let sql = "SELECT reason, children FROM missing_parents() ORDER BY trace_id";
+    let expected = json!([
+        {"reason": "sampled_out", "children": 1},
+        {"reason": "never_sent", "children": 1},
+        {"reason": "sampled_out", "children": 2},
+    ]);
+    for _ in 0..2 {
+        let rows = json(engine.sql(sql, Vec::new()).await.unwrap()).await;
+        assert_eq!(Value::from(rows), expected);
+        store.flush().await.unwrap();
+    }
     store.close().await.unwrap();
 }
