@@ -9,6 +9,8 @@ use tower::ServiceExt;
 use super::*;
 use crate::{Auth, Tail, TailConfig};
 
+mod views;
+
 /// 2026-11-21T10:00:00Z.
 const NOW: i64 = 1_795_255_200_000_000_000;
 const TRACE: &str = "0123456789abcdef0123456789abcdef";
