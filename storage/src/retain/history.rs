@@ -192,8 +192,7 @@ impl Part<'_> {
             let Some(both) = both else { return Ok(None) };
             loaded.push(both);
         }
-        let near = self.near(&leaving);
-        let traces = self.traces(&leaving, &near, loaded.iter().map(|(whole, _)| whole)).await;
+        let (near, traces) = self.around(&leaving, loaded.iter().map(|(whole, _)| whole)).await;
         let slot_nano = loaded.iter().map(|(_, slots)| slots.slot_nano()).max().unwrap_or(1);
         let mut joining = Joining::new(slot_nano);
         for (file, (whole, slots)) in leaving.iter().zip(&loaded) {
@@ -219,39 +218,34 @@ impl Part<'_> {
         Ok(Some(Figures { plus, minus }))
     }
 
-    /// Files that stay, from within an hour.
-    fn near(&self, leaving: &[Arc<DataFile>]) -> Vec<Arc<DataFile>> {
-        let range = leaving.iter().map(|file| file.start).reduce(|a, b| a.union(&b));
-        let Some(range) = range else { return Vec::new() };
-        let range = TimeRange {
-            from: range.from.saturating_sub(HORIZON_NANO),
-            until: range.until.saturating_add(HORIZON_NANO),
-        };
-        let state = self.table.state();
-        let stays =
-            |file: &&Arc<DataFile>| !self.gone.contains(&file.path) && file.start.overlaps(&range);
-        state.files.iter().filter(stays).map(Arc::clone).collect()
-    }
-
-    /// Traces that the rollups of the leaving files do not tell whole, or that change what the staying ones tell.
-    async fn traces(
+    /// Files that stay and tell of something in common with those that leave, and the traces that the rollups of the
+    /// leaving files do not tell whole, or that change what the staying ones tell.
+    async fn around(
         &self,
         leaving: &[Arc<DataFile>],
-        near: &[Arc<DataFile>],
         rollups: impl Iterator<Item = &Arc<Rollup>>,
-    ) -> Traces {
-        let mut traces = Traces::default();
+    ) -> (Vec<Arc<DataFile>>, Traces) {
+        let (mut near, mut traces) = (Vec::new(), Traces::default());
         for rollup in rollups {
             traces.extend(rollup.open().iter().chain(rollup.linked()).map(|trace| trace.0));
         }
+        let torn = traces.clone();
         let leaves = |trace: &TraceId| leaving.iter().any(|file| file.may_hold_trace(trace));
-        for file in near {
-            let Some(rollup) = self.table.rollups().whole(file).await else { continue };
-            // An open one may link to a trace that leaves, though no span of its own does.
-            traces.extend(rollup.open().iter().chain(rollup.linked()).map(|trace| trace.0));
+        let within = horizon(leaving);
+        let state = self.table.state();
+        for file in state.files.iter().filter(|file| !self.gone.contains(&file.path)) {
+            let is_near = within.is_some_and(|within| file.start.overlaps(&within));
+            let rollup = self.table.rollups().whole(file).await;
+            let open = rollup.iter().flat_map(|whole| whole.open().iter().chain(whole.linked()));
+            // A near one may link to a trace that leaves, though no span of its own does; of a far one only spans count.
+            let open: Vec<_> = open.filter(|trace| is_near || leaves(trace)).collect();
+            if is_near || !open.is_empty() || scan::may_hold(file, &torn) {
+                traces.extend(open.iter().map(|trace| trace.0));
+                near.push(Arc::clone(file));
+            }
         }
         traces.extend(self.survivors.iter().filter(|id| leaves(&TraceId(**id))));
-        traces
+        (near, traces)
     }
 
     async fn leave(
@@ -326,6 +320,15 @@ impl Part<'_> {
         }
         Ok(found)
     }
+}
+
+/// An hour around the spans of `files`: within it links are followed.
+fn horizon(files: &[Arc<DataFile>]) -> Option<TimeRange> {
+    let range = files.iter().map(|file| file.start).reduce(|a, b| a.union(&b))?;
+    Some(TimeRange {
+        from: range.from.saturating_sub(HORIZON_NANO),
+        until: range.until.saturating_add(HORIZON_NANO),
+    })
 }
 
 /// Adds the traces that spans link to.

@@ -5,7 +5,7 @@ use storage::ManualClock;
 use storage::retain::PolicyChange;
 
 use super::estimates::Dice;
-use super::rollups::{BEGIN, MINUTE, equal, request, source, traces};
+use super::rollups::{BEGIN, MINUTE, Made, equal, request, source, traces};
 use super::*;
 
 /// What can be kept.
@@ -135,4 +135,44 @@ async fn views_say_after_a_drop_what_they_said_before() {
         );
         store.close().await.unwrap();
     }
+}
+
+/// A trace is one, also where its parts lie hours apart on both sides of what is dropped.
+#[tokio::test]
+async fn parts_of_a_trace_hours_apart_are_one_after_a_drop() {
+    const HOUR: u64 = 60 * MINUTE;
+    let part = |service, id: u64, parent: Option<u64>, kind: u64, start: u64| {
+        let parent = parent.map(|id| format!(r#","parentSpanId":"{id:016x}""#)).unwrap_or_default();
+        let end = start + 1_000;
+        let json = format!(
+            r#"{{"traceId":"{:032x}","spanId":"{id:016x}","name":"op","kind":{kind},"startTimeUnixNano":"{start}","endTimeUnixNano":"{end}"{parent}}}"#,
+            7
+        );
+        Made { service, json }
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(i64::try_from(MIDNIGHT + 24 * HOUR).unwrap()));
+    let (store, engine) = open(folder.path(), &clock).await;
+    let rollups = Some(Some(Duration::from_secs(30 * 86_400)));
+    store.set_policy(PolicyChange { rollups, ..PolicyChange::default() }).await.unwrap();
+    // The caller on the day before, whom it called five hours later, a late call of that one: each in a file of its own.
+    let begin = MIDNIGHT - 2 * HOUR;
+    let parts = [
+        part(0, 1, None, 3, begin),
+        part(1, 2, Some(1), 2, begin + 5 * HOUR),
+        part(2, 3, Some(2), 2, begin + 9 * HOUR),
+    ];
+    for part in &parts {
+        store.append(request(std::slice::from_ref(part))).await.unwrap();
+        store.flush().await.unwrap();
+    }
+    let before = ask(&engine).await;
+    let dates: Vec<_> = store.partitions().iter().map(|partition| partition.date).collect();
+    store.drop_partitions(&dates[..1]).await.unwrap();
+    let after = ask(&engine).await;
+    same(&after, &before);
+    let edges = after.iter().find(|(view, is_cut, ..)| *view == View::Dependencies && !is_cut);
+    assert!(edges.is_some_and(|(_, _, rows, _)| rows.len() == 2), "{edges:?}");
+    store.drop_partitions(&dates[1..]).await.unwrap();
+    same(&ask(&engine).await, &before);
 }

@@ -86,8 +86,8 @@ pub(super) const MINUTE: u64 = 60_000_000_000;
 
 /// OTLP JSON of one span.
 pub(super) struct Made {
-    service: u64,
-    json: String,
+    pub(super) service: u64,
+    pub(super) json: String,
 }
 
 /// Traces as bad as they come: several roots or none, parents that are missing, ids that two spans share, links, spans
