@@ -9,7 +9,7 @@
 //! difference counts only as far as it is among traces of about the same size, too, and spans that got slow count as well.
 mod leaves;
 mod sides;
-mod significance;
+pub(super) mod significance;
 mod tally;
 mod times;
 mod values;
@@ -170,7 +170,15 @@ impl Compare {
         }
         let values = tally.rows();
         source.hold(tally.bytes() + values.len() * (size_of::<Row>() + 64))?;
-        Ok(vec![batch(&ranked(values, times.rows()))?])
+        // Sides that are told apart by their time differ in it: nothing new.
+        let times = if self.is_of_times() { Vec::new() } else { times.rows() };
+        Ok(vec![batch(&ranked(values, times))?])
+    }
+
+    /// True where a side is defined by when it starts.
+    fn is_of_times(&self) -> bool {
+        let mut sides = std::iter::once(&self.selection).chain(&self.baseline);
+        sides.any(|side| side.mentions("start_time"))
     }
 }
 

@@ -7,6 +7,9 @@ mod group;
 mod nodes;
 pub(crate) mod one;
 pub(crate) mod shape;
+mod slower;
+
+use std::cmp::Reverse;
 
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
@@ -49,7 +52,7 @@ fn name(pattern: u64) -> String {
     format!("{pattern:016x}")
 }
 
-/// The patterns, most frequent first. Bytes are known only where `bytes` asks for them: they cost more reading.
+/// The patterns: those that got slow before the others, by what was lost by it; then the most frequent. Bytes are known only where `bytes` asks for them: they cost more reading.
 pub(crate) async fn answer(
     source: Source,
     range: TimeRange,
@@ -120,14 +123,14 @@ impl Patterns {
         self.bytes = all + self.groups.capacity() * size_of::<(u64, Group)>();
     }
 
-    /// The most frequent pattern first.
+    /// What lost most by getting slow, then the most frequent pattern, first.
     fn sorted(self) -> Vec<(u64, Group)> {
         let mut rows: Vec<(u64, Group)> = self.groups.into_iter().collect();
         for (_, group) in &mut rows {
             group.sort();
         }
         rows.sort_unstable_by_key(|(pattern, group)| {
-            (std::cmp::Reverse(group.durations.len()), *pattern)
+            (Reverse((group.lost_nano(), group.durations.len())), *pattern)
         });
         rows
     }
@@ -177,13 +180,13 @@ pub(crate) fn batch(texts: &Texts, rows: &[(u64, Group)]) -> Result<RecordBatch>
     let rank = |p: f64| {
         move |(_, group): &Row| {
             let at = rank_at(group.durations.len(), p);
-            at.and_then(|at| group.durations.get(at)).map_or(0, |(nanos, _)| *nanos)
+            at.and_then(|at| group.durations.get(at)).map_or(0, |(nanos, ..)| *nanos)
         }
     };
     let example = |p: f64| {
         move |(_, group): &Row| {
             let at = rank_at(group.durations.len(), p).unwrap_or(0);
-            group.durations.get(at).map(|(_, id)| hex::encode(id)).unwrap_or_default()
+            group.durations.get(at).map(|(_, id, _)| hex::encode(id)).unwrap_or_default()
         }
     };
     Columns::of(rows)
@@ -216,6 +219,10 @@ pub(crate) fn batch(texts: &Texts, rows: &[(u64, Group)]) -> Result<RecordBatch>
         .float("weighted_traces_error", |(_, group)| group.weight.standard_error())
         .float("weighted_errors", |(_, group)| group.failed.total())
         .float("weighted_errors_error", |(_, group)| group.failed.standard_error())
+        .big("lost_nano", |(_, group)| group.lost_nano())
+        .big_or_null("usual_nano", |(_, group)| Some(group.slower?.usual_nano))
+        .time_or_null("slower_from", |(_, group)| Some(group.slower?.stretch.from))
+        .time_or_null("slower_until", |(_, group)| Some(group.slower?.stretch.until))
         .finish()
 }
 

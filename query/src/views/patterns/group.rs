@@ -3,6 +3,7 @@ use std::cmp::Reverse;
 
 use hashbrown::HashMap;
 
+use super::slower::{Slower, slower};
 use crate::views::edge::Moved;
 use crate::views::forest::Texts;
 use crate::views::rows::Weight;
@@ -34,8 +35,10 @@ pub(crate) struct Group {
     pub(crate) service: u32,
     /// Of the root.
     pub(crate) name: u32,
-    /// Of the root of each trace, with the trace's id; by both, once sorted.
-    pub(crate) durations: Vec<(i64, [u8; 16])>,
+    /// Of the root of each trace, with the trace's id and its start; in this order, once sorted.
+    pub(crate) durations: Vec<(i64, [u8; 16], i64)>,
+    /// When they got slow, once sorted.
+    pub(crate) slower: Option<Slower>,
     /// Of each trace.
     pub(crate) spans: Vec<i64>,
     /// Roots that failed.
@@ -70,6 +73,7 @@ impl Group {
             service: 0,
             name: 0,
             durations: Vec::new(),
+            slower: None,
             spans: Vec::new(),
             errors: 0,
             error_spans: 0,
@@ -89,7 +93,7 @@ impl Group {
     /// Adds a trace.
     pub(crate) fn add(&mut self, member: Member) {
         (self.service, self.name) = (member.service, member.name);
-        self.durations.push((member.duration, member.id));
+        self.durations.push((member.duration, member.id, member.start));
         self.spans.push(i64::from(member.spans));
         self.errors += i64::from(member.error);
         self.error_spans += member.error_spans;
@@ -125,10 +129,17 @@ impl Group {
         }
     }
 
-    /// Puts what quantiles need into order.
+    /// What traces took longer while they were slow than they usually take, in nanoseconds.
+    pub(crate) fn lost_nano(&self) -> i64 {
+        self.slower.map_or(0, |slower| slower.lost_nano)
+    }
+
+    /// Puts what quantiles need into order, and finds out when they got slow.
     pub(crate) fn sort(&mut self) {
         self.durations.sort_unstable();
         self.spans.sort_unstable();
+        let traces = self.durations.iter().map(|(duration, _, start)| (*start, *duration));
+        self.slower = slower(traces.collect());
     }
 
     /// Service and name of the operation with most self time.
@@ -148,7 +159,7 @@ impl Group {
     /// Memory held, in bytes, about.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>()
-            + self.durations.capacity() * size_of::<(i64, [u8; 16])>()
+            + self.durations.capacity() * size_of::<(i64, [u8; 16], i64)>()
             + self.spans.capacity() * size_of::<i64>()
             + self.text.capacity()
             + self.self_times.capacity() * (size_of::<(Operation, i64)>() + 1)

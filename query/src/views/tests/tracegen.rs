@@ -114,11 +114,16 @@ async fn the_incident_is_found(lake: &Lake, truth: &Value) {
     for planted in ["db.query.text", "server.address"] {
         assert!(values.contains(&&incident[planted]), "{planted} not among {values:#?}");
     }
-    let slowest = "SELECT slow_trace_id FROM patterns() WHERE root_name LIKE 'GET /orders%' \
-         ORDER BY p99_nano DESC LIMIT 3";
+    // The shape that got slow comes first, with the time at which it did.
+    let columns = "root_name, top_name, slow_trace_id, CAST(slower_from AS BIGINT) AS from_nano, \
+                   CAST(slower_until AS BIGINT) AS until_nano";
+    let first = lake.sql(&format!("SELECT {columns} FROM patterns() LIMIT 1")).await.remove(0);
     let slow = incident["slow_trace_ids"].as_array().unwrap();
-    let found = lake.sql(slowest).await;
-    assert!(found.iter().any(|row| slow.contains(&row["slow_trace_id"])), "{found:?}");
+    assert!(slow.contains(&first["slow_trace_id"]), "{first}");
+    let minutes = |nano: i64| nano / 60_000_000_000;
+    let [from, until] = ["from_nano", "until_nano"].map(|key| minutes(number(&first[key])));
+    assert!((minutes(number(&incident["start_unix_nano"])) - from).abs() <= 2, "{first}");
+    assert!((minutes(number(&incident["end_unix_nano"])) - until).abs() <= 2, "{first}");
 }
 
 #[tokio::test]

@@ -1,0 +1,62 @@
+use super::*;
+
+/// Numbers that look as if by chance, below 1,000.
+fn dice(number: i64) -> i64 {
+    i64::try_from((number.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % 1_000)
+        .unwrap()
+}
+
+/// A trace a second that lasts 100 to 200.
+fn traces(count: i64) -> Vec<(i64, i64)> {
+    (0..count).map(|second| (second * 1_000, 100 + dice(second) / 10)).collect()
+}
+
+#[test]
+fn nothing_got_slow_where_only_chance_differs() {
+    for count in [0, 1, 15, 40, 400, 4_000] {
+        assert_eq!(slower(traces(count)), None, "{count}");
+    }
+    // All alike; slow all the time; one very slow trace; slow at one moment.
+    assert_eq!(slower((0..100).map(|second| (second, 7)).collect()), None);
+    let mut once = traces(400);
+    for (place, (_, duration)) in once.iter_mut().enumerate() {
+        *duration += if place == 200 || place % 20 == 0 { 100_000 } else { 0 };
+    }
+    assert_eq!(slower(once), None);
+}
+
+#[test]
+fn half_of_the_traces_slow_for_a_while_are_found_with_what_they_lost() {
+    let mut all = traces(400);
+    let mut lost = 0;
+    for (_, duration) in &mut all[100..160] {
+        if *duration % 2 == 0 {
+            *duration += 200;
+            lost += 200;
+        }
+    }
+    all.reverse();
+    let found = slower(all).unwrap();
+    let [from, until] = [found.stretch.from, found.stretch.until].map(|nanos| nanos / 1_000);
+    assert!((90..125).contains(&from) && (145..170).contains(&until), "{found:?}");
+    assert!((140..160).contains(&found.usual_nano), "{found:?}");
+    // Some of the others are above the median by chance.
+    assert!((lost - 2_000..lost + 2_500).contains(&found.lost_nano), "{lost} of {found:?}");
+}
+
+#[test]
+fn one_slow_trace_in_six_is_enough_where_all_others_are_alike() {
+    let mut all: Vec<(i64, i64)> = (0..400).map(|second| (second, 5)).collect();
+    all[100..200].iter_mut().step_by(6).for_each(|(_, duration)| *duration = 150);
+    let found = slower(all).unwrap();
+    assert_eq!((found.stretch.from, found.stretch.until), (100, 197));
+    assert_eq!((found.usual_nano, found.lost_nano), (5, 17 * 145));
+}
+
+#[test]
+fn what_differs_by_little_is_no_matter_however_certain() {
+    let all: Vec<(i64, i64)> = (0..10_000)
+        .map(|second| (second, 10_000 + dice(second) / 100 + if second < 5_000 { 20 } else { 0 }))
+        .collect();
+    assert_eq!(slower(all), None);
+}
