@@ -20,10 +20,10 @@ use self::value::{Value, Values};
 
 /// The key of a row without a value.
 pub(crate) const NULL: u32 = u32::MAX;
-/// Rows of a page at most: what a lookup of one trace has to decode.
-pub(crate) const PAGE_ROWS: usize = 20_000;
-/// Bytes of a page from which it is ended.
-pub(crate) const PAGE_BYTES: usize = 1 << 20;
+/// Rows of a page at most: a column of one value has few pages.
+pub(crate) const PAGE_ROWS: usize = 1 << 16;
+/// What a long run of one key takes, about.
+const RUN_BITS: usize = 48;
 /// From so many values on a page tells how the column is packed best.
 const TRIAL_VALUES: usize = 1000;
 /// False answers of a bloom filter.
@@ -39,6 +39,8 @@ pub(crate) struct Layout {
     pub(crate) compressed: bool,
     /// A bloom filter over the values.
     pub(crate) bloom: bool,
+    /// Bytes of a page without compression from which it is ended, about: whoever wants one row has to decompress all.
+    pub(crate) page_bytes: usize,
 }
 
 /// A finished column chunk; offsets count from its first byte.
@@ -105,7 +107,7 @@ impl Encoder {
         if layout.dictionary_bytes_max == 0 {
             return self.encode_plain(descr, layout, keys, values);
         }
-        self.number(keys, values.count());
+        self.number(keys, (values.count(), layout.page_bytes));
         let bloom = layout.bloom.then(|| self.bloom(values)).transpose()?;
         let mut chunk = if self.wants_dictionary(layout, values) {
             self.encode_dictionary(descr, layout, values)?
@@ -117,7 +119,7 @@ impl Encoder {
     }
 
     /// Finds runs, pages, and the values used, in the order of their first use.
-    fn number(&mut self, keys: &[u32], values: usize) {
+    fn number(&mut self, keys: &[u32], (values, page_bytes): (usize, usize)) {
         self.runs.clear();
         self.pages.clear();
         // Many columns share one long list of values, each using few of them.
@@ -125,17 +127,32 @@ impl Encoder {
         if self.numbers.len() < values {
             self.numbers.resize(values, NULL);
         }
-        for page in keys.chunks(PAGE_ROWS) {
-            let mut rest = page;
-            while let Some(key) = rest.first().copied() {
-                let rows = run_length(rest, key);
-                rest = &rest[rows..];
-                let number = if key == NULL { NULL } else { self.number_of(key) };
-                self.runs.push(Run { number, rows: count(rows) });
-            }
+        let mut rest = keys;
+        while !rest.is_empty() {
+            rest = self.number_page(rest, page_bytes);
             let page = PageRuns { end: self.runs.len(), dictionary: self.dictionary.len() };
             self.pages.push(page);
         }
+    }
+
+    /// Finds the runs of one page; returns the keys behind it.
+    fn number_page<'k>(&mut self, keys: &'k [u32], page_bytes: usize) -> &'k [u32] {
+        let page = &keys[..keys.len().min(PAGE_ROWS)];
+        let (mut rest, mut bits) = (page, 0);
+        while let Some(key) = rest.first().copied() {
+            let rows = run_length(rest, key);
+            rest = &rest[rows..];
+            let number = if key == NULL { NULL } else { self.number_of(key) };
+            self.runs.push(Run { number, rows: count(rows) });
+            if number != NULL {
+                let packed = hybrid::width_of(count(self.dictionary.len())) as usize * rows;
+                bits += packed.min(RUN_BITS);
+            }
+            if bits >= page_bytes * 8 {
+                break;
+            }
+        }
+        &keys[page.len() - rest.len()..]
     }
 
     #[inline]
@@ -230,7 +247,7 @@ impl Encoder {
             buffer.clear();
             for key in keys {
                 page.push(buffer, (*key != NULL).then(|| values.get(*key)), layout.statistics);
-                if buffer.len() >= PAGE_BYTES {
+                if buffer.len() >= layout.page_bytes {
                     page.finish(&mut pages, levels, buffer)?;
                 }
             }

@@ -15,9 +15,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LAYOUT: Layout =
-    Layout { dictionary_bytes_max: 1 << 20, statistics: true, compressed: true, bloom: false };
-const PLAIN: Layout = Layout { dictionary_bytes_max: 0, ..LAYOUT };
+const LAYOUT: Layout = Layout {
+    dictionary_bytes_max: 1 << 20,
+    statistics: true,
+    compressed: true,
+    bloom: false,
+    page_bytes: 1 << 12,
+};
+const PLAIN: Layout = Layout { dictionary_bytes_max: 0, page_bytes: 1 << 20, ..LAYOUT };
 
 /// A file of the one column `x`.
 fn file<V: Value>(field: Field, layout: Layout, keys: &[u32], values: &[V]) -> Bytes {
@@ -327,4 +332,24 @@ fn bounds_of_doubles_leave_out_nan_and_cover_both_zeros() {
     let metadata = ParquetRecordBatchReaderBuilder::try_new(none).unwrap();
     let statistics = metadata.metadata().row_group(0).column(0).statistics().unwrap();
     assert_eq!(statistics.min_bytes_opt(), None);
+}
+
+#[test]
+fn pages_end_by_bytes_and_those_of_one_value_by_rows() {
+    let words: Vec<String> = (0..500).map(|word| format!("word {word}")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mixed: Vec<u32> =
+        (0..150_000_u32).map(|row| row.wrapping_mul(2_654_435_761) % 500).collect();
+    let pages = |keys: &[u32]| {
+        let file = file(text(false), LAYOUT, keys, &bytes(&words));
+        assert_eq!(
+            read(&file, None).as_string::<i32>().iter().collect::<Vec<_>>(),
+            expected(keys, &words)
+        );
+        open(&file).metadata().offset_index().unwrap()[0][0].page_locations().len()
+    };
+    let many = pages(&mixed);
+    // Nine bits a row.
+    assert!((30..60).contains(&many), "{many} pages of about 4 KiB");
+    assert_eq!(pages(&[7; 150_000]), 3, "of 65,536 rows at most");
 }
