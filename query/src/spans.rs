@@ -32,6 +32,7 @@ pub(crate) mod rows;
 pub(crate) mod select;
 pub(crate) mod shape;
 mod source;
+mod traced;
 mod translate;
 mod vocabulary;
 

@@ -15,10 +15,8 @@ use datafusion::common::{Result as PlanResult, ScalarValue};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SessionState, TaskContext};
-use datafusion::logical_expr::{Operator, col, lit};
-use datafusion::physical_expr::expressions::{
-    binary, col as physical_col, in_list, lit as physical_lit,
-};
+use datafusion::logical_expr::{col, lit};
+use datafusion::physical_expr::expressions::col as physical_col;
 use datafusion::physical_expr::utils::reassign_expr_columns;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -33,11 +31,10 @@ use storage::{DataFile, TimeRange, TraceId};
 
 use crate::Result;
 use crate::spans::Tables;
-use crate::spans::pick;
 use crate::spans::picker::{Picker, lost};
 use crate::spans::provider::{Shape, present};
 use crate::spans::reader::Readers;
-use crate::spans::select::{Condition, Rows, select};
+use crate::spans::traced;
 
 /// Beyond this many rows of one file, a scan reads it: in pieces, and with memory that is accounted for.
 const ROWS_MAX: usize = 20_000;
@@ -123,24 +120,11 @@ fn at_once(
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
 }
 
-/// The condition that a span is of one of `traces`.
-fn is_of(traces: &[TraceId], stored: &SchemaRef) -> PlanResult<Condition> {
-    let id =
-        |trace: &TraceId| physical_lit(ScalarValue::FixedSizeBinary(16, Some(trace.0.to_vec())));
-    let own = physical_col(c::TRACE_ID, stored)?;
-    let among = match traces {
-        [trace] => binary(own, Operator::Eq, id(trace), stored)?,
-        _ => in_list(own, traces.iter().map(id).collect(), &false, stored)?,
-    };
-    let told = Condition::of(&among, stored);
-    told.ok_or_else(|| datafusion::common::internal_datafusion_err!("a trace id has 16 bytes"))
-}
-
 /// Reads the rows of a few traces. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Lookup {
     picker: Picker,
-    conditions: Arc<[Condition]>,
+    traces: Arc<[TraceId]>,
 }
 
 impl Lookup {
@@ -157,10 +141,12 @@ impl Lookup {
         let stored = tables.table(TimeRange::ALL, Shape::Stored).stored_schema();
         let projected: SchemaRef = Arc::new(stored.project(columns)?);
         let readers = Readers::new(state, Arc::clone(&tables.snapshot.object_store));
-        Ok(Self {
-            picker: Picker::new(Arc::new(readers), Arc::clone(&tables.known), projected),
-            conditions: [is_of(traces, &stored)?].into(),
-        })
+        let picker = Picker::new(Arc::new(readers), Arc::clone(&tables.known), projected);
+        let picker = match traces {
+            [trace] => picker.of_trace(*trace),
+            _ => picker,
+        };
+        Ok(Self { picker, traces: traces.into() })
     }
 
     /// The rows of a file; `None` where it is better scanned.
@@ -172,19 +158,21 @@ impl Lookup {
         file: &Arc<DataFile>,
     ) -> PlanResult<Option<Vec<RecordBatch>>> {
         let (mut reader, metadata) = self.picker.open(file).await?;
-        let rows = select(&mut reader, &metadata, &self.conditions).await?;
-        let groups = metadata.row_groups().iter().map(|group| usize::try_from(group.num_rows()));
-        let groups = groups.collect::<std::result::Result<Vec<_>, _>>().unwrap_or_default();
-        let count: usize = rows.iter().zip(&groups).map(|(rows, all)| rows.count(*all)).sum();
-        if count > ROWS_MAX || rows.iter().any(|rows| matches!(rows, Rows::All)) {
+        let known = (&file.path.as_str().into(), self.picker.dictionaries());
+        let (mut found, mut count) = (Vec::new(), 0);
+        for (number, group) in metadata.row_groups().iter().enumerate() {
+            let Some(rows) = traced::rows(&mut reader, group, known, &self.traces).await? else {
+                return Ok(None);
+            };
+            count += rows.len();
+            found.push((number, rows));
+        }
+        if count > ROWS_MAX {
             return Ok(None);
         }
         let mut batches = Vec::new();
-        for (number, rows) in rows.into_iter().enumerate() {
-            if let Rows::Some(selection) = rows {
-                let (place, rows) = ((&metadata, number), pick::rows(&selection));
-                batches.extend(self.picker.rows(file, place, rows).await?);
-            }
+        for (number, rows) in found.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+            batches.extend(self.picker.rows(file, (&metadata, number), rows).await?);
         }
         Ok(Some(batches))
     }

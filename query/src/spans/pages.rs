@@ -11,7 +11,7 @@ use arrow::array::{Array, ArrayRef, FixedSizeBinaryArray, StringViewArray};
 use arrow::buffer::Buffer;
 use bytes::{Buf, Bytes};
 use datafusion::common::Result;
-use parquet::basic::{Encoding, Type};
+use parquet::basic::{Encoding, PageType, Type};
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::ColumnChunkMetaData;
@@ -80,7 +80,7 @@ pub(super) fn rows(
 ) -> Result<Option<Vec<Range<usize>>>> {
     let Some((mut pages, values)) = open(bytes, chunk, rows)? else { return Ok(None) };
     let wanted = decide(&values)?;
-    if !wanted.null && !wanted.by_key.contains(&true) {
+    if !wanted.null && !wanted.by_key.contains(&true) && has_only_keys(chunk) {
         return Ok(Some(Vec::new()));
     }
     let mut found = Found::default();
@@ -92,6 +92,18 @@ pub(super) fn rows(
         }
     }
     Ok((found.next == rows).then_some(found.ranges))
+}
+
+/// True where the dictionary has certainly all values: a writer whose dictionary grows too large goes on without.
+pub(super) fn has_only_keys(chunk: &ColumnChunkMetaData) -> bool {
+    let is_keys =
+        |it: Encoding| matches!(it, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY);
+    if let Some(pages) = chunk.page_encoding_stats() {
+        let of_data = [PageType::DATA_PAGE, PageType::DATA_PAGE_V2];
+        let mut pages = pages.iter().filter(|pages| of_data.contains(&pages.page_type));
+        return pages.all(|pages| pages.count == 0 || is_keys(pages.encoding));
+    }
+    chunk.page_encoding_stats_mask().is_some_and(|mask| mask.encodings().all(is_keys))
 }
 
 /// How many rows of a chunk have which value.

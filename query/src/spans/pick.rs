@@ -20,16 +20,15 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use bytes::Bytes;
 use datafusion::common::Result;
-use parquet::arrow::arrow_reader::RowSelection;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use self::cells::{Cells, Width};
-use self::dictionaries::Dictionaries;
+use self::dictionaries::{Dictionaries, HeldPage};
 use self::lists::Lists;
 use self::page::{Memory, damaged};
-use super::reader::Reader;
+use super::reader::{Reader, is_ours};
 
 /// Opens a file.
 pub(super) type Open<'a> = dyn Fn() -> Result<Reader> + Send + Sync + 'a;
@@ -38,6 +37,8 @@ pub(super) type Open<'a> = dyn Fn() -> Result<Reader> + Send + Sync + 'a;
 pub(super) struct Pick<'a> {
     /// Makes readers of its file.
     pub(super) open: &'a Open<'a>,
+    /// Makes readers that leave it to whoever asks to compare pages with their checksums.
+    pub(super) open_pages: &'a Open<'a>,
     pub(super) metadata: &'a Arc<ParquetMetaData>,
     /// The row group.
     pub(super) group: usize,
@@ -57,6 +58,14 @@ struct Page {
     rows: Vec<usize>,
     /// No row of it has a value.
     is_null: bool,
+    /// Where it need not be read.
+    held: Option<HeldPage>,
+}
+
+impl Page {
+    fn is_read(&self) -> bool {
+        !self.is_null && self.held.is_none()
+    }
 }
 
 /// A column that has values on some page.
@@ -81,11 +90,11 @@ impl Pick<'_> {
     /// # Errors
     /// The file is damaged, or cannot be read.
     pub(super) async fn read(&self, schema: &SchemaRef) -> Result<Option<RecordBatch>> {
-        let reader = &mut (self.open)()?;
+        let reader = &mut (self.open_pages)()?;
         let Some(columns) = self.columns(schema) else { return Ok(None) };
         let pages = columns.iter().flat_map(|column| &column.pages);
-        let wanted = pages.filter(|page| !page.is_null).map(|page| page.bytes.clone());
-        let fetched = Fetched::read(reader, wanted.collect()).await?;
+        let wanted = pages.filter(|page| page.is_read()).map(|page| page.bytes.clone());
+        let fetched = self.fetch(reader, wanted.collect()).await?;
         let Some(picked) = self.cells(&columns, &fetched)? else { return Ok(None) };
         let Some(made) = self.resolve(picked, reader).await? else { return Ok(None) };
         let mut made = made.into_iter().peekable();
@@ -168,7 +177,11 @@ impl Pick<'_> {
             let bytes = begin..begin + u64::try_from(location.compressed_page_size).ok()?;
             let empty = nulls.and_then(|nulls| nulls.get(at - 1)).copied();
             let is_null = is_flat && empty == Some(next - location.first_row_index);
-            pages.push(Page { bytes, rows: vec![row.checked_sub(first)?], is_null });
+            let held = match is_null || !is_flat {
+                true => None,
+                false => self.dictionaries.find_page(&self.path, bytes.start),
+            };
+            pages.push(Page { bytes, rows: vec![row.checked_sub(first)?], is_null, held });
         }
         Some(pages)
     }
@@ -183,7 +196,9 @@ impl Pick<'_> {
             let mut picked = Vec::with_capacity(columns.len());
             for column in columns {
                 let told = match column.kind {
-                    Kind::Flat(width) => column.cells(width, fetched, memory)?.map(Picked::Cells),
+                    Kind::Flat(width) => {
+                        self.cells_of(column, width, (fetched, &mut *memory))?.map(Picked::Cells)
+                    }
                     Kind::List => column.lists(fetched)?.map(Picked::Lists),
                 };
                 let Some(told) = told else { return Ok(None) };
@@ -244,7 +259,7 @@ impl Pick<'_> {
             }
         }
         let fetched = unknown.iter().map(|(.., bytes)| bytes.clone()).collect();
-        let fetched = Fetched::read(reader, fetched).await?;
+        let fetched = self.fetch(reader, fetched).await?;
         page::with_memory(|memory| {
             for (place, compression, bytes) in unknown {
                 let page = fetched.of(&bytes)?;
@@ -264,24 +279,43 @@ enum Picked {
     Lists(Lists),
 }
 
-impl Column<'_> {
-    fn cells(&self, width: Width, fetched: &Fetched, memory: &mut Memory) -> Result<Option<Cells>> {
+impl Pick<'_> {
+    fn cells_of(
+        &self,
+        column: &Column<'_>,
+        width: Width,
+        (fetched, memory): (&Fetched, &mut Memory),
+    ) -> Result<Option<Cells>> {
         let mut cells = Cells::new(width);
-        for page in &self.pages {
+        for page in &column.pages {
             if page.is_null {
                 cells.push_nulls(page.rows.len());
                 continue;
             }
-            let bytes = fetched.of(&page.bytes)?;
-            let compression = (self.chunk.compression(), &mut *memory);
-            let rows = (page.rows.as_slice(), self.nullable);
-            if cells.push_page(&bytes, rows, compression)?.is_none() {
+            let rows = (page.rows.as_slice(), column.nullable);
+            let compression = (column.chunk.compression(), &mut *memory);
+            let bytes;
+            let own = if let Some(held) = &page.held {
+                held.page()
+            } else {
+                bytes = fetched.of(&page.bytes)?;
+                let Some(own) = page::Page::of(&bytes) else { return Ok(None) };
+                own
+            };
+            let pushed = cells.push_page(&own, rows, compression, |values| {
+                if let Some(held) = HeldPage::of(&own, values, page.held.is_some()) {
+                    self.dictionaries.put_page(&self.path, page.bytes.start, held);
+                }
+            })?;
+            if pushed.is_none() {
                 return Ok(None);
             }
         }
         Ok(Some(cells))
     }
+}
 
+impl Column<'_> {
     fn lists(&self, fetched: &Fetched) -> Result<Option<Lists>> {
         let mut lists = Lists::new(self.nullable);
         for page in &self.pages {
@@ -295,35 +329,25 @@ impl Column<'_> {
 }
 
 /// Where the dictionary of a chunk lies.
-fn dictionary(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
+pub(super) fn dictionary(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
     let begin = u64::try_from(chunk.dictionary_page_offset()?).ok()?;
     let end = u64::try_from(chunk.data_page_offset()).ok()?;
     (begin < end).then_some(begin..end)
-}
-
-/// The rows of a row group that `selection` names.
-pub(super) fn rows(selection: &RowSelection) -> Vec<usize> {
-    let (mut rows, mut next) = (Vec::new(), 0);
-    for selector in selection.iter() {
-        if !selector.skip {
-            rows.extend(next..next + selector.row_count);
-        }
-        next += selector.row_count;
-    }
-    rows
 }
 
 /// Bytes of a file that were read together.
 struct Fetched {
     /// By where they begin.
     pieces: Vec<(u64, Bytes)>,
+    /// Pages of files of ours have checksums.
+    is_ours: bool,
 }
 
 /// What lies between two ranges is read with them up to this size: a read costs more.
 const GAP_BYTES: u64 = 8 << 10;
 
-impl Fetched {
-    async fn read(reader: &mut Reader, mut wanted: Vec<Range<u64>>) -> Result<Self> {
+impl Pick<'_> {
+    async fn fetch(&self, reader: &mut Reader, mut wanted: Vec<Range<u64>>) -> Result<Fetched> {
         wanted.sort_unstable_by_key(|range| range.start);
         let mut merged: Vec<Range<u64>> = Vec::new();
         for range in wanted {
@@ -337,9 +361,12 @@ impl Fetched {
         let starts: Vec<u64> = merged.iter().map(|range| range.start).collect();
         let read =
             if merged.is_empty() { Vec::new() } else { reader.get_byte_ranges(merged).await? };
-        Ok(Self { pieces: starts.into_iter().zip(read).collect() })
+        let pieces = starts.into_iter().zip(read).collect();
+        Ok(Fetched { pieces, is_ours: is_ours(self.metadata) })
     }
+}
 
+impl Fetched {
     /// The page at `range`, compared with its checksums.
     fn of(&self, range: &Range<u64>) -> Result<Bytes> {
         let found = || {
@@ -350,7 +377,9 @@ impl Fetched {
             (until <= bytes.len()).then(|| bytes.slice(from..until))
         };
         let page = found().ok_or_else(|| damaged("a column"))?;
-        storage::check_pages(&page).map_err(|damage| ParquetError::General(damage.into()))?;
+        if self.is_ours {
+            storage::check_pages(&page).map_err(|damage| ParquetError::General(damage.into()))?;
+        }
         Ok(page)
     }
 }

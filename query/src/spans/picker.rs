@@ -2,7 +2,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Date32Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, Date32Array, FixedSizeBinaryBuilder, RecordBatch, RecordBatchOptions,
+    new_null_array,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::runtime::SpawnedTask;
@@ -16,13 +19,14 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
 use parquet::file::metadata::ParquetMetaData;
-use storage::DataFile;
 use storage::schema::column as c;
+use storage::{DataFile, TraceId};
 use tokio::task::JoinError;
 
 use super::files::partitioned;
 use super::known::Known;
 use super::pick::Pick;
+use super::pick::dictionaries::Dictionaries;
 use super::prune::date_days;
 use super::reader::{Reader, Readers};
 
@@ -37,15 +41,29 @@ pub(super) struct Picker {
     metrics: ExecutionPlanMetricsSet,
     /// What is read, with the types that readers see.
     projected: SchemaRef,
-    /// Those of the columns that lie in files, in two parts that cost about the same.
+    /// Those of the columns that are read, in two parts that cost about the same.
     halves: [SchemaRef; 2],
+    /// Of which all rows are.
+    trace: Option<TraceId>,
 }
 
 impl Picker {
     /// Reads the columns of `projected`, a part of the stored ones.
     pub(super) fn new(readers: Arc<Readers>, known: Arc<Known>, projected: SchemaRef) -> Self {
-        let halves = [0, 1].map(|half| in_files(&projected, half));
-        Self { readers, known, metrics: ExecutionPlanMetricsSet::new(), projected, halves }
+        let halves = [0, 1].map(|half| in_files(&projected, None, half));
+        let metrics = ExecutionPlanMetricsSet::new();
+        Self { readers, known, metrics, projected, halves, trace: None }
+    }
+
+    /// The same for rows that are all of `trace`: its id is not read again for each.
+    pub(super) fn of_trace(self, trace: TraceId) -> Self {
+        let halves = [0, 1].map(|half| in_files(&self.projected, Some(trace), half));
+        Self { halves, trace: Some(trace), ..self }
+    }
+
+    /// What is known of dictionaries.
+    pub(super) fn dictionaries(&self) -> &Dictionaries {
+        &self.known.dictionaries
     }
 
     /// The same, which counts what it reads.
@@ -109,6 +127,7 @@ impl Picker {
             async move {
                 let pick = Pick {
                     open: &|| own.reader(&file),
+                    open_pages: &|| own.readers.pages_of(&file, &own.metrics),
                     metadata: &metadata,
                     group,
                     rows,
@@ -160,6 +179,13 @@ impl Picker {
                 _ if field.name() == c::DATE => {
                     Ok(Arc::new(Date32Array::from_value(date_days(file.date), rows)))
                 }
+                None if let Some(trace) = self.trace
+                    && field.name() == c::TRACE_ID =>
+                {
+                    let mut ids = FixedSizeBinaryBuilder::with_capacity(rows, 16);
+                    (0..rows).try_for_each(|_| ids.append_value(trace.0))?;
+                    Ok(Arc::new(ids.finish()))
+                }
                 Some(read) if read.data_type() == field.data_type() => Ok(Arc::clone(*read)),
                 Some(read) => Ok(cast(*read, field.data_type())?),
                 None => Ok(new_null_array(field.data_type(), rows)),
@@ -176,9 +202,10 @@ pub(super) fn lost(error: JoinError) -> DataFusionError {
     DataFusionError::ExecutionJoin(Box::new(error))
 }
 
-/// Those of the columns that lie in files, every other one: neighbours are much alike.
-fn in_files(schema: &SchemaRef, half: usize) -> SchemaRef {
-    let columns = schema.fields().iter().filter(|field| field.name() != c::DATE);
+/// Those of the columns that are read, every other one: neighbours are much alike.
+fn in_files(schema: &SchemaRef, trace: Option<TraceId>, half: usize) -> SchemaRef {
+    let is_told = |name: &str| name == c::DATE || (trace.is_some() && name == c::TRACE_ID);
+    let columns = schema.fields().iter().filter(|field| !is_told(field.name()));
     Arc::new(Schema::new(columns.skip(half).step_by(2).map(Arc::clone).collect::<Vec<_>>()))
 }
 

@@ -97,6 +97,9 @@ impl FileRows {
             if !here.is_empty() {
                 let pick = Pick {
                     open: &|| reader(&self.readers, &self.file),
+                    open_pages: &|| {
+                        self.readers.pages_of(&self.file, &ExecutionPlanMetricsSet::new())
+                    },
                     metadata: &self.metadata,
                     group,
                     rows: here.iter().map(|row| row - begin).collect(),

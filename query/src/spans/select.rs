@@ -10,7 +10,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use parquet::arrow::arrow_reader::RowSelection;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::pages::{self, Wanted};
 use super::reader::Reader;
@@ -101,63 +101,6 @@ pub(super) enum Rows {
     Some(RowSelection),
 }
 
-/// A selection that leaves out fewer rows than this, of four, is not worth skipping.
-const QUARTERS_LEFT_OUT_MIN: usize = 3;
-
-impl Rows {
-    /// How many rows, of `all`.
-    pub(super) fn count(&self, all: usize) -> usize {
-        match self {
-            Self::All => all,
-            Self::None => 0,
-            Self::Some(selection) => selection.row_count(),
-        }
-    }
-
-    fn and(&mut self, ranges: Vec<Range<usize>>, all: usize) {
-        let count: usize = ranges.iter().map(ExactSizeIterator::len).sum();
-        if count == 0 {
-            *self = Self::None;
-            return;
-        }
-        if (all - count) < all / 4 * QUARTERS_LEFT_OUT_MIN {
-            return;
-        }
-        let own = RowSelection::from_consecutive_ranges(ranges.into_iter(), all);
-        *self = match self {
-            Self::None => Self::None,
-            Self::All => Self::Some(own),
-            Self::Some(other) => match other.intersection(&own) {
-                both if both.selects_any() => Self::Some(both),
-                _ => Self::None,
-            },
-        };
-    }
-}
-
-/// By row group of the file, the rows for which all `conditions` can hold.
-///
-/// # Errors
-/// The file is damaged, or cannot be read.
-pub(super) async fn select(
-    reader: &mut Reader,
-    metadata: &ParquetMetaData,
-    conditions: &[Condition],
-) -> Result<Vec<Rows>> {
-    let mut selected = Vec::with_capacity(metadata.num_row_groups());
-    for row_group in metadata.row_groups() {
-        let mut rows = Rows::All;
-        for condition in conditions {
-            if matches!(rows, Rows::None) {
-                break;
-            }
-            narrow(&mut rows, reader, row_group, condition).await?;
-        }
-        selected.push(rows);
-    }
-    Ok(selected)
-}
-
 /// The rows of a row group for which all `conditions` hold, as ranges that rise; `None` where dictionaries do not tell it.
 ///
 /// # Errors
@@ -215,32 +158,6 @@ pub(super) fn chunk_of<'a>(
     let is_it =
         |chunk: &ColumnChunkMetaData| matches!(chunk.column_path().parts(), [own] if own == name);
     row_group.columns().iter().enumerate().find(|(_, chunk)| is_it(chunk))
-}
-
-/// Leaves out the rows for which `condition` certainly does not hold.
-async fn narrow(
-    rows: &mut Rows,
-    reader: &mut Reader,
-    row_group: &RowGroupMetaData,
-    condition: &Condition,
-) -> Result<()> {
-    let Some((_, chunk)) = chunk_of(row_group, condition.column()) else {
-        if !condition.holds_for_null()? {
-            *rows = Rows::None;
-        }
-        return Ok(());
-    };
-    if chunk.dictionary_page_offset().is_none() {
-        return Ok(());
-    }
-    let all = usize::try_from(row_group.num_rows()).unwrap_or(usize::MAX);
-    let (start, length) = chunk.byte_range();
-    let bytes = reader.get_bytes(start..start.saturating_add(length)).await?;
-    let decide = |values: &ArrayRef| condition.wanted(values);
-    if let Some(ranges) = pages::rows(bytes, chunk, all, decide)? {
-        rows.and(ranges, all);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -96,6 +96,47 @@ pub(in crate::spans) fn numbers(
     (numbers.len() == wanted.len()).then_some(numbers)
 }
 
+/// Hands the places of the wanted ones of `count` numbers of `width` bits to `visit`; `None` where the bytes are too few.
+pub(in crate::spans) fn matching(
+    bytes: &[u8],
+    width: u8,
+    count: usize,
+    is_wanted: impl Fn(u32) -> bool,
+    mut visit: impl FnMut(usize),
+) -> Option<()> {
+    walk(bytes, width, count, |run, rows| {
+        match run {
+            Run::Equal(number) if is_wanted(number) => rows.for_each(&mut visit),
+            Run::Equal(_) => {}
+            // Most numbers of many values take two bytes.
+            Run::Packed { bytes, width: 16 } => {
+                let numbers = bytes.chunks_exact(2).take(rows.len());
+                if numbers.len() < rows.len() {
+                    return None;
+                }
+                for (row, number) in rows.zip(numbers) {
+                    let number =
+                        number.first_chunk().map_or(0, |number| u16::from_le_bytes(*number));
+                    if is_wanted(number.into()) {
+                        visit(row);
+                    }
+                }
+            }
+            Run::Packed { bytes, width } => {
+                let mut row = rows.start;
+                unpack(bytes, width, rows.len(), &mut |number, _| {
+                    if is_wanted(number) {
+                        visit(row);
+                    }
+                    row += 1;
+                    Some(())
+                })?;
+            }
+        }
+        Some(true)
+    })
+}
+
 /// Numbers that lie together.
 enum Run<'a> {
     Equal(u32),

@@ -87,3 +87,20 @@ proptest! {
         prop_assert_eq!(read.is_some(), seen == 200);
     }
 }
+
+#[test]
+fn values_beside_a_dictionary_that_grew_too_large_are_not_overlooked() {
+    let texts: Vec<String> = (0..400).map(|row| format!("text {row}")).collect();
+    let column: ArrayRef = Arc::new(StringArray::from(texts));
+    let batch = RecordBatch::try_from_iter([("text", column)]).unwrap();
+    let properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_dictionary_page_size_limit(500)
+        .set_data_page_row_count_limit(50)
+        .set_write_batch_size(25)
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    let file: Bytes = writer.into_inner().unwrap().into();
+    assert_eq!(found(&file, &[Some("text 399")]), None, "keys do not tell it");
+}

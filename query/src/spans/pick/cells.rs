@@ -71,22 +71,25 @@ impl Cells {
         self.cells.resize(self.cells.len() + count, Cell::Null);
     }
 
-    /// Adds those of the rows at `wanted`, which rise, of a data page. `Ok(None)` where it is of a kind not known here.
+    /// Adds those of the rows at `wanted`, which rise, of a data page; hands its values without compression to `keep`, or
+    /// nothing where they were not looked at. `Ok(None)` where it is of a kind not known here.
     pub(super) fn push_page(
         &mut self,
-        bytes: &[u8],
+        page: &Page<'_>,
         (wanted, nullable): (&[usize], bool),
         (compression, memory): (Compression, &mut Memory),
+        keep: impl FnOnce(Option<&[u8]>),
     ) -> parquet::errors::Result<Option<()>> {
-        let Some(page) = Page::of(bytes) else { return Ok(None) };
         let Some(data) = page.data else { return Ok(None) };
-        let Some(places) = places(&page, nullable, wanted) else { return Ok(None) };
+        let Some(places) = places(page, nullable, wanted) else { return Ok(None) };
         let present: Vec<usize> = places.iter().flatten().copied().collect();
         if present.is_empty() {
+            keep(None);
             self.push_nulls(wanted.len());
             return Ok(Some(()));
         }
         let values = page.values(compression, memory)?;
+        keep(Some(values));
         let count = data.entries.saturating_sub(data.nulls);
         let found = match (data.values, self.width) {
             (Values::Keys, _) => keys(values, count, &present),

@@ -32,11 +32,28 @@ pub(in crate::spans) struct Data {
     is_compressed: bool,
 }
 
+impl Data {
+    /// True where the page has keys and nothing else.
+    pub(super) fn is_of_keys(&self) -> bool {
+        self.values == Values::Keys && self.repetitions == 0
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        self.is_compressed
+    }
+
+    pub(super) fn without_compression(self) -> Self {
+        Self { is_compressed: false, ..self }
+    }
+}
+
 /// A page as it lies in its file.
 #[derive(Debug)]
 pub(in crate::spans) struct Page<'a> {
     /// `None` of a dictionary.
     pub(in crate::spans) data: Option<Data>,
+    /// Of the header and what it is about.
+    pub(in crate::spans) bytes: usize,
     body: &'a [u8],
     raw_bytes: usize,
 }
@@ -45,7 +62,7 @@ pub(in crate::spans) struct Page<'a> {
 const PAGE_BYTES_MAX: usize = 1 << 28;
 
 impl<'a> Page<'a> {
-    /// `None` where it is of another version or encoding than those known here.
+    /// The first page in `bytes`; `None` where it is of another version or encoding than those known here.
     pub(in crate::spans) fn of(bytes: &'a [u8]) -> Option<Self> {
         let mut thrift = Thrift(bytes);
         let mut header = Header::default();
@@ -76,7 +93,24 @@ impl<'a> Page<'a> {
             }
             _ => return None,
         };
-        Some(Self { data, body, raw_bytes })
+        let header_bytes = bytes.len() - thrift.0.len();
+        Some(Self { data, bytes: header_bytes + body.len(), body, raw_bytes })
+    }
+
+    /// The page of `data` with `body`, of which `raw_bytes` are left without compression.
+    pub(super) fn stored(data: Data, body: &'a [u8], raw_bytes: usize) -> Self {
+        Self { data: Some(data), bytes: 0, body, raw_bytes }
+    }
+
+    /// What is behind the header, and how many bytes that has without compression.
+    pub(super) fn body(&self) -> (&'a [u8], usize) {
+        (self.body, self.raw_bytes)
+    }
+
+    /// All levels.
+    pub(super) fn levels(&self) -> Option<&'a [u8]> {
+        let data = self.data?;
+        self.body.get(..data.repetitions.checked_add(data.definitions)?)
     }
 
     /// The runs of repetition levels.

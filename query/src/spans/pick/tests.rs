@@ -105,7 +105,8 @@ fn picked(file: &Bytes, rows: &[usize], schema: &SchemaRef) -> Option<RecordBatc
     let dictionaries = Dictionaries::default();
     let (path, rows) = ("a.parquet".into(), rows.to_vec());
     let (metadata, dictionaries) = (&metadata, &dictionaries);
-    let pick = Pick { open: &open, metadata, group: 0, rows, path, dictionaries };
+    let pick =
+        Pick { open: &open, open_pages: &open, metadata, group: 0, rows, path, dictionaries };
     let first = futures::executor::block_on(pick.read(schema)).unwrap();
     let again = futures::executor::block_on(pick.read(schema)).unwrap();
     assert_eq!(first, again, "dictionaries are known by now");
@@ -157,7 +158,7 @@ proptest! {
         let flat = Arc::new(batch.schema().project(&[0, 1, 2, 3, 4, 5, 6, 7]).unwrap());
         let rows = (0..cells.len()).step_by(3).collect();
         let (dictionaries, path) = (&Dictionaries::default(), "a.parquet".into());
-        let pick = Pick { open: &open, metadata: &metadata, group: 0, rows, path, dictionaries };
+        let pick = Pick { open: &open, open_pages: &open, metadata: &metadata, group: 0, rows, path, dictionaries };
         drop(futures::executor::block_on(pick.read(&flat)));
     }
 }

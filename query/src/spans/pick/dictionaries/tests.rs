@@ -1,9 +1,9 @@
 use super::*;
 
 fn bytes(held: &Dictionaries) -> usize {
-    let held = held.0.lock().unwrap();
-    let sum = |generation: &Generation| -> usize {
-        generation.by_place.values().map(|values| values.len() + ENTRY_BYTES).sum()
+    let held = held.values.lock().unwrap();
+    let sum = |generation: &Generation<Bytes>| -> usize {
+        generation.by_place.values().map(|(values, _)| values.len() + ENTRY_BYTES).sum()
     };
     assert_eq!(held.young.bytes, sum(&held.young));
     assert_eq!(held.old.bytes, sum(&held.old));
