@@ -79,6 +79,32 @@ pub fn run(
     Ok(figures)
 }
 
+/// Milliseconds of whole requests for `count` traces from all over the table, sorted; ids are random, so the first ones by
+/// id are any. Each is asked for once before it counts.
+///
+/// # Errors
+/// The server refused something.
+pub fn by_id(server: &Server, count: usize) -> Result<Vec<f64>> {
+    let sql = format!("SELECT DISTINCT trace_id FROM spans ORDER BY trace_id LIMIT {count}");
+    let agent = ureq::agent();
+    let mut answer = agent.post(server.url("/api/v1/sql")).send(sql)?;
+    let rows: Vec<Value> = serde_json::from_str(&answer.body_mut().read_to_string()?)?;
+    let mut milli = Vec::with_capacity(rows.len());
+    for round in 0..2 {
+        for row in &rows {
+            let id = row["trace_id"].as_str().context("an id")?;
+            let started = Instant::now();
+            let mut answer = agent.get(server.url(&format!("/api/v1/traces/{id}"))).call()?;
+            answer.body_mut().with_config().limit(256 << 20).read_to_vec()?;
+            if round == 1 {
+                milli.push(started.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+    }
+    milli.sort_by(f64::total_cmp);
+    Ok(milli)
+}
+
 /// A hundred traces from all over the table.
 fn ids(server: &Server) -> Result<Vec<String>> {
     let sql = "SELECT min(trace_id) AS trace_id FROM spans GROUP BY start_time_unix_nano / 25920000000000 LIMIT 100";
@@ -91,16 +117,14 @@ fn ids(server: &Server) -> Result<Vec<String>> {
 /// Prints them.
 pub fn show(figures: &Figures) {
     println!("files                       {:>12}", figures.files);
-    for (what, milli) in
-        [("trace by id, ms", &figures.found), ("id that is nowhere, ms", &figures.missed)]
-    {
-        let at = |part: usize| milli.get(milli.len() * part / 100).copied().unwrap_or(f64::NAN);
-        let slowest = milli.last().copied().unwrap_or(f64::NAN);
-        println!(
-            "{what:<27} p50 {:.1}, p99 {:.1}, slowest {slowest:.1} of {}",
-            at(50),
-            at(99),
-            milli.len()
-        );
-    }
+    show_milli("trace by id, ms", &figures.found);
+    show_milli("id that is nowhere, ms", &figures.missed);
+}
+
+/// Prints how `milli`, which are sorted, lie.
+pub fn show_milli(what: &str, milli: &[f64]) {
+    let at = |part: usize| milli.get(milli.len() * part / 100).copied().unwrap_or(f64::NAN);
+    let slowest = milli.last().copied().unwrap_or(f64::NAN);
+    let (half, most, count) = (at(50), at(99), milli.len());
+    println!("{what:<27} p50 {half:.1}, p99 {most:.1}, slowest {slowest:.1} of {count}");
 }

@@ -22,6 +22,7 @@ use clap::Parser;
 ///   target/release/spanlake-bench --spans 1000000 --marks 1,10,100    cost as the table grows to 100 rounds
 ///   target/release/spanlake-bench --growth --json growth.json         1, 10 and 100 million spans over four days
 ///   target/release/spanlake-bench --lookup 1000                       traces by id in a thousand files of thirty days
+///   target/release/spanlake-bench --ids 200                           p50 and p99 of traces by id, after the questions
 ///   target/release/spanlake-bench --spans 1000000 --rate 300000       answer times below capacity
 ///   target/release/spanlake-bench --grpc --connections 4 --calls 4    over gRPC, as four collectors send
 ///   target/release/spanlake-bench --overload 20 --server-cpus 0.5     five times more than half a core takes
@@ -52,6 +53,9 @@ struct Arguments {
     /// Makes so many small files over thirty days, none of which is compacted, and looks traces up by id.
     #[arg(long, value_name = "FILES")]
     lookup: Option<u64>,
+    /// Asks for so many traces by id at each mark, from all over the table, and prints how long that takes.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    ids: usize,
     /// Spans a second to send; as fast as they are taken without it.
     #[arg(long)]
     rate: Option<f64>,
@@ -353,6 +357,9 @@ fn measure(arguments: &Arguments, tail_readers: usize) -> Result<Vec<Figures>> {
         );
         if arguments.repetitions > 0 {
             figures.questions = ask(&server, arguments.repetitions)?;
+        }
+        if arguments.ids > 0 {
+            figures.ids_milli = lookup::by_id(&server, arguments.ids)?;
         }
         figures.peak_memory_bytes = server.peak_memory_bytes()?;
         figures.disk = server.disk()?;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::lookup::show_milli;
 use crate::questions::{FIXED, questions};
 use crate::send::Sent;
 use crate::server::{Disk, Server};
@@ -41,6 +42,8 @@ pub struct Figures {
     pub disk: Disk,
     /// Latencies of the questions.
     pub questions: Vec<Timing>,
+    /// Milliseconds of traces by id from all over the table, sorted.
+    pub ids_milli: Vec<f64>,
 }
 
 impl Figures {
@@ -94,6 +97,9 @@ pub fn print(figures: &Figures) {
             ),
             Err(error) => println!("{:<40} {error}", timing.question),
         }
+    }
+    if !figures.ids_milli.is_empty() {
+        show_milli("traces by id, ms", &figures.ids_milli);
     }
     println!();
 }
