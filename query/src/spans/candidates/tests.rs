@@ -63,5 +63,5 @@ fn few_rows_are_selected_and_many_are_read_whole() {
     assert!(matches!(left(&[], 100).rows(), Rows::None));
     assert!(matches!(left(std::slice::from_ref(&(0..90)), 100).rows(), Rows::All));
     let few = left(&[3..4, 50..52], 100).rows();
-    assert_eq!(few.count(100), 3);
+    assert!(matches!(few, Rows::Some(rows) if rows.row_count() == 3));
 }

@@ -200,8 +200,8 @@ struct Places {
 }
 
 impl Places {
-    fn of(times: &[i64], mut is_known: impl FnMut(&[i64]) -> bool) -> Self {
-        let is_known: Vec<bool> = times.chunks(PIECE_ROWS).map(|piece| is_known(piece)).collect();
+    fn of(times: &[i64], is_known: impl FnMut(&[i64]) -> bool) -> Self {
+        let is_known: Vec<bool> = times.chunks(PIECE_ROWS).map(is_known).collect();
         let mut places = Self { rows: Vec::<u32>::new().into(), is_known, all: times.len() };
         let mut rows = Vec::new();
         for (is_known, piece) in places.pieces() {

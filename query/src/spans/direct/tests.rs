@@ -91,11 +91,14 @@ async fn an_aggregate_of_chosen_rows_is_that_of_all_rows_filtered() {
     }
 }
 
+/// What is grouped by, whether that is told without touching each row, and the same of a start.
+type Groups = (&'static str, bool, fn(i64) -> i64);
+
 #[tokio::test]
 async fn quantiles_by_time_are_those_of_each_row_grouped() {
     let (engine, all) = engine().await;
     // The last does not rise with the time.
-    let groups: [(&str, bool, fn(i64) -> i64); 4] = [
+    let groups: [Groups; 4] = [
         ("start_time_unix_nano / 7", false, |start| start / 7),
         ("date_bin(INTERVAL '50 nanoseconds', start_time)", true, |start| start / 50 * 50),
         ("date_trunc('minute', start_time)", true, |start| start / 60_000_000_000 * 60_000_000_000),

@@ -98,10 +98,13 @@ impl LongestOf {
 #[derive(Debug, Default)]
 pub(crate) struct Beginnings(Mutex<HeldIds>);
 
+/// The shortest duration that was asked for, and the traces.
+type Found = (i64, Arc<HashSet<[u8; 16]>>);
+
 #[derive(Debug, Default)]
 struct HeldIds {
-    /// By path of the file and condition: the shortest duration that was asked for, and the traces.
-    found: HashMap<(String, String), (i64, Arc<HashSet<[u8; 16]>>)>,
+    /// By path of the file and condition.
+    found: HashMap<(String, String), Found>,
     bytes: usize,
 }
 
