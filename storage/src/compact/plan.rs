@@ -27,9 +27,9 @@ use crate::time::{NANOS_PER_DAY, NANOS_PER_SECOND};
 
 /// Files with fewer spans are merged.
 pub(crate) const ROWS_SMALL: u64 = 128 << 10;
-/// Spans of one merge at most: what is decoded at a time.
-const ROWS_MAX: u64 = 512 << 10;
-/// Bytes of the files of one merge at most; decoded they take about eight times as much.
+/// Spans of one merge at most: what is decoded at a time. Two small files always fit.
+const ROWS_MAX: u64 = 2 * ROWS_SMALL;
+/// Bytes of the files of one merge at most; decoded they take some ten times as much.
 const BYTES_MAX: u64 = 32 << 20;
 /// Files with as many spans are left alone.
 pub(crate) const FULL_ROWS: u64 = 4 << 20;

@@ -2,8 +2,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -179,7 +180,7 @@ impl Source {
             if let Some(selection) = selection {
                 reader = reader.with_row_selection(selection);
             }
-            Ok(reader.build()?.collect::<std::result::Result<_, _>>()?)
+            reader.build()?.map(|batch| Ok(shrunk(batch?)?)).collect()
         };
         aside("read", decode).await?.map_err(failed)
     }
@@ -197,6 +198,15 @@ impl Source {
         let spans = batches.iter().map(|batch| read::to_spans(batch, attributes));
         spans.collect::<std::result::Result<_, _>>().map_err(failed)
     }
+}
+
+/// Without the room to grow that the reader leaves behind, which can be as much again as the values: batches wait for all
+/// others of their merge.
+fn shrunk(batch: RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
+    let (schema, mut columns, rows) = batch.into_parts();
+    columns.iter_mut().for_each(Array::shrink_to_fit);
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema, columns, &options)
 }
 
 fn options() -> ArrowReaderOptions {

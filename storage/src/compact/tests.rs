@@ -274,6 +274,29 @@ async fn a_drop_while_merging_wins() {
 }
 
 #[tokio::test]
+async fn what_a_merge_holds_of_its_files_has_no_room_to_grow() {
+    let (table, columns) = (table().await, AttributeColumns::from_start());
+    // The last of two batches is a small one. Half of the rows have a parent.
+    let spans = (1..=66_000).map(|id| {
+        span(u128::from(id / 2), id, (id % 2 == 1).then_some(id - 1), DAY + id.cast_signed())
+    });
+    flush_one(&table, 1, &spans.collect::<Vec<_>>(), &columns).await;
+    let state = table.state();
+    let batches = read::read(table.object_store(), &state.files[0], &state.columns).await.unwrap();
+    let columns = batches.iter().flat_map(|batch| batch.records().columns());
+    for column in columns.map(Array::to_data) {
+        for buffer in column.buffers() {
+            let (room, used) = (buffer.capacity(), buffer.len());
+            assert!(
+                room <= used + used / 20 + 64,
+                "{room} bytes for {used}: {:?}",
+                column.data_type()
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_write_that_fails_anywhere_leaves_each_span_once() {
     // One data file, one sidecar, one rollup, one commit; the fifth change does not happen, so that the last round is a
     // clean one.
