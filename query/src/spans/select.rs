@@ -104,7 +104,7 @@ pub(super) enum Rows {
 /// The rows of a row group for which all `conditions` hold, as ranges that rise; `None` where dictionaries do not tell it.
 ///
 /// # Errors
-/// As [`select`].
+/// The file is damaged, or cannot be read.
 pub(super) async fn exactly(
     reader: &mut Reader,
     row_group: &RowGroupMetaData,
