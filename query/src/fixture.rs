@@ -1,4 +1,5 @@
-//! Spans made by hand for tests: hot batches and Parquet files in memory.
+//! What tests ask about: spans made by hand (hot batches, Parquet files in memory), and where other people's traces lie.
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -18,6 +19,20 @@ use storage::batch::RestCount;
 use storage::rollup::Rollups;
 use storage::schema::{AttributeColumns, AttributeScope, AttributeType, column as c, fixed_fields};
 use storage::{DataFile, Snapshot, SpanBatch, TableVersion};
+
+/// The folder with the data sets, if it is there.
+pub(crate) fn sets() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    #[expect(clippy::disallowed_methods, reason = "tests find their data by it")]
+    let folder = std::env::var("SPANLAKE_TEST_DATA")
+        .map_or_else(|_| root.join("../shared/data"), PathBuf::from)
+        .join("converted");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: ../shared/data is absent");
+    None
+}
 
 /// One span; [`span`] gives the defaults.
 #[derive(Debug, Clone)]

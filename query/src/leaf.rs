@@ -2,6 +2,20 @@
 
 /// The methods of `ExecutionPlan` that differ in the plan's name alone, inside its `impl`. The plan has a field `properties`.
 macro_rules! leaf_plan {
+    ($name:literal, no expressions) => {
+        $crate::leaf::leaf_plan!($name);
+
+        fn apply_expressions(
+            &self,
+            _visit: &mut dyn FnMut(
+                &std::sync::Arc<dyn datafusion::physical_expr::PhysicalExpr>,
+            ) -> datafusion::common::Result<
+                datafusion::common::tree_node::TreeNodeRecursion,
+            >,
+        ) -> datafusion::common::Result<datafusion::common::tree_node::TreeNodeRecursion> {
+            Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        }
+    };
     ($name:literal) => {
         fn name(&self) -> &'static str {
             $name

@@ -8,6 +8,8 @@
 //! milliseconds, by its id as well as by a rare value. Where a sort wants only its first rows, those are found by the
 //! column that is sorted by (`candidates`, `first`), before any other column is read.
 pub(crate) mod attributes;
+#[cfg(test)]
+mod bare;
 pub(crate) mod by_id;
 mod candidates;
 pub(crate) mod columns;

@@ -37,6 +37,7 @@ mod totals;
 mod traces;
 mod tree;
 mod unowned;
+mod waiting;
 
 pub use patterns::one::{TracePattern, trace_pattern};
 pub(crate) use question::NAMES;

@@ -1,7 +1,7 @@
 //! Statements of `slt/real/SET.slt` over other people's traces: hot, then in files. `UPDATE_EXPECT=1` writes the rows that
 //! came into them.
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use ingest::decode::Decoder;
@@ -9,21 +9,8 @@ use sqllogictest::strict_column_validator;
 use storage::{Clock, Entry, ManualClock, Store, TimeRange};
 
 use super::{Lake, NOW, folder_of_statements, slt_files};
+use crate::fixture::sets;
 use crate::{Config, Engine};
-
-/// The folder with the data sets, if it is there.
-fn sets() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    #[expect(clippy::disallowed_methods, reason = "tests find their data by it")]
-    let folder = std::env::var("SPANLAKE_TEST_DATA")
-        .map_or_else(|_| root.join("../shared/data"), PathBuf::from)
-        .join("converted");
-    let is_there = folder.is_dir();
-    if !is_there {
-        println!("skipped: ../shared/data is absent");
-    }
-    is_there.then_some(folder)
-}
 
 /// A lake with one set, all of it hot.
 async fn with(folder: &Path, set: &str) -> Lake {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use storage::time::SystemClock;
 use storage::{Entry, Store, TimeRange};
 
+use crate::fixture::sets;
 use crate::{Config, Engine, View, ViewRequest};
 
 mod absences;
@@ -19,20 +20,6 @@ mod incident;
 mod questions;
 mod rollups;
 mod tracegen;
-
-/// The folder with the data sets, if it is there.
-fn sets() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    #[expect(clippy::disallowed_methods, reason = "tests find their data by it")]
-    let folder = std::env::var("SPANLAKE_TEST_DATA")
-        .map_or_else(|_| root.join("../shared/data"), PathBuf::from)
-        .join("converted");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: ../shared/data is absent");
-    None
-}
 
 struct Lake {
     store: Store,

@@ -7,12 +7,11 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, new_null_arr
 use arrow::compute::{concat, filter};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, ParquetFileReaderFactory};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::execution_plan::{
     Boundedness, EmissionType, replace_children_if_necessary,
@@ -143,14 +142,7 @@ impl DisplayAs for CountKeysExec {
 }
 
 impl ExecutionPlan for CountKeysExec {
-    crate::leaf::leaf_plan!("CountKeysExec");
-
-    fn apply_expressions(
-        &self,
-        _visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
+    crate::leaf::leaf_plan!("CountKeysExec", no expressions);
 
     fn execute(
         &self,

@@ -1,43 +1,12 @@
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::basic::{Encoding, ZstdLevel};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use proptest::prelude::*;
 
 use super::*;
-
-/// A file in memory.
-struct File(Bytes);
-
-impl AsyncFileReader for File {
-    fn get_bytes(
-        &mut self,
-        range: Range<u64>,
-    ) -> futures::future::BoxFuture<'_, parquet::errors::Result<Bytes>> {
-        let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
-        Box::pin(async move { Ok(self.0.slice(range)) })
-    }
-
-    fn get_byte_ranges(
-        &mut self,
-        ranges: Vec<Range<u64>>,
-    ) -> futures::future::BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
-        let at = |offset: u64| usize::try_from(offset).unwrap();
-        let read =
-            ranges.iter().map(|range| self.0.slice(at(range.start)..at(range.end))).collect();
-        Box::pin(async move { Ok(read) })
-    }
-
-    fn get_metadata<'a>(
-        &'a mut self,
-        _options: Option<&'a parquet::arrow::arrow_reader::ArrowReaderOptions>,
-    ) -> futures::future::BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
-        unreachable!("the test has read it already")
-    }
-}
+use crate::spans::bare::{Bare, metadata};
 
 const DELTAS: Encoding = Encoding::DELTA_BINARY_PACKED;
 
@@ -56,9 +25,7 @@ fn file(numbers: &[i64], encoding: Option<Encoding>) -> (Reader, ParquetMetaData
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     let bytes: Bytes = writer.into_inner().unwrap().into();
-    let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
-    let metadata = reader.parse_and_finish(&bytes).unwrap();
-    (Box::new(File(bytes)), metadata)
+    (Box::new(Bare::new(&bytes)), metadata(&bytes))
 }
 
 /// Ranges of these rows, of which some follow one another.

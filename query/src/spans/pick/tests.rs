@@ -7,39 +7,13 @@ use arrow::array::{
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{Field, Schema};
 use bytes::Bytes;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ArrowReaderOptions;
-use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::basic::{Encoding, ZstdLevel};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use proptest::prelude::*;
 
 use super::*;
-
-/// A file in memory.
-struct Bare(Bytes);
-
-impl AsyncFileReader for Bare {
-    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
-        let [from, until] = [range.start, range.end].map(|at| usize::try_from(at).unwrap());
-        async move { Ok(self.0.slice(from..until)) }.boxed()
-    }
-
-    fn get_metadata<'a>(
-        &'a mut self,
-        _options: Option<&'a ArrowReaderOptions>,
-    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
-        async move { Ok(Arc::new(metadata(&self.0))) }.boxed()
-    }
-}
-
-fn metadata(file: &Bytes) -> ParquetMetaData {
-    let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
-    reader.parse_and_finish(file).unwrap()
-}
+use crate::spans::bare::{Bare, metadata};
 
 /// One row of the test: what the columns are made of.
 type Cell = (Option<u8>, i64, Option<Vec<i64>>);
@@ -101,7 +75,7 @@ fn file(batch: &RecordBatch, (dictionary, zstd, page_rows): (bool, bool, usize))
 
 fn picked(file: &Bytes, rows: &[usize], schema: &SchemaRef) -> Option<RecordBatch> {
     let metadata = Arc::new(metadata(file));
-    let open = || -> Result<Reader> { Ok(Box::new(Bare(file.clone()))) };
+    let open = || -> Result<Reader> { Ok(Box::new(Bare::new(file))) };
     let dictionaries = Dictionaries::default();
     let (path, rows) = ("a.parquet".into(), rows.to_vec());
     let (metadata, dictionaries) = (&metadata, &dictionaries);
@@ -154,7 +128,7 @@ proptest! {
             bytes[place] = byte;
         }
         let bytes = Bytes::from(bytes);
-        let open = || -> Result<Reader> { Ok(Box::new(Bare(bytes.clone()))) };
+        let open = || -> Result<Reader> { Ok(Box::new(Bare::new(&bytes))) };
         let flat = Arc::new(batch.schema().project(&[0, 1, 2, 3, 4, 5, 6, 7]).unwrap());
         let rows = (0..cells.len()).step_by(3).collect();
         let (dictionaries, path) = (&Dictionaries::default(), "a.parquet".into());

@@ -1,36 +1,10 @@
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch};
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ArrowReaderOptions;
-use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use proptest::prelude::*;
 
 use super::*;
-
-/// A file in memory, and what was read of it.
-struct Bare(Bytes, Arc<std::sync::Mutex<Vec<Range<u64>>>>);
-
-impl AsyncFileReader for Bare {
-    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
-        self.1.lock().unwrap().push(range.clone());
-        let [from, until] = [range.start, range.end].map(|at| usize::try_from(at).unwrap());
-        async move { Ok(self.0.slice(from..until)) }.boxed()
-    }
-
-    fn get_metadata<'a>(
-        &'a mut self,
-        _options: Option<&'a ArrowReaderOptions>,
-    ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
-        async move { Ok(Arc::new(metadata(&self.0))) }.boxed()
-    }
-}
-
-fn metadata(file: &Bytes) -> ParquetMetaData {
-    ParquetMetaDataReader::new().parse_and_finish(file).unwrap()
-}
+use crate::spans::bare::{Bare, metadata};
 
 fn id(number: u32) -> TraceId {
     TraceId(u128::from(number).to_be_bytes())
@@ -57,13 +31,13 @@ fn found(
     dictionaries: &Dictionaries,
     wanted: &[TraceId],
 ) -> (Option<Vec<usize>>, usize) {
-    let read = Arc::default();
-    let mut reader: Reader = Box::new(Bare(file.clone(), Arc::clone(&read)));
+    let reads = Arc::default();
+    let mut reader: Reader = Box::new(Bare::counted(file, &reads));
     let known = (&Arc::from("a.parquet"), dictionaries);
     let metadata = metadata(file);
     let rows = rows(&mut reader, metadata.row_group(0), known, wanted);
     let rows = futures::executor::block_on(rows).unwrap();
-    let reads = read.lock().unwrap().len();
+    let reads = *reads.lock().unwrap();
     (rows, reads)
 }
 

@@ -19,7 +19,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, ident};
 use futures::StreamExt;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use storage::rollup::SpanKind;
 use storage::schema::column;
 use storage::{DataFile, TimeRange};
@@ -40,11 +40,10 @@ use crate::views::router::Cache;
 use crate::views::sweep::Harvest;
 use crate::views::traces::filter::Filter;
 use crate::views::tree::Tree;
+use crate::views::waiting::{TRACES_AT_ONCE, Waiting};
 
 /// What a span of a forest knows of itself.
 const COLUMNS: [&str; 3] = [column::SERVICE, column::NAME, column::KIND];
-/// Traces that are read together.
-const TRACES_AT_ONCE: usize = 1_000;
 /// Memory that a file's shape takes for each span while it is made.
 const SHAPING_BYTES: usize = 32;
 const STEP_MAX: usize = 4_096;
@@ -61,10 +60,8 @@ pub(crate) struct Newest {
     files: Vec<Rolled>,
     /// Traces that no single file tells.
     open: Open,
-    /// Traces that were shown from their spans.
-    shown: HashSet<[u8; 16]>,
-    /// Traces that are to be shown so.
-    waiting: Vec<[u8; 16]>,
+    /// Traces that are to be shown from their spans.
+    waiting: Waiting,
     file: Option<File>,
     untold: Option<Untold>,
     ready: Vec<RecordBatch>,
@@ -148,8 +145,7 @@ impl Descendants {
             range: self.range,
             files: near.files,
             open: near.open,
-            shown: HashSet::new(),
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
             file: None,
             untold: None,
             ready: Vec::new(),
@@ -207,8 +203,7 @@ impl Newest {
                     return Ok(Some(batch));
                 }
             } else if !self.waiting.is_empty() {
-                let rest = self.waiting.len().saturating_sub(TRACES_AT_ONCE);
-                let traces = self.waiting.split_off(rest);
+                let traces = self.waiting.take();
                 self.read_traces(traces).await?;
             } else if let Some(mut untold) = self.untold.take() {
                 let Some((last, _)) = untold.traces.last() else { continue };
@@ -250,17 +245,8 @@ impl Newest {
         let snapshot = &self.source.tables.snapshot;
         let hot = self.source.tables.part(Arc::new([]), Arc::clone(&snapshot.hot));
         let below = self.traces_of(&hot, self.range, &self.asked.below).await?;
-        self.wait_for(below.into_keys());
+        self.waiting.add(below.into_keys());
         Ok(())
-    }
-
-    /// These traces are to be shown from their spans, wherever they lie.
-    fn wait_for(&mut self, traces: impl IntoIterator<Item = [u8; 16]>) {
-        for trace in traces {
-            if self.shown.insert(trace) {
-                self.waiting.push(trace);
-            }
-        }
     }
 
     /// The traces of `part` with a span in `range` that satisfies `condition`, and the start of the last such.
@@ -298,7 +284,7 @@ impl Newest {
         let open: Vec<[u8; 16]> =
             below.keys().filter(|trace| self.open.contains(trace)).copied().collect();
         below.retain(|trace, _| !self.open.contains(trace));
-        self.wait_for(open);
+        self.waiting.add(open);
         if !below.is_empty() {
             let above = self.traces_of(&part, TimeRange::ALL, &self.asked.above).await?;
             below.retain(|trace, _| above.contains_key(trace));
@@ -398,9 +384,7 @@ impl Newest {
         for (_, row) in self.steps.take(&mut file.below) {
             let Some(trace) = file.shape.trace(row) else { continue };
             if !file.shape.is_told(row) || self.open.contains(trace) {
-                if self.shown.insert(*trace) {
-                    self.waiting.push(*trace);
-                }
+                self.waiting.add([*trace]);
                 continue;
             }
             let nearest =

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
-use hashbrown::HashSet;
 use storage::TimeRange;
 
 use super::{BATCH_ROWS, Row, batch, rows};
@@ -18,9 +17,7 @@ use crate::views::load::Source;
 use crate::views::near::{Near, Open, Rolled};
 use crate::views::sweep::{Harvest, Sweep};
 use crate::views::traces::filter::Filter;
-
-/// Traces that are read together.
-const TRACES_AT_ONCE: usize = 1_000;
+use crate::views::waiting::Waiting;
 
 /// See the module.
 pub(crate) struct Newest {
@@ -29,9 +26,8 @@ pub(crate) struct Newest {
     /// Files that are still to be read, the newest last.
     files: Vec<Rolled>,
     open: Open,
-    /// Open traces that were shown, or are to be.
-    shown: HashSet<[u8; 16]>,
-    waiting: Vec<[u8; 16]>,
+    /// Open traces that are to be shown.
+    waiting: Waiting,
     /// Of the file that is being read.
     sweep: Option<Sweep>,
     ready: Vec<RecordBatch>,
@@ -98,19 +94,18 @@ impl Newest {
             range,
             files: near.files,
             open: near.open,
-            shown: HashSet::new(),
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
             sweep: None,
             ready: Vec::new(),
             seen,
         };
         if let Some(trace) = filter.only_trace()? {
             newest.files.clear();
-            newest.wait_for([trace]);
+            newest.waiting.add([trace]);
             return Ok(Ok(newest));
         }
         let hot = newest.source.hot_traces().await?;
-        newest.wait_for(hot.iter().copied());
+        newest.waiting.add(hot.iter().copied());
         newest.open.add_hot(hot);
         Ok(Ok(newest))
     }
@@ -154,14 +149,6 @@ impl Newest {
         }
     }
 
-    fn wait_for(&mut self, traces: impl IntoIterator<Item = [u8; 16]>) {
-        for trace in traces {
-            if self.shown.insert(trace) {
-                self.waiting.push(trace);
-            }
-        }
-    }
-
     /// False after the last slice.
     async fn read_slice(&mut self, sweep: &mut Sweep) -> Result<bool> {
         let (range, open) = (self.range, &self.open);
@@ -169,14 +156,13 @@ impl Newest {
         let Some(Spans { rows, others, .. }) = sweep.next(none).await? else {
             return Ok(false);
         };
-        self.wait_for(others);
+        self.waiting.add(others);
         self.show(&sweep.forest, rows)?;
         Ok(true)
     }
 
     async fn read_waiting(&mut self) -> Result<()> {
-        let rest = self.waiting.len().saturating_sub(TRACES_AT_ONCE);
-        let traces = self.waiting.split_off(rest);
+        let traces = self.waiting.take();
         self.seen.open_traces += traces.len();
         let forest = self.source.few(traces).await?;
         let found = in_range(&forest, self.range).flat_map(|trace| rows(&forest, &trace));
