@@ -68,7 +68,7 @@ async fn give_their_rows(path: &Path, folder: &Path) {
 async fn every_view_gives_the_same_rows_of_real_sets_hot_and_in_files() {
     let Some(folder) = sets() else { return };
     let files = slt_files(&folder_of_statements().join("real"));
-    assert_eq!(files.len(), 5, "{files:?}");
+    assert_eq!(files.len(), 6, "{files:?}");
     for path in &files {
         give_their_rows(path, &folder).await;
     }
