@@ -126,7 +126,7 @@ impl Search {
         let mut learnt = self.unlearnt();
         let mut selected = Vec::with_capacity(metadata.num_row_groups());
         for (number, row_group) in metadata.row_groups().iter().enumerate() {
-            let mut left = self.left(reader, row_group, &mut learnt).await?;
+            let mut left = self.left(path, (&mut *reader, row_group), &mut learnt).await?;
             if let Some(first) = &self.first
                 && left.is_decided
                 && left.count() > first.count
@@ -155,7 +155,7 @@ impl Search {
         let mut learnt = self.unlearnt();
         let mut found = Vec::new();
         for (group, row_group) in metadata.row_groups().iter().enumerate() {
-            let mut left = self.left(reader, row_group, &mut learnt).await?;
+            let mut left = self.left(path, (&mut *reader, row_group), &mut learnt).await?;
             if !left.is_decided {
                 return Ok(None);
             }
@@ -184,8 +184,8 @@ impl Search {
     /// The rows of a row group that the conditions on texts leave.
     async fn left(
         &self,
-        reader: &mut Reader,
-        row_group: &RowGroupMetaData,
+        path: &str,
+        (reader, row_group): (&mut Reader, &RowGroupMetaData),
         learnt: &mut [Option<Vec<u32>>],
     ) -> Result<Left> {
         let mut left = Left::all(row_group);
@@ -194,7 +194,19 @@ impl Search {
                 *learnt = None;
                 continue;
             }
-            left.narrow(&text.condition, (reader, row_group), learnt).await?;
+            let column = text.condition.column();
+            let place = chunk_of(row_group, column).map(|(_, chunk)| (path, chunk));
+            let known = place.and_then(|place| self.known.chosen.find(place, &text.condition));
+            if let Some(known) = known {
+                // Its texts were learnt with it.
+                *learnt = None;
+                left.ranges = common(&left.ranges, &known);
+                continue;
+            }
+            let found = left.narrow(&text.condition, (reader, row_group), learnt).await?;
+            if let (Some(place), Some(found)) = (place, found) {
+                self.known.chosen.put(place, &text.condition, &found);
+            }
         }
         Ok(left)
     }
@@ -246,19 +258,19 @@ impl Left {
         self.ranges.iter().map(ExactSizeIterator::len).sum()
     }
 
-    /// Leaves out the rows for which `condition` certainly does not hold; adds the hashes of the column's texts to
-    /// `learnt`, or nothing more where they are not all known.
+    /// Leaves out the rows for which `condition` certainly does not hold; gives those for which it holds, where keys tell
+    /// them. Adds the hashes of the column's texts to `learnt`, or nothing more where they are not all known.
     async fn narrow(
         &mut self,
         condition: &Condition,
         (reader, row_group): (&mut Reader, &RowGroupMetaData),
         learnt: &mut Option<Vec<u32>>,
-    ) -> Result<()> {
+    ) -> Result<Option<Vec<Range<usize>>>> {
         let Some((_, chunk)) = chunk_of(row_group, condition.column()) else {
             if !condition.holds_for_null()? {
                 self.ranges.clear();
             }
-            return Ok(());
+            return Ok(None);
         };
         let mut hashes = None;
         let mut found = None;
@@ -271,17 +283,17 @@ impl Left {
                 condition.wanted(values)
             })?;
         }
-        match found {
+        match &found {
             Some(ranges) => {
                 *learnt = hashes;
-                self.ranges = common(&self.ranges, &ranges);
+                self.ranges = common(&self.ranges, ranges);
             }
             None => {
                 *learnt = None;
                 self.is_decided = false;
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Keeps the rows that are marked; there is a mark for each that is left.

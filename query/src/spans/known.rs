@@ -1,4 +1,5 @@
 //! What was learnt of files as they were read. Files never change, so it stays true; it is bounded, and lost at a restart.
+use super::chosen::Chosen;
 use super::pick::dictionaries::Dictionaries;
 use super::vocabulary::Vocabularies;
 
@@ -9,4 +10,6 @@ pub(crate) struct Known {
     pub(super) vocabularies: Vocabularies,
     /// What dictionaries hold.
     pub(super) dictionaries: Dictionaries,
+    /// Which rows conditions chose.
+    pub(super) chosen: Chosen,
 }

@@ -61,10 +61,11 @@ impl FileRows {
         conditions: &[Condition],
     ) -> Result<Option<Vec<Range<usize>>>> {
         let mut reader = reader(&self.readers, &self.file)?;
+        let file = (self.file.path.as_str(), &self.known.chosen);
         let mut all = Vec::new();
         for (row_group, end) in self.metadata.row_groups().iter().zip(&self.ends) {
             let begin = end - usize::try_from(row_group.num_rows()).unwrap_or(0);
-            let Some(ranges) = exactly(&mut reader, row_group, conditions).await? else {
+            let Some(ranges) = exactly(file, (&mut reader, row_group), conditions).await? else {
                 return Ok(None);
             };
             all.extend(ranges.into_iter().map(|range| range.start + begin..range.end + begin));

@@ -1,6 +1,6 @@
 //! Which rows of a file can satisfy a filter, by the dictionaries of its columns.
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -12,6 +12,8 @@ use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
+use super::chosen::Chosen;
+use super::like::Like;
 use super::pages::{self, Wanted};
 use super::reader::Reader;
 
@@ -21,6 +23,9 @@ pub(crate) struct Condition {
     pub(super) expr: Arc<dyn PhysicalExpr>,
     /// That column alone.
     schema: SchemaRef,
+    /// The same where it is such a pattern.
+    like: Option<Like>,
+    holds_for_null: OnceLock<bool>,
 }
 
 impl Condition {
@@ -51,7 +56,8 @@ impl Condition {
         }
         let schema = Arc::new(Schema::new(vec![field.clone()]));
         let expr = reassign_expr_columns(Arc::clone(filter), &schema).ok()?;
-        Some(Self { expr, schema })
+        let like = Like::of(&expr);
+        Some(Self { expr, schema, like, holds_for_null: OnceLock::new() })
     }
 
     /// The column.
@@ -61,6 +67,12 @@ impl Condition {
 
     /// By place of `values`, whether it holds.
     pub(crate) fn holds(&self, values: ArrayRef) -> Result<Vec<bool>> {
+        if let (Some(like), Some(texts)) = (&self.like, values.as_string_view_opt()) {
+            return Ok(texts
+                .iter()
+                .map(|text| text.is_some_and(|text| like.holds(text)))
+                .collect());
+        }
         let rows = values.len();
         // The column is nullable to the table, or has no nulls.
         let schema = match values.null_count() {
@@ -76,8 +88,12 @@ impl Condition {
     }
 
     pub(super) fn holds_for_null(&self) -> Result<bool> {
+        if let Some(known) = self.holds_for_null.get() {
+            return Ok(*known);
+        }
         let null = new_null_array(self.schema.field(0).data_type(), 1);
-        Ok(self.holds(null)? == [true])
+        let holds = self.holds(null)? == [true];
+        Ok(*self.holds_for_null.get_or_init(|| holds))
     }
 
     pub(super) fn wanted(&self, values: &ArrayRef) -> Result<Wanted> {
@@ -101,13 +117,14 @@ pub(super) enum Rows {
     Some(RowSelection),
 }
 
-/// The rows of a row group for which all `conditions` hold, as ranges that rise; `None` where dictionaries do not tell it.
+/// The rows of a row group, of the file at `path`, for which all `conditions` hold, as ranges that rise; `None` where
+/// dictionaries do not tell it.
 ///
 /// # Errors
 /// The file is damaged, or cannot be read.
 pub(super) async fn exactly(
-    reader: &mut Reader,
-    row_group: &RowGroupMetaData,
+    (path, chosen): (&str, &Chosen),
+    (reader, row_group): (&mut Reader, &RowGroupMetaData),
     conditions: &[Condition],
 ) -> Result<Option<Vec<Range<usize>>>> {
     let all = usize::try_from(row_group.num_rows()).unwrap_or(usize::MAX);
@@ -123,10 +140,15 @@ pub(super) async fn exactly(
         if chunk.dictionary_page_offset().is_none() {
             return Ok(None);
         }
+        if let Some(known) = chosen.find((path, chunk), condition) {
+            ranges = common(&ranges, &known);
+            continue;
+        }
         let (start, length) = chunk.byte_range();
         let bytes = reader.get_bytes(start..start.saturating_add(length)).await?;
         let decide = |values: &ArrayRef| condition.wanted(values);
         let Some(found) = pages::rows(bytes, chunk, all, decide)? else { return Ok(None) };
+        chosen.put((path, chunk), condition, &found);
         ranges = common(&ranges, &found);
     }
     Ok(Some(ranges))

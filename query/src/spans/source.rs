@@ -81,6 +81,11 @@ impl SelectiveSource {
         self.inner.metrics()
     }
 
+    /// What was learnt of the files.
+    pub(super) fn known(&self) -> &Known {
+        &self.known
+    }
+
     fn search(&self) -> Search {
         self.search_for(self.first.clone())
     }

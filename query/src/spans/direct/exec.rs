@@ -120,11 +120,12 @@ impl Reading {
             }
         }
         let number = number.unwrap_or(0);
+        let path = file.object_meta.location.as_ref();
         let schema = Arc::clone(&self.numbers.schema);
         if number >= metadata.num_row_groups() {
             return Ok(Some(Box::pin(RecordBatchStreamAdapter::new(schema, stream::empty()))));
         }
-        let Some(batch) = self.of_row_group(&mut reader, (&metadata, number)).await? else {
+        let Some(batch) = self.of_row_group((&mut reader, path), (&metadata, number)).await? else {
             let Some(part) = part_of(&file, metadata.row_group(number)) else {
                 return internal_err!("a row group lies nowhere");
             };
@@ -141,12 +142,14 @@ impl Reading {
     /// `None` where it has to be read otherwise.
     async fn of_row_group(
         &self,
-        reader: &mut Reader,
+        (reader, path): (&mut Reader, &str),
         (metadata, number): (&ParquetMetaData, usize),
     ) -> Result<Option<RecordBatch>> {
         let numbers = &self.numbers;
+        let place = (path, &numbers.source.known().chosen);
         let row_group = metadata.row_group(number);
-        let Some(ranges) = select::exactly(reader, row_group, &numbers.texts).await? else {
+        let Some(ranges) = select::exactly(place, (reader, row_group), &numbers.texts).await?
+        else {
             return Ok(None);
         };
         let mut places = Vec::with_capacity(numbers.columns.fields().len());

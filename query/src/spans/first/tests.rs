@@ -76,7 +76,7 @@ type Order = (&'static str, fn(&Span) -> i64);
 #[tokio::test]
 async fn the_first_rows_are_those_of_all_rows_sorted() {
     let (engine, all) = engine().await;
-    let conditions: [(&str, Admit); 6] = [
+    let conditions: [(&str, Admit); 8] = [
         ("true", |_| true),
         ("status = 'ERROR'", |span| span.status == "ERROR"),
         ("service = 'pay' AND duration_nano > 30", |span| {
@@ -91,6 +91,10 @@ async fn the_first_rows_are_those_of_all_rows_sorted() {
         ("attributes['http.response.status_code'] = 500 AND duration_nano % 2 = 0", |span| {
             route(span) == Some("/pay") && span.duration % 2 == 0
         }),
+        ("attributes['http.route'] LIKE '/c_r%' AND duration_nano > 5", |span| {
+            route(span) == Some("/cart") && span.duration > 5
+        }),
+        ("service NOT LIKE 's_op'", |span| span.service != "shop"),
     ];
     let orders: [Order; 4] = [
         ("start_time DESC", |span| -span.start),
@@ -129,6 +133,25 @@ fn counted<'a>(plan: &'a str, name: &str) -> &'a str {
     let scan = plan.lines().find(|line| line.contains("file_type=parquet")).unwrap();
     let found = scan.split_once(&format!("{name}="));
     found.map_or("0", |(_, rest)| rest.split([',', ']']).next().unwrap())
+}
+
+#[tokio::test]
+async fn what_a_condition_chose_in_a_file_is_not_read_again() {
+    let (engine, _) = engine().await;
+    let sql = "SELECT span_id FROM spans WHERE status = 'ERROR' AND service = 'pay' \
+               ORDER BY start_time DESC LIMIT 7";
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let plan = explained(&engine, sql).await;
+        let opened = counted(&plan, "files_opened").to_owned();
+        asked.push((opened, counted(&plan, "bytes_scanned").to_owned(), ids(&engine, sql).await));
+    }
+    let [(opened, bytes, found), (opened_again, bytes_again, found_again)] = &asked[..] else {
+        unreachable!()
+    };
+    assert_eq!((opened, found), (opened_again, found_again));
+    assert_eq!(found.len(), 7);
+    assert_ne!(bytes, bytes_again);
 }
 
 #[tokio::test]
