@@ -7,7 +7,9 @@
 //! ```
 //! Of traces that begin with the same operation those with many spans have more of everything, and take longer: there a
 //! difference counts only as far as it is among traces of about the same size, too, and spans that got slow count as well.
+//! What exactly the same traces or spans have is one finding, of which the value that tells most comes first.
 mod leaves;
+mod order;
 mod sides;
 pub(super) mod significance;
 mod tally;
@@ -24,12 +26,10 @@ use super::condition::Condition;
 use super::load::Source;
 use super::rows::Columns;
 use leaves::Leaves;
+use order::{Ranked, ranked};
 use significance::Table;
 use times::Times;
 use weights::Estimates;
-
-/// Rows of one answer, intervals of time not among them.
-const ROWS_MAX: usize = 1_000;
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,17 +125,6 @@ impl Row {
     }
 }
 
-/// A row in its place.
-#[derive(Debug)]
-pub(crate) struct Ranked {
-    row: Row,
-    position: i64,
-    /// Position of the first row that the same traces or spans have.
-    same_as: i64,
-    p_value: f64,
-    evidence: f64,
-}
-
 impl Compare {
     /// The values, the most significant difference first.
     pub(crate) async fn answer(
@@ -180,39 +169,6 @@ impl Compare {
         let mut sides = std::iter::once(&self.selection).chain(&self.baseline);
         sides.any(|side| side.mentions("start_time"))
     }
-}
-
-/// Puts rows in order: by significance; of equal ones those of the selection first. Intervals of time come along.
-fn ranked(values: Vec<Row>, times: Vec<Row>) -> Vec<Ranked> {
-    // Where durations are known, each value is looked at twice.
-    let looks = if values.iter().any(|row| row.duration() > 0.0) { 2.0 } else { 1.0 };
-    let tests = values.len() as f64 * looks;
-    let by_rank = |a: &(Row, f64), b: &(Row, f64)| {
-        let words = |row: &Row| (row.scope, row.key.clone(), row.value.clone());
-        b.1.total_cmp(&a.1).then_with(|| words(&a.0).cmp(&words(&b.0)))
-    };
-    let weighed = |row: Row| {
-        let evidence = row.evidence();
-        (row, evidence)
-    };
-    let mut rows: Vec<(Row, f64)> = values.into_iter().map(weighed).collect();
-    rows.retain(|(_, evidence)| *evidence > 0.0);
-    rows.sort_by(by_rank);
-    rows.truncate(ROWS_MAX);
-    rows.extend(times.into_iter().map(weighed));
-    rows.sort_by(by_rank);
-    let mut first = hashbrown::HashMap::new();
-    (1..)
-        .zip(rows)
-        .map(|(position, (row, evidence))| Ranked {
-            position,
-            same_as: *first.entry(row.finding()).or_insert(position),
-            // Bonferroni: so many values were looked at that some differ by chance.
-            p_value: (significance::p_value(evidence) * tests.max(1.0)).min(1.0),
-            evidence,
-            row,
-        })
-        .collect()
 }
 
 /// The columns.

@@ -52,7 +52,7 @@ fn name(pattern: u64) -> String {
     format!("{pattern:016x}")
 }
 
-/// The patterns: those that got slow before the others, by what was lost by it; then the most frequent. Bytes are known only where `bytes` asks for them: they cost more reading.
+/// The patterns: those that got slow before the others, by how much that matters; then the most frequent. Bytes are known only where `bytes` asks for them: they cost more reading.
 pub(crate) async fn answer(
     source: Source,
     range: TimeRange,
@@ -123,14 +123,16 @@ impl Patterns {
         self.bytes = all + self.groups.capacity() * size_of::<(u64, Group)>();
     }
 
-    /// What lost most by getting slow, then the most frequent pattern, first.
+    /// What got slow by most, then the most frequent pattern, first.
     fn sorted(self) -> Vec<(u64, Group)> {
         let mut rows: Vec<(u64, Group)> = self.groups.into_iter().collect();
         for (_, group) in &mut rows {
             group.sort();
         }
-        rows.sort_unstable_by_key(|(pattern, group)| {
-            (Reverse((group.lost_nano(), group.durations.len())), *pattern)
+        rows.sort_unstable_by(|(pattern, group), (next, other)| {
+            let slowdown = other.slowdown().total_cmp(&group.slowdown());
+            let rest = |group: &Group| Reverse((group.lost_nano(), group.durations.len()));
+            slowdown.then_with(|| (rest(group), pattern).cmp(&(rest(other), next)))
         });
         rows
     }
@@ -223,6 +225,9 @@ pub(crate) fn batch(texts: &Texts, rows: &[(u64, Group)]) -> Result<RecordBatch>
         .big_or_null("usual_nano", |(_, group)| Some(group.slower?.usual_nano))
         .time_or_null("slower_from", |(_, group)| Some(group.slower?.stretch.from))
         .time_or_null("slower_until", |(_, group)| Some(group.slower?.stretch.until))
+        .big_or_null("slower_traces", |(_, group)| Some(count(group.slower?.traces)))
+        .big_or_null("unusual_nano", |(_, group)| Some(group.slower?.unusual_nano))
+        .float("slowdown", |(_, group)| group.slowdown())
         .finish()
 }
 

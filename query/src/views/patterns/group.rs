@@ -134,6 +134,11 @@ impl Group {
         self.slower.map_or(0, |slower| slower.lost_nano)
     }
 
+    /// How much that matters.
+    pub(crate) fn slowdown(&self) -> f64 {
+        self.slower.map_or(0.0, |slower| slower.slowdown)
+    }
+
     /// Puts what quantiles need into order, and finds out when they got slow.
     pub(crate) fn sort(&mut self) {
         self.durations.sort_unstable();
