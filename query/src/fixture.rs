@@ -263,6 +263,7 @@ impl Table {
             schema,
             rollups: Rollups::new(Arc::clone(&object_store), 1 << 20).into(),
             object_store,
+            folder: None,
             rearranged: Arc::default(),
             receipts: Arc::new([]),
             patches: Arc::default(),

@@ -22,6 +22,7 @@ mod hot;
 mod integers;
 mod known;
 mod like;
+mod near;
 mod nothing;
 pub(crate) mod nulls;
 pub(crate) mod numbers;

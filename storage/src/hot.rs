@@ -10,6 +10,7 @@ pub(crate) mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -46,6 +47,7 @@ pub(crate) struct Sealed {
 pub(crate) struct Hot {
     state: Mutex<State>,
     object_store: Arc<dyn ObjectStore>,
+    folder: Option<Arc<Path>>,
     rollups: Arc<Rollups>,
     ledger: Arc<Ledger>,
     changes: watch::Sender<u64>,
@@ -100,12 +102,18 @@ impl Hot {
         Self {
             state: Mutex::new(state),
             object_store,
+            folder: None,
             rollups,
             ledger,
             changes: watch::channel(0).0,
             flush_bytes,
             full: Notify::new(),
         }
+    }
+
+    /// The same over files in a folder of this machine.
+    pub(crate) fn in_folder(self, folder: Option<Arc<Path>>) -> Self {
+        Self { folder, ..self }
     }
 
     /// Makes the batches of one group visible. `through` is the position of the group's last entry.
@@ -153,7 +161,7 @@ impl Hot {
 
     /// The state now.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        self.lock().snapshot((&self.object_store, &self.rollups))
+        self.lock().snapshot((&self.object_store, &self.folder, &self.rollups))
     }
 
     /// What was refused.
@@ -212,6 +220,9 @@ impl Hot {
     }
 }
 
+/// Where files and rollups are read.
+type Readable<'a> = (&'a Arc<dyn ObjectStore>, &'a Option<Arc<Path>>, &'a Arc<Rollups>);
+
 impl State {
     fn push(&mut self, through: WalSeq, batches: &[Arc<SpanBatch>]) -> usize {
         assert!(through >= self.through, "groups become visible in order");
@@ -266,10 +277,7 @@ impl State {
         self.batches.iter().map(|hot| Arc::clone(&hot.batch)).collect()
     }
 
-    fn snapshot(
-        &mut self,
-        (object_store, rollups): (&Arc<dyn ObjectStore>, &Arc<Rollups>),
-    ) -> Arc<Snapshot> {
+    fn snapshot(&mut self, (object_store, folder, rollups): Readable<'_>) -> Arc<Snapshot> {
         if let Some(snapshot) = &self.snapshot {
             return Arc::clone(snapshot);
         }
@@ -280,6 +288,7 @@ impl State {
             columns: Arc::clone(&self.columns),
             schema: Arc::clone(&self.schema),
             object_store: Arc::clone(object_store),
+            folder: folder.clone(),
             receipts: Arc::clone(&self.table.receipts),
             rearranged: Arc::clone(&self.table.rearranged),
             rollups: Arc::clone(rollups),

@@ -1,4 +1,5 @@
 //! What a read sees: one table version plus the hot batches that it does not contain, each span once.
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -55,6 +56,11 @@ pub struct DataFile {
 }
 
 impl DataFile {
+    /// Where the file lies in `folder`; `None` where its path has signs that a folder may spell in another way.
+    pub fn in_folder(&self, folder: &std::path::Path) -> Option<PathBuf> {
+        is_plain(&self.path).then(|| folder.join(&self.path))
+    }
+
     /// Reads the whole file from [`Snapshot::object_store`] and compares it with what the log says: size and checksum.
     ///
     /// # Errors
@@ -239,6 +245,12 @@ pub struct Rearrangement {
     pub outputs: Vec<String>,
 }
 
+/// True where every store spells the path as it is, and it leads below the folder it is relative to.
+fn is_plain(path: &str) -> bool {
+    let is_known = |sign: u8| sign.is_ascii_alphanumeric() || b"=-_./".contains(&sign);
+    path.bytes().all(is_known) && !path.starts_with('/') && !path.contains("..")
+}
+
 /// So many of the last rearrangements are remembered.
 pub(crate) const REARRANGEMENTS_MAX: usize = 64;
 
@@ -257,6 +269,8 @@ pub struct Snapshot {
     pub schema: SchemaRef,
     /// The store that [`DataFile::path`] is relative to.
     pub object_store: Arc<dyn ObjectStore>,
+    /// The folder that [`DataFile::path`] is relative to, where the files lie in one of this machine.
+    pub folder: Option<Arc<std::path::Path>>,
     /// Receipts of all that was removed, oldest first.
     pub receipts: Arc<[Receipt]>,
     /// The last steps of compaction, oldest first: who added up the spans of the files before need not do it again.

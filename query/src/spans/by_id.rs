@@ -50,17 +50,9 @@ pub(crate) async fn stream(
     let lookup = Lookup::new(state, tables, &[trace], &needed)?;
     let mut files = tables.snapshot.files.to_vec();
     files.retain(|file| file.may_hold_trace(&trace));
-    let looked_up = stream::iter(files)
-        .map(|file| {
-            let lookup = lookup.clone();
-            let found = async move { lookup.of_file(&file).await.map(|found| (found, file)) };
-            SpawnedTask::spawn(found).join()
-        })
-        .buffered(state.config().target_partitions());
-    let looked_up: Vec<_> = looked_up.try_collect().await.map_err(lost)?;
     let (mut found, mut others) = (Vec::new(), Vec::new());
-    for file in looked_up {
-        match file? {
+    for file in look_up(&lookup, files, state.config().target_partitions()).await? {
+        match file {
             (Some(batches), _) => found.extend(batches),
             (None, file) => others.push(file),
         }
@@ -85,6 +77,30 @@ pub(crate) async fn stream(
         return Ok(execute_stream(all, task)?);
     };
     Ok(execute_stream(Arc::new(SortExec::new(order, all)), task)?)
+}
+
+type LookedUp = (Option<Vec<RecordBatch>>, Arc<DataFile>);
+
+/// What is in each of `files`; some are read at a time, each on a thread of its own.
+async fn look_up(
+    lookup: &Lookup,
+    mut files: Vec<Arc<DataFile>>,
+    at_a_time: usize,
+) -> Result<Vec<LookedUp>> {
+    if files.len() <= 1 {
+        // Most traces lie in one file, and waking a thread takes a while.
+        let Some(file) = files.pop() else { return Ok(Vec::new()) };
+        return Ok(vec![(lookup.of_file(&file).await?, file)]);
+    }
+    let looked_up = stream::iter(files)
+        .map(|file| {
+            let lookup = lookup.clone();
+            let found = async move { lookup.of_file(&file).await.map(|found| (found, file)) };
+            SpawnedTask::spawn(found).join()
+        })
+        .buffered(at_a_time);
+    let looked_up: Vec<PlanResult<_>> = looked_up.try_collect().await.map_err(lost)?;
+    Ok(looked_up.into_iter().collect::<PlanResult<_>>()?)
 }
 
 /// What the spans of a trace are ordered by.
@@ -141,6 +157,7 @@ impl Lookup {
         let stored = tables.table(TimeRange::ALL, Shape::Stored).stored_schema();
         let projected: SchemaRef = Arc::new(stored.project(columns)?);
         let readers = Readers::new(state, Arc::clone(&tables.snapshot.object_store));
+        let readers = readers.near(tables.snapshot.folder.as_ref());
         let picker = Picker::new(Arc::new(readers), Arc::clone(&tables.known), projected);
         let picker = match traces {
             [trace] => picker.of_trace(*trace),
@@ -177,3 +194,6 @@ impl Lookup {
         Ok(Some(batches))
     }
 }
+
+#[cfg(test)]
+mod tests;

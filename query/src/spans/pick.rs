@@ -10,6 +10,8 @@
 mod cells;
 pub(super) mod deltas;
 pub(super) mod dictionaries;
+mod fetched;
+mod held;
 mod lists;
 pub(super) mod page;
 
@@ -17,18 +19,19 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use datafusion::common::Result;
+use hashbrown::HashMap;
 use parquet::basic::Compression;
-use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use self::cells::{Cells, Width};
-use self::dictionaries::{Dictionaries, HeldPage};
+use self::dictionaries::{Dictionaries, Dictionary, HeldPage};
+use self::fetched::Fetched;
 use self::lists::Lists;
-use self::page::{Memory, damaged};
-use super::reader::{Reader, is_ours};
+use self::page::Memory;
+use super::reader::Reader;
 
 /// Opens a file.
 pub(super) type Open<'a> = dyn Fn() -> Result<Reader> + Send + Sync + 'a;
@@ -59,7 +62,7 @@ struct Page {
     /// No row of it has a value.
     is_null: bool,
     /// Where it need not be read.
-    held: Option<HeldPage>,
+    held: Option<Arc<HeldPage>>,
 }
 
 impl Page {
@@ -90,13 +93,9 @@ impl Pick<'_> {
     /// # Errors
     /// The file is damaged, or cannot be read.
     pub(super) async fn read(&self, schema: &SchemaRef) -> Result<Option<RecordBatch>> {
+        let filled = filled(self.metadata, self.group, schema);
         let reader = &mut (self.open_pages)()?;
-        let Some(columns) = self.columns(schema) else { return Ok(None) };
-        let pages = columns.iter().flat_map(|column| &column.pages);
-        let wanted = pages.filter(|page| page.is_read()).map(|page| page.bytes.clone());
-        let fetched = self.fetch(reader, wanted.collect()).await?;
-        let Some(picked) = self.cells(&columns, &fetched)? else { return Ok(None) };
-        let Some(made) = self.resolve(picked, reader).await? else { return Ok(None) };
+        let Some(made) = self.arrays(reader, &filled).await? else { return Ok(None) };
         let mut made = made.into_iter().peekable();
         let mut arrays = Vec::with_capacity(schema.fields().len());
         for field in schema.fields() {
@@ -109,17 +108,27 @@ impl Pick<'_> {
         Ok(Some(RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)?))
     }
 
-    /// The columns of `schema` that have a value on some wanted page, in its order.
-    fn columns<'a>(&'a self, schema: &'a SchemaRef) -> Option<Vec<Column<'a>>> {
-        let descriptor = self.metadata.file_metadata().schema_descr();
-        let mut leaves = std::collections::HashMap::new();
-        for leaf in (0..descriptor.num_columns()).rev() {
-            // Of several the first.
-            leaves.insert(descriptor.get_column_root(leaf).name(), leaf);
-        }
-        let mut columns = Vec::new();
-        for field in schema.fields() {
-            let Some(leaf) = leaves.get(field.name().as_str()) else { continue };
+    /// Those of the columns `wanted` that have a value on some page with a wanted row, in their order; `reader` is one of
+    /// [`Self::open_pages`]. `None` as for [`Self::read`].
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) async fn arrays(
+        &self,
+        reader: &mut Reader,
+        wanted: &[Filled],
+    ) -> Result<Option<Vec<(FieldRef, ArrayRef)>>> {
+        let Some(columns) = self.columns(wanted) else { return Ok(None) };
+        let pages = columns.iter().flat_map(|column| &column.pages);
+        let unread = pages.filter(|page| page.is_read()).map(|page| page.bytes.clone());
+        let fetched = self.fetch(reader, unread.collect()).await?;
+        let Some(picked) = self.cells(&columns, &fetched)? else { return Ok(None) };
+        self.resolve(picked, reader).await
+    }
+
+    fn columns<'a>(&'a self, wanted: &'a [Filled]) -> Option<Vec<Column<'a>>> {
+        let mut columns = Vec::with_capacity(wanted.len());
+        for (field, leaf) in wanted {
             if let Some(column) = self.column(field, *leaf)? {
                 columns.push(column);
             }
@@ -177,13 +186,22 @@ impl Pick<'_> {
             let bytes = begin..begin + u64::try_from(location.compressed_page_size).ok()?;
             let empty = nulls.and_then(|nulls| nulls.get(at - 1)).copied();
             let is_null = is_flat && empty == Some(next - location.first_row_index);
-            let held = match is_null || !is_flat {
-                true => None,
-                false => self.dictionaries.find_page(&self.path, bytes.start),
-            };
-            pages.push(Page { bytes, rows: vec![row.checked_sub(first)?], is_null, held });
+            let rows = vec![row.checked_sub(first)?];
+            pages.push(Page { bytes, rows, is_null, held: None });
+        }
+        if is_flat {
+            self.find_held(&mut pages);
         }
         Some(pages)
+    }
+
+    fn find_held(&self, pages: &mut [Page]) {
+        let places = pages.iter().filter(|page| !page.is_null).map(|page| page.bytes.start);
+        let found = self.dictionaries.find_pages(&self.path, places);
+        let filled = pages.iter_mut().filter(|page| !page.is_null);
+        for (page, held) in filled.zip(found) {
+            page.held = held;
+        }
     }
 
     /// What the data pages tell.
@@ -209,18 +227,18 @@ impl Pick<'_> {
     }
 
     /// Looks into dictionaries, reads lists that have elements, and makes the columns.
-    async fn resolve<'a>(
+    async fn resolve(
         &self,
-        picked: Vec<(&'a Column<'a>, Picked)>,
+        picked: Vec<(&Column<'_>, Picked)>,
         reader: &mut Reader,
-    ) -> Result<Option<Vec<(&'a FieldRef, ArrayRef)>>> {
+    ) -> Result<Option<Vec<(FieldRef, ArrayRef)>>> {
         let Some(dictionaries) = self.dictionaries(&picked, reader).await? else { return Ok(None) };
         let mut made = Vec::with_capacity(picked.len());
         for ((column, told), dictionary) in picked.into_iter().zip(dictionaries) {
             let array = match told {
                 Picked::Cells(mut cells) => {
-                    if let Some(values) = dictionary {
-                        cells.resolve(&values)?;
+                    if let Some(dictionary) = dictionary {
+                        cells.resolve(&dictionary)?;
                     }
                     cells.array(column.field.data_type())?
                 }
@@ -234,17 +252,17 @@ impl Pick<'_> {
                     }
                 }
             };
-            made.push((column.field, array));
+            made.push((Arc::clone(column.field), array));
         }
         Ok(Some(made))
     }
 
-    /// By column, the values of its dictionary where they are needed; those that are not known yet are read together.
+    /// By column, its dictionary where it is needed; those that are not known yet are read together.
     async fn dictionaries(
         &self,
         picked: &[(&Column<'_>, Picked)],
         reader: &mut Reader,
-    ) -> Result<Option<Vec<Option<Bytes>>>> {
+    ) -> Result<Option<Vec<Option<Arc<Dictionary>>>>> {
         let mut known = Vec::with_capacity(picked.len());
         let mut unknown = Vec::new();
         for (place, (column, told)) in picked.iter().enumerate() {
@@ -255,18 +273,20 @@ impl Pick<'_> {
             let Some(bytes) = dictionary(column.chunk) else { return Ok(None) };
             known[place] = self.dictionaries.find(&self.path, bytes.start);
             if known[place].is_none() {
-                unknown.push((place, column.chunk.compression(), bytes));
+                unknown.push((place, *column, bytes));
             }
         }
         let fetched = unknown.iter().map(|(.., bytes)| bytes.clone()).collect();
         let fetched = self.fetch(reader, fetched).await?;
         page::with_memory(|memory| {
-            for (place, compression, bytes) in unknown {
+            for (place, column, bytes) in unknown {
                 let page = fetched.of(&bytes)?;
                 let Some(page) = page::Page::of(&page) else { return Ok(None) };
-                let values = Bytes::copy_from_slice(page.values(compression, memory)?);
-                self.dictionaries.put(&self.path, bytes.start, &values);
-                known[place] = Some(values);
+                let values = page.values(column.chunk.compression(), memory)?;
+                let values = Bytes::copy_from_slice(values);
+                let is_of_texts = matches!(column.kind, Kind::Flat(Width::Text));
+                let at = (&self.path, bytes.start);
+                known[place] = Some(self.dictionaries.put(at, values, is_of_texts));
             }
             Ok(Some(known))
         })
@@ -328,60 +348,33 @@ impl Column<'_> {
     }
 }
 
+/// A column of a file, and its first leaf.
+pub(super) type Filled = (FieldRef, usize);
+
+/// The columns of `schema` that have a value in the row group, as far as its statistics tell, in its order.
+pub(super) fn filled(metadata: &ParquetMetaData, group: usize, schema: &Schema) -> Vec<Filled> {
+    let descriptor = metadata.file_metadata().schema_descr();
+    let mut leaves = HashMap::with_capacity(descriptor.num_columns());
+    for leaf in (0..descriptor.num_columns()).rev() {
+        // Of several the first.
+        leaves.insert(descriptor.get_column_root(leaf).name(), leaf);
+    }
+    let group = metadata.row_group(group);
+    let has_values = |leaf: usize| {
+        let statistics = group.column(leaf).statistics();
+        let nulls = statistics.and_then(|statistics| statistics.null_count_opt());
+        let is_flat = descriptor.get_column_root(leaf).is_primitive();
+        !is_flat || nulls.is_none_or(|nulls| i64::try_from(nulls) != Ok(group.num_rows()))
+    };
+    let leaf = |field: &FieldRef| Some((Arc::clone(field), *leaves.get(field.name().as_str())?));
+    schema.fields().iter().filter_map(leaf).filter(|(_, leaf)| has_values(*leaf)).collect()
+}
+
 /// Where the dictionary of a chunk lies.
 pub(super) fn dictionary(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
     let begin = u64::try_from(chunk.dictionary_page_offset()?).ok()?;
     let end = u64::try_from(chunk.data_page_offset()).ok()?;
     (begin < end).then_some(begin..end)
-}
-
-/// Bytes of a file that were read together.
-struct Fetched {
-    /// By where they begin.
-    pieces: Vec<(u64, Bytes)>,
-    /// Pages of files of ours have checksums.
-    is_ours: bool,
-}
-
-/// What lies between two ranges is read with them up to this size: a read costs more.
-const GAP_BYTES: u64 = 8 << 10;
-
-impl Pick<'_> {
-    async fn fetch(&self, reader: &mut Reader, mut wanted: Vec<Range<u64>>) -> Result<Fetched> {
-        wanted.sort_unstable_by_key(|range| range.start);
-        let mut merged: Vec<Range<u64>> = Vec::new();
-        for range in wanted {
-            match merged.last_mut() {
-                Some(last) if range.start <= last.end.saturating_add(GAP_BYTES) => {
-                    last.end = last.end.max(range.end);
-                }
-                _ => merged.push(range),
-            }
-        }
-        let starts: Vec<u64> = merged.iter().map(|range| range.start).collect();
-        let read =
-            if merged.is_empty() { Vec::new() } else { reader.get_byte_ranges(merged).await? };
-        let pieces = starts.into_iter().zip(read).collect();
-        Ok(Fetched { pieces, is_ours: is_ours(self.metadata) })
-    }
-}
-
-impl Fetched {
-    /// The page at `range`, compared with its checksums.
-    fn of(&self, range: &Range<u64>) -> Result<Bytes> {
-        let found = || {
-            let place = self.pieces.partition_point(|(start, _)| *start <= range.start);
-            let (start, bytes) = self.pieces.get(place.checked_sub(1)?)?;
-            let from = usize::try_from(range.start - start).ok()?;
-            let until = usize::try_from(range.end - start).ok()?;
-            (until <= bytes.len()).then(|| bytes.slice(from..until))
-        };
-        let page = found().ok_or_else(|| damaged("a column"))?;
-        if self.is_ours {
-            storage::check_pages(&page).map_err(|damage| ParquetError::General(damage.into()))?;
-        }
-        Ok(page)
-    }
 }
 
 #[cfg(test)]

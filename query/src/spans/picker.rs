@@ -1,6 +1,6 @@
 //! Rows of files by their place, with some stored columns: one by one where they are few, by the stock reader otherwise.
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{
     Array, ArrayRef, Date32Array, FixedSizeBinaryBuilder, RecordBatch, RecordBatchOptions,
@@ -13,6 +13,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::TryStreamExt;
+use hashbrown::HashMap;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelectionPolicy, RowSelector,
@@ -25,8 +26,8 @@ use tokio::task::JoinError;
 
 use super::files::partitioned;
 use super::known::Known;
-use super::pick::Pick;
 use super::pick::dictionaries::Dictionaries;
+use super::pick::{Filled, Pick, filled};
 use super::prune::date_days;
 use super::reader::{Reader, Readers};
 
@@ -41,8 +42,8 @@ pub(super) struct Picker {
     metrics: ExecutionPlanMetricsSet,
     /// What is read, with the types that readers see.
     projected: SchemaRef,
-    /// Those of the columns that are read, in two parts that cost about the same.
-    halves: [SchemaRef; 2],
+    /// Those of the columns that are read.
+    in_files: SchemaRef,
     /// Of which all rows are.
     trace: Option<TraceId>,
 }
@@ -50,15 +51,15 @@ pub(super) struct Picker {
 impl Picker {
     /// Reads the columns of `projected`, a part of the stored ones.
     pub(super) fn new(readers: Arc<Readers>, known: Arc<Known>, projected: SchemaRef) -> Self {
-        let halves = [0, 1].map(|half| in_files(&projected, None, half));
+        let in_files = in_files(&projected, None);
         let metrics = ExecutionPlanMetricsSet::new();
-        Self { readers, known, metrics, projected, halves, trace: None }
+        Self { readers, known, metrics, projected, in_files, trace: None }
     }
 
     /// The same for rows that are all of `trace`: its id is not read again for each.
     pub(super) fn of_trace(self, trace: TraceId) -> Self {
-        let halves = [0, 1].map(|half| in_files(&self.projected, Some(trace), half));
-        Self { halves, trace: Some(trace), ..self }
+        let in_files = in_files(&self.projected, Some(trace));
+        Self { in_files, trace: Some(trace), ..self }
     }
 
     /// What is known of dictionaries.
@@ -121,28 +122,29 @@ impl Picker {
         (metadata, group): (&Arc<ParquetMetaData>, usize),
         rows: Vec<usize>,
     ) -> Result<Option<RecordBatch>> {
-        let half = |schema: &SchemaRef, rows: Vec<usize>| {
-            let (own, schema) = (self.clone(), Arc::clone(schema));
-            let (file, metadata) = (Arc::clone(file), Arc::clone(metadata));
-            async move {
-                let pick = Pick {
-                    open: &|| own.reader(&file),
-                    open_pages: &|| own.readers.pages_of(&file, &own.metrics),
-                    metadata: &metadata,
-                    group,
-                    rows,
-                    path: file.path.as_str().into(),
-                    dictionaries: &own.known.dictionaries,
-                };
-                pick.read(&schema).await
-            }
-        };
-        let [first, second] = &self.halves;
-        let second = SpawnedTask::spawn(half(second, rows.clone()));
-        let first = half(first, rows).await?;
-        let second = second.join().await.map_err(lost)??;
-        let (Some(first), Some(second)) = (first, second) else { return Ok(None) };
-        self.with_types(&[first, second], file).map(Some)
+        let filled = filled(metadata, group, &self.in_files);
+        let (count, portions) = (rows.len(), portions(filled, self.readers.is_near()));
+        let is_little = portions.len() < 2;
+        let (file, metadata) = (Arc::clone(file), Arc::clone(metadata));
+        let own = self.clone();
+        let next = AtomicUsize::new(0);
+        let work = Arc::new(Work { own, file, metadata, group, rows, portions, next });
+        let mut read = HashMap::new();
+        if is_little {
+            let Some(columns) = work.read().await? else { return Ok(None) };
+            read.extend(columns.into_iter().map(named));
+            return self.with_types((&read, count), &work.file).map(Some);
+        }
+        // Both are tasks: what one task starts and waits for, no other thread takes from it.
+        let both = [0, 1].map(|_| {
+            let work = Arc::clone(&work);
+            SpawnedTask::spawn(async move { work.read().await })
+        });
+        for part in both {
+            let Some(columns) = part.join().await.map_err(lost)?? else { return Ok(None) };
+            read.extend(columns.into_iter().map(named));
+        }
+        self.with_types((&read, count), &work.file).map(Some)
     }
 
     async fn read(&self, part: Part<'_>) -> Result<Vec<RecordBatch>> {
@@ -162,18 +164,20 @@ impl Picker {
             .with_row_selection(part.selection)
             .build()?;
         let batches: Vec<RecordBatch> = stream.try_collect().await?;
-        let typed = |batch: &RecordBatch| self.with_types(std::slice::from_ref(batch), part.file);
+        let typed = |batch: &RecordBatch| {
+            let fields = batch.schema_ref().fields().iter().map(Arc::clone);
+            let read = fields.zip(batch.columns().iter().map(Arc::clone)).map(named).collect();
+            self.with_types((&read, batch.num_rows()), part.file)
+        };
         batches.iter().map(typed).collect()
     }
 
-    /// The columns in order, with their types, of `parts`, which have the same rows; those that were not read are null.
-    fn with_types(&self, parts: &[RecordBatch], file: &DataFile) -> Result<RecordBatch> {
-        let rows = parts.first().map_or(0, RecordBatch::num_rows);
-        let mut read = HashMap::new();
-        for part in parts {
-            let names = part.schema_ref().fields().iter().map(|field| field.name().as_str());
-            read.extend(names.zip(part.columns()));
-        }
+    /// The columns in order, with their types, of `read`, which have so many rows; those that were not read are null.
+    fn with_types(
+        &self,
+        (read, rows): (&HashMap<String, ArrayRef>, usize),
+        file: &DataFile,
+    ) -> Result<RecordBatch> {
         let column = |field: &FieldRef| -> Result<ArrayRef> {
             match read.get(field.name().as_str()) {
                 _ if field.name() == c::DATE => {
@@ -186,8 +190,8 @@ impl Picker {
                     (0..rows).try_for_each(|_| ids.append_value(trace.0))?;
                     Ok(Arc::new(ids.finish()))
                 }
-                Some(read) if read.data_type() == field.data_type() => Ok(Arc::clone(*read)),
-                Some(read) => Ok(cast(*read, field.data_type())?),
+                Some(read) if read.data_type() == field.data_type() => Ok(Arc::clone(read)),
+                Some(read) => Ok(cast(read, field.data_type())?),
                 None => Ok(new_null_array(field.data_type(), rows)),
             }
         };
@@ -202,11 +206,68 @@ pub(super) fn lost(error: JoinError) -> DataFusionError {
     DataFusionError::ExecutionJoin(Box::new(error))
 }
 
-/// Those of the columns that are read, every other one: neighbours are much alike.
-fn in_files(schema: &SchemaRef, trace: Option<TraceId>, half: usize) -> SchemaRef {
+fn named((field, array): (FieldRef, ArrayRef)) -> (String, ArrayRef) {
+    (field.name().clone(), array)
+}
+
+/// Those of the columns that are read.
+fn in_files(schema: &SchemaRef, trace: Option<TraceId>) -> SchemaRef {
     let is_told = |name: &str| name == c::DATE || (trace.is_some() && name == c::TRACE_ID);
     let columns = schema.fields().iter().filter(|field| !is_told(field.name()));
-    Arc::new(Schema::new(columns.skip(half).step_by(2).map(Arc::clone).collect::<Vec<_>>()))
+    Arc::new(Schema::new(columns.map(Arc::clone).collect::<Vec<_>>()))
+}
+
+/// What is read at a time. Where each read is a request to a distant store, two halves that cost about the same: neighbours
+/// are much alike. Otherwise single columns, for whoever is free, lists first, which take longest.
+fn portions(filled: Vec<Filled>, is_near: bool) -> Vec<Vec<Filled>> {
+    if filled.is_empty() {
+        return Vec::new();
+    }
+    if is_near {
+        let (lists, others): (Vec<_>, Vec<_>) =
+            filled.into_iter().partition(|(field, _)| field.data_type().is_nested());
+        return lists.into_iter().chain(others).map(|column| vec![column]).collect();
+    }
+    let mut halves = vec![Vec::new(), Vec::new()];
+    for (place, column) in filled.into_iter().enumerate() {
+        halves[place % 2].push(column);
+    }
+    halves
+}
+
+/// Rows of one row group that several threads read.
+struct Work {
+    own: Picker,
+    file: Arc<DataFile>,
+    metadata: Arc<ParquetMetaData>,
+    group: usize,
+    rows: Vec<usize>,
+    portions: Vec<Vec<Filled>>,
+    /// The portion that nobody has begun.
+    next: AtomicUsize,
+}
+
+impl Work {
+    /// The columns of one portion after the other, as long as there are some; `None` where the stock reader has to read one.
+    async fn read(&self) -> Result<Option<Vec<(FieldRef, ArrayRef)>>> {
+        let Self { own, file, metadata, .. } = self;
+        let pick = Pick {
+            open: &|| own.reader(file),
+            open_pages: &|| own.readers.pages_of(file, &own.metrics),
+            metadata,
+            group: self.group,
+            rows: self.rows.clone(),
+            path: file.path.as_str().into(),
+            dictionaries: &own.known.dictionaries,
+        };
+        let reader = &mut (pick.open_pages)()?;
+        let mut made = Vec::new();
+        while let Some(portion) = self.portions.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let Some(columns) = pick.arrays(reader, portion).await? else { return Ok(None) };
+            made.extend(columns);
+        }
+        Ok(Some(made))
+    }
 }
 
 /// Rows of one row group.

@@ -4,6 +4,7 @@
 //! query: several milliseconds for a file of a hundred and fifty columns.
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ use parquet::file::metadata::{
 use storage::DataFile;
 
 use super::files::partitioned;
+use super::near::Near;
 
 /// A reader of one file.
 pub(crate) type Reader = Box<dyn AsyncFileReader + Send>;
@@ -33,8 +35,9 @@ pub(crate) type Reader = Box<dyn AsyncFileReader + Send>;
 /// Opens files of one object store; footers and page indexes stay in the cache of all queries.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    stock: CachedParquetFileReaderFactory,
+    stock: Arc<CachedParquetFileReaderFactory>,
     object_store: Arc<dyn ObjectStore>,
+    folder: Option<Arc<Path>>,
     cache: Arc<FileMetadataCache>,
 }
 
@@ -43,11 +46,20 @@ impl Readers {
     pub(crate) fn new(state: &dyn Session, object_store: Arc<dyn ObjectStore>) -> Self {
         let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
         let (store, own) = (Arc::clone(&object_store), Arc::clone(&cache));
-        Self { stock: CachedParquetFileReaderFactory::new(store, own), object_store, cache }
+        let stock = Arc::new(CachedParquetFileReaderFactory::new(store, own));
+        Self { stock, object_store, folder: None, cache }
     }
-}
 
-impl Readers {
+    /// The same for few rows: where the files lie in `folder`, they are read by [`Near`].
+    pub(crate) fn near(self, folder: Option<&Arc<Path>>) -> Self {
+        Self { folder: folder.map(Arc::clone), ..self }
+    }
+
+    /// True where a read costs no more than a call of the system.
+    pub(super) fn is_near(&self) -> bool {
+        self.folder.is_some()
+    }
+
     /// A reader of `file` that leaves it to whoever asks to compare pages with their checksums.
     ///
     /// # Errors
@@ -68,14 +80,31 @@ impl Readers {
         metadata_size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Checked> {
-        let footer = file.extensions.get::<Arc<DataFile>>().map(|known| StoredFooter {
+        let known = file.extensions.get::<Arc<DataFile>>();
+        let footer = known.map(|known| StoredFooter {
             file: Arc::clone(known),
             meta: file.object_meta.clone(),
             object_store: Arc::clone(&self.object_store),
             cache: Arc::clone(&self.cache),
         });
-        let stock = self.stock.create_reader(partition_index, file, metadata_size_hint, metrics)?;
-        Ok(Checked { stock, footer, metadata: None, leaves_pages: false })
+        let near = self.folder.as_ref().zip(known);
+        let near =
+            near.and_then(|(folder, file)| Some(Near::new(file.in_folder(folder)?, metrics)));
+        let bytes = match near {
+            None => {
+                let (stock, metrics) = (&self.stock, metrics);
+                let reader =
+                    stock.create_reader(partition_index, file, metadata_size_hint, metrics)?;
+                Source::Far(reader)
+            }
+            Some(near) => {
+                let (stock, metrics) = (Arc::clone(&self.stock), metrics.clone());
+                let far =
+                    move || stock.create_reader(partition_index, file.clone(), None, &metrics);
+                Source::Near(near, Box::new(far))
+            }
+        };
+        Ok(Checked { bytes, footer, metadata: None, leaves_pages: false })
     }
 }
 
@@ -94,11 +123,41 @@ impl ParquetFileReaderFactory for Readers {
 /// Always asks for the page index, too; compares with their checksums what the stock reader would believe: footers, page
 /// indexes, pages and their headers.
 struct Checked {
-    stock: Reader,
+    bytes: Source,
     footer: Option<StoredFooter>,
     metadata: Option<Arc<ParquetMetaData>>,
     /// Pages are compared by whoever asks for them.
     leaves_pages: bool,
+}
+
+/// Where bytes come from.
+enum Source {
+    /// The stock reader.
+    Far(Reader),
+    /// What fails there is asked of the stock reader, which says in its words what is wrong.
+    Near(Near, Box<dyn Fn() -> Result<Reader> + Send>),
+}
+
+impl Source {
+    fn far(&mut self) -> ParquetResult<&mut Reader> {
+        if let Self::Near(_, far) = self {
+            let far = far().map_err(|error| ParquetError::External(Box::new(error)))?;
+            *self = Self::Far(far);
+        }
+        match self {
+            Self::Far(reader) => Ok(reader),
+            Self::Near(..) => Err(ParquetError::General("a reader is lost".into())),
+        }
+    }
+
+    async fn read(&mut self, ranges: Vec<Range<u64>>) -> ParquetResult<Vec<Bytes>> {
+        if let Self::Near(near, _) = self
+            && let Ok(read) = near.read(&ranges)
+        {
+            return Ok(read);
+        }
+        self.far()?.get_byte_ranges(ranges).await
+    }
 }
 
 impl fmt::Debug for Checked {
@@ -124,7 +183,7 @@ impl Checked {
             None => {
                 let options = options.cloned().unwrap_or_default();
                 let options = options.with_page_index_policy(PageIndexPolicy::Optional);
-                self.stock.get_metadata(Some(&options)).await?
+                self.bytes.far()?.get_metadata(Some(&options)).await?
             }
         };
         self.metadata = Some(Arc::clone(&metadata));
@@ -135,7 +194,13 @@ impl Checked {
 impl AsyncFileReader for Checked {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
         Box::pin(async move {
-            let bytes = self.stock.get_bytes(range.clone()).await?;
+            let bytes = match &mut self.bytes {
+                Source::Far(reader) => reader.get_bytes(range.clone()).await?,
+                near @ Source::Near(..) => {
+                    let read = near.read(vec![range.clone()]).await?;
+                    read.into_iter().next().unwrap_or_default()
+                }
+            };
             if self.leaves_pages {
                 return Ok(bytes);
             }
@@ -150,9 +215,9 @@ impl AsyncFileReader for Checked {
     ) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
         Box::pin(async move {
             if self.leaves_pages {
-                return self.stock.get_byte_ranges(ranges).await;
+                return self.bytes.read(ranges).await;
             }
-            let read = self.stock.get_byte_ranges(ranges.clone()).await?;
+            let read = self.bytes.read(ranges.clone()).await?;
             let metadata = self.metadata(None).await?;
             for (range, bytes) in ranges.iter().zip(&read) {
                 check(&metadata, range, bytes)?;

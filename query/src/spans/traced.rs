@@ -1,7 +1,10 @@
 //! Which rows of a row group are of some traces.
 //!
 //! The dictionary of trace ids is looked at first, and stays in memory: a row group without the traces (one of many in a
-//! compacted file) costs no more than that. Otherwise the keys of all rows tell the rows, a few of a million.
+//! compacted file) costs no more than that. Otherwise the keys of all rows tell the rows, a few of a million; they stay in
+//! memory, too, as far as there is room.
+pub(super) mod keys;
+
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use storage::TraceId;
 use storage::schema::column as c;
 
+use self::keys::RowKeys;
 use super::pages::{has_only_keys, runs};
 use super::pick::dictionaries::Dictionaries;
 use super::pick::dictionary;
@@ -21,6 +25,8 @@ use super::reader::Reader;
 use super::select::chunk_of;
 
 const ID_BYTES: usize = 16;
+/// We write row groups of a quarter of that at most; keys of more rows would take too much memory.
+const ROWS_MAX: usize = 1 << 22;
 
 /// The rows of `traces` in a row group of the file at the path, rising; `None` where keys do not tell them.
 ///
@@ -38,19 +44,28 @@ pub(super) async fn rows(
         Some(ids) => ids,
         None => {
             let Some(ids) = read_ids(reader, chunk, place.clone()).await? else { return Ok(None) };
-            dictionaries.put(path, place.start, &ids);
-            ids
+            dictionaries.put((path, place.start), ids, false)
         }
     };
-    let wanted = keys_of(&ids, traces);
+    let wanted = keys_of(ids.values(), traces);
     if wanted.is_empty() && has_only_keys(chunk) {
         return Ok(Some(Vec::new()));
     }
-    let (start, length) = chunk.byte_range();
-    let pages = reader.get_bytes(place.end..start.saturating_add(length)).await?;
-    let found = with_memory(|memory| rows_of(&pages, chunk, &wanted, memory))?;
     let all = usize::try_from(row_group.num_rows()).unwrap_or(usize::MAX);
-    Ok(found.filter(|(_, count)| *count == all).map(|(rows, _)| rows))
+    let keys = match dictionaries.find_traces(path, place.end) {
+        Some(keys) => keys,
+        None if all > ROWS_MAX => return Ok(None),
+        None => {
+            let (start, length) = chunk.byte_range();
+            let pages = reader.get_bytes(place.end..start.saturating_add(length)).await?;
+            let read = with_memory(|memory| read_keys(&pages, chunk, (ids.values(), all), memory))?;
+            let Some(keys) = read else { return Ok(None) };
+            let keys = Arc::new(keys);
+            dictionaries.put_traces(path, place.end, &keys);
+            keys
+        }
+    };
+    Ok(Some(keys.rows_with(&wanted)))
 }
 
 fn is_of_ids(chunk: &ColumnChunkMetaData) -> bool {
@@ -85,14 +100,14 @@ fn keys_of(ids: &[u8], traces: &[TraceId]) -> Vec<u32> {
     }
 }
 
-/// The rows with one of the keys `wanted`, and how many rows the pages have.
-fn rows_of(
+/// The keys of `all` rows, where the pages have them and nothing else.
+fn read_keys(
     mut pages: &[u8],
     chunk: &ColumnChunkMetaData,
-    wanted: &[u32],
+    (ids, all): (&[u8], usize),
     memory: &mut Memory,
-) -> Result<Option<(Vec<usize>, usize)>> {
-    let (mut found, mut first) = (Vec::new(), 0);
+) -> Result<Option<RowKeys>> {
+    let mut found = RowKeys::new(all, ids.len() / ID_BYTES);
     while !pages.is_empty() {
         let Some(page) = Page::of(pages) else { return Ok(None) };
         pages = pages.get(page.bytes..).unwrap_or_default();
@@ -101,20 +116,13 @@ fn rows_of(
         };
         let keys = page.values(chunk.compression(), memory)?;
         let Some((width, keys)) = keys.split_first() else { return Ok(None) };
-        let (count, add) = (data.entries, |row| found.push(first + row));
-        let read = match wanted {
-            [wanted] => runs::matching(keys, *width, count, |key| key == *wanted, add),
-            _ => {
-                let is_wanted = |key: u32| wanted.binary_search(&key).is_ok();
-                runs::matching(keys, *width, count, is_wanted, add)
-            }
-        };
-        if read.is_none() {
+        let is_too_many = data.entries > all.saturating_sub(found.rows());
+        let add = |key, rows| found.push(key, rows);
+        if is_too_many || runs::each_run(keys, *width, data.entries, add).is_none() {
             return Ok(None);
         }
-        first += count;
     }
-    Ok(Some((found, first)))
+    Ok((found.rows() == all).then_some(found))
 }
 
 #[cfg(test)]

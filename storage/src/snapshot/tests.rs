@@ -36,3 +36,11 @@ fn an_empty_filter_holds_nothing() {
     assert_eq!(TraceFilter::from_parts(Vec::new(), 7), None);
     assert_eq!(TraceFilter::from_parts(vec![1], 0), None);
 }
+
+#[test]
+fn a_path_that_stores_spell_differently_is_not_plain() {
+    assert!(is_plain("date=2026-11-21/part-0001_a.zstd.parquet"));
+    for path in ["/etc/passwd", "date=2026/../../x", "class=a%20b/x", "class=a b/x", "class=ä/x"] {
+        assert!(!is_plain(path), "{path}");
+    }
+}

@@ -72,11 +72,9 @@ pub(super) async fn open_with(
     }
     let log = wal::open_id(&*folder)?;
     let table = Arc::new(Table::open(place, &config, log, Arc::clone(&clock)).await?);
-    let hot = Arc::new(Hot::new(
-        table.state(),
-        (table.query_store(), Arc::clone(table.rollups())),
-        config.flush_bytes,
-    ));
+    let readable = (table.query_store(), Arc::clone(table.rollups()));
+    let hot = Hot::new(table.state(), readable, config.flush_bytes);
+    let hot = Arc::new(hot.in_folder(table.place().folder.clone()));
     let status = Arc::new(Status::default());
     let locks = Arc::new(locks);
     let sessions = Arc::new(Sessions::new(decode));

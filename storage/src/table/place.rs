@@ -27,6 +27,8 @@ pub(crate) struct Place {
     /// Rooted at the tenant's folder, which holds the table's and the receipts.
     pub(crate) tenant: Arc<dyn ObjectStore>,
     pub(crate) log: LogStoreRef,
+    /// The table's folder, where it is one of this machine.
+    pub(crate) folder: Option<Arc<FilePath>>,
 }
 
 impl std::fmt::Debug for Place {
@@ -52,7 +54,8 @@ impl Place {
         let invalid = || Error::Invalid(format!("{} is not a usable folder", tenant.display()));
         let prefix = Path::from_absolute_path(&tenant).map_err(|_| invalid())?;
         let url = Url::from_directory_path(&tenant).map_err(|()| invalid())?;
-        Self::at(Arc::new(DurableFileSystem::new()), &prefix, &url)
+        let place = Self::at(Arc::new(DurableFileSystem::new()), &prefix, &url)?;
+        Ok(Self { folder: Some(tenant.join(TABLE_FOLDER).into()), ..place })
     }
 
     fn remote(url: &str, options: &[(String, String)], tenant: &str) -> Result<Self> {
@@ -74,7 +77,7 @@ impl Place {
         let table: Arc<dyn ObjectStore> =
             Arc::new(PrefixStore::new(Arc::clone(&root), prefix.clone().join(TABLE_FOLDER)));
         let log = default_logstore(Arc::clone(&table), root, &url, &StorageConfig::default());
-        Ok(Self { table, tenant, log })
+        Ok(Self { table, tenant, log, folder: None })
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
 
 const SPANS_DEFAULT: usize = 20_000;
 const SPANS_MAX: usize = 100_000;
+/// So many take some five microseconds each to write: less than to wake another thread and wait for it would delay others.
+const SPANS_AT_ONCE_MAX: usize = 64;
 
 /// The id from the path, then the spans.
 pub(crate) async fn show(
@@ -80,8 +82,8 @@ pub(crate) async fn show(
     let format = format.to_owned();
     let (ledger, now) = (shared.web.store.ledger(), shared.web.clock.now_unix_nano());
     let asked = absence::Asked { ledger, now, trace: Some(id) };
-    // Large traces take a while to write: off the threads that serve everybody.
-    let text = tokio::task::spawn_blocking(move || {
+    let is_small = batch.num_rows() <= SPANS_AT_ONCE_MAX;
+    let write = move || {
         // Of what was sent: a correction makes no other pattern. A picture is drawn without it.
         let pattern = if format == "json" { query::trace_pattern(&batch)? } else { None };
         let patched = patched::apply(batch, &patches.of_trace(&id))?;
@@ -93,9 +95,14 @@ pub(crate) async fn show(
             "columns" => Ok(columns_document(id, &spans, limit, total)),
             _ => document(id, &spans, limit),
         }
-    });
-    let text =
-        text.await.map_err(|error| Error::Internal(format!("writing a trace: {error}")))??;
+    };
+    // Large traces take a while to write: off the threads that serve everybody.
+    let text = if is_small {
+        write()?
+    } else {
+        let text = tokio::task::spawn_blocking(write).await;
+        text.map_err(|error| Error::Internal(format!("writing a trace: {error}")))??
+    };
     let mut response = Response::new(Body::from(text));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);

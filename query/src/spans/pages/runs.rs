@@ -64,77 +64,134 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 pub(in crate::spans) type Places = Vec<Option<usize>>;
 
 /// [`Places`] of the entries at `wanted`, which rise, by `count` levels of one bit.
-pub(in crate::spans) fn places(bytes: &[u8], count: usize, wanted: &[usize]) -> Option<Places> {
-    let mut places = Vec::with_capacity(wanted.len());
-    let mut values = 0;
-    walk(bytes, 1, count, |run, rows| {
-        while let Some(at) = wanted.get(places.len()).filter(|at| **at < rows.end) {
-            let within = at.checked_sub(rows.start)?;
-            let is_value = run.at(within)? == 1;
-            places.push(is_value.then(|| values + run.ones(within)));
-        }
-        values += run.ones(rows.len());
-        Some(places.len() < wanted.len())
-    })?;
-    (places.len() == wanted.len()).then_some(places)
+pub(in crate::spans) fn places(
+    bytes: &[u8],
+    count: usize,
+    (wanted, marks): (&[usize], &[Mark]),
+) -> Option<Places> {
+    let mut cursor = Cursor::new(bytes, (1, count), marks)?;
+    let place = |at: &usize| {
+        let within = cursor.seek(*at)?;
+        let is_value = cursor.run.at(within)? == 1;
+        Some(is_value.then(|| cursor.ones + cursor.run.ones(within)))
+    };
+    wanted.iter().map(place).collect()
 }
 
 /// The numbers at `wanted`, which rise, of `count` numbers of `width` bits.
 pub(in crate::spans) fn numbers(
     bytes: &[u8],
-    width: u8,
-    count: usize,
-    wanted: &[usize],
+    (width, count): (u8, usize),
+    (wanted, marks): (&[usize], &[Mark]),
 ) -> Option<Vec<u32>> {
-    let mut numbers = Vec::with_capacity(wanted.len());
-    walk(bytes, width, count, |run, rows| {
-        while let Some(at) = wanted.get(numbers.len()).filter(|at| **at < rows.end) {
-            numbers.push(run.at(at.checked_sub(rows.start)?)?);
-        }
-        Some(numbers.len() < wanted.len())
-    })?;
-    (numbers.len() == wanted.len()).then_some(numbers)
+    let mut cursor = Cursor::new(bytes, (width, count), marks)?;
+    wanted.iter().map(|at| cursor.seek(*at).and_then(|within| cursor.run.at(within))).collect()
 }
 
-/// Hands the places of the wanted ones of `count` numbers of `width` bits to `visit`; `None` where the bytes are too few.
-pub(in crate::spans) fn matching(
-    bytes: &[u8],
-    width: u8,
-    count: usize,
-    is_wanted: impl Fn(u32) -> bool,
-    mut visit: impl FnMut(usize),
-) -> Option<()> {
-    walk(bytes, width, count, |run, rows| {
-        match run {
-            Run::Equal(number) if is_wanted(number) => rows.for_each(&mut visit),
-            Run::Equal(_) => {}
-            // Most numbers of many values take two bytes.
-            Run::Packed { bytes, width: 16 } => {
-                let numbers = bytes.chunks_exact(2).take(rows.len());
-                if numbers.len() < rows.len() {
-                    return None;
-                }
-                for (row, number) in rows.zip(numbers) {
-                    let number =
-                        number.first_chunk().map_or(0, |number| u16::from_le_bytes(*number));
-                    if is_wanted(number.into()) {
-                        visit(row);
-                    }
-                }
-            }
-            Run::Packed { bytes, width } => {
-                let mut row = rows.start;
-                unpack(bytes, width, rows.len(), &mut |number, _| {
-                    if is_wanted(number) {
-                        visit(row);
-                    }
-                    row += 1;
-                    Some(())
-                })?;
+/// Where a run begins: whoever looks for a number far behind need not go through all runs before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::spans) struct Mark {
+    byte: u32,
+    /// How many numbers lie before it, and how many of them are 1.
+    before: u32,
+    ones: u32,
+}
+
+/// A mark takes twelve bytes, so many runs nearly always a hundred.
+const RUNS_A_MARK: usize = 64;
+
+/// Marks for `count` numbers of `width` bits; none where the bytes are too few.
+pub(in crate::spans) fn marks(bytes: &[u8], width: u8, count: usize) -> Box<[Mark]> {
+    all_marks(bytes, width, count).unwrap_or_default()
+}
+
+fn all_marks(bytes: &[u8], width: u8, count: usize) -> Option<Box<[Mark]>> {
+    let mut cursor = Cursor::new(bytes, (width, count), &[])?;
+    let mut marks = Vec::new();
+    while cursor.rows.end < count {
+        for _ in 0..RUNS_A_MARK {
+            if cursor.rows.end < count {
+                cursor.advance()?;
             }
         }
-        Some(true)
-    })
+        marks.push(Mark {
+            byte: u32::try_from(bytes.len() - cursor.rest.len()).ok()?,
+            before: u32::try_from(cursor.rows.end).ok()?,
+            ones: u32::try_from(cursor.ones_through()).ok()?,
+        });
+    }
+    // Nothing lies behind the last one.
+    marks.pop();
+    Some(marks.into())
+}
+
+/// Goes through runs, from one number that is wanted to the next.
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    width: u8,
+    count: usize,
+    marks: &'a [Mark],
+    /// The run here, and which of the numbers it has.
+    run: Run<'a>,
+    rows: std::ops::Range<usize>,
+    /// How many numbers before it are 1; of numbers of one bit only.
+    ones: usize,
+    /// What lies behind it.
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    fn new(bytes: &'a [u8], (width, count): (u8, usize), marks: &'a [Mark]) -> Option<Self> {
+        let run = Run::Equal(0);
+        (width <= 32).then_some(Self {
+            bytes,
+            width,
+            count,
+            marks,
+            run,
+            rows: 0..0,
+            ones: 0,
+            rest: bytes,
+        })
+    }
+
+    /// Goes to the run with the number at `at`, which must not lie before the one here; the place of `at` in it.
+    fn seek(&mut self, at: usize) -> Option<usize> {
+        if at >= self.rows.end {
+            self.jump(at);
+        }
+        while at >= self.rows.end {
+            self.advance()?;
+        }
+        at.checked_sub(self.rows.start)
+    }
+
+    /// Goes to before the last mark that is not behind `at`, where that saves a way.
+    fn jump(&mut self, at: usize) {
+        let is_before = |mark: &Mark| mark.before as usize <= at;
+        let Some(last) = self.marks.partition_point(is_before).checked_sub(1) else { return };
+        let Mark { byte, before, ones } = self.marks[last];
+        let before = before as usize;
+        if before > self.rows.end
+            && let Some(rest) = self.bytes.get(byte as usize..)
+        {
+            (self.run, self.rows) = (Run::Equal(0), before..before);
+            (self.ones, self.rest) = (ones as usize, rest);
+        }
+    }
+
+    /// How many numbers up to the end of the run here are 1.
+    fn ones_through(&self) -> usize {
+        if self.width == 1 { self.ones + self.run.ones(self.rows.len()) } else { 0 }
+    }
+
+    fn advance(&mut self) -> Option<()> {
+        self.ones = self.ones_through();
+        let left = self.count.checked_sub(self.rows.end)?;
+        let (run, length) = next_run(&mut self.rest, self.width, left)?;
+        (self.run, self.rows) = (run, self.rows.end..self.rows.end + length);
+        Some(())
+    }
 }
 
 /// Numbers that lie together.
@@ -187,25 +244,7 @@ fn walk<'a>(
     }
     let mut next = 0;
     while next < count {
-        let header = varint(&mut bytes)?;
-        let length = usize::try_from(header >> 1).ok()?;
-        let (run, length) = if header & 1 == 0 {
-            let (number, rest) = bytes.split_at_checked(usize::from(width).div_ceil(8))?;
-            bytes = rest;
-            let mut wide = [0; 4];
-            wide[..number.len()].copy_from_slice(number);
-            (Run::Equal(u32::from_le_bytes(wide)), length)
-        } else {
-            let packed = length.checked_mul(usize::from(width))?.min(bytes.len());
-            let (packed, rest) = bytes.split_at(packed);
-            bytes = rest;
-            (Run::Packed { bytes: packed, width }, length.checked_mul(8)?)
-        };
-        // A run of none would never end.
-        let length = length.min(count - next);
-        if length == 0 {
-            return None;
-        }
+        let (run, length) = next_run(&mut bytes, width, count - next)?;
         if !visit(run, next..next + length)? {
             return Some(());
         }
@@ -213,3 +252,27 @@ fn walk<'a>(
     }
     Some(())
 }
+
+/// The run that `bytes` begin with, and how many numbers it has: not none, and at most `left`.
+fn next_run<'a>(bytes: &mut &'a [u8], width: u8, left: usize) -> Option<(Run<'a>, usize)> {
+    let header = varint(bytes)?;
+    let length = usize::try_from(header >> 1).ok()?;
+    let (run, length) = if header & 1 == 0 {
+        let (number, rest) = bytes.split_at_checked(usize::from(width).div_ceil(8))?;
+        *bytes = rest;
+        let mut wide = [0; 4];
+        wide[..number.len()].copy_from_slice(number);
+        (Run::Equal(u32::from_le_bytes(wide)), length)
+    } else {
+        let packed = length.checked_mul(usize::from(width))?.min(bytes.len());
+        let (packed, rest) = bytes.split_at(packed);
+        *bytes = rest;
+        (Run::Packed { bytes: packed, width }, length.checked_mul(8)?)
+    };
+    // A run of none would never end.
+    let length = length.min(left);
+    (length > 0).then_some((run, length))
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,9 @@ use datafusion::common::Result;
 use parquet::basic::{Compression, Type};
 use parquet::schema::types::ColumnDescriptor;
 
+use super::dictionaries::{Dictionary, TEXTS_A_START};
 use super::page::{Memory, Page, Values, damaged, places};
-use crate::spans::pages::runs;
+use crate::spans::pages::runs::{self, Mark};
 
 /// How a column's values lie in pages of plain ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,14 +93,16 @@ impl Cells {
         keep(Some(values));
         let count = data.entries.saturating_sub(data.nulls);
         let found = match (data.values, self.width) {
-            (Values::Keys, _) => keys(values, count, &present),
+            (Values::Keys, _) => keys(values, count, (&present, page.marks.values)),
             (Values::Plain, Width::Bytes(width)) => self.fixed(values, width, &present),
-            (Values::Plain, Width::Text) => self.texts(values, &present),
+            (Values::Plain, Width::Text) => self.texts((values, &[]), &present),
             (Values::Plain, Width::Truth) => self.truths(&present, |at| {
                 values.get(at / 8).map(|byte| u32::from(byte >> (at % 8) & 1))
             }),
             (Values::Runs, Width::Truth) => {
-                let runs = values.get(4..).and_then(|runs| runs::numbers(runs, 1, count, &present));
+                let runs = values
+                    .get(4..)
+                    .and_then(|runs| runs::numbers(runs, (1, count), (&present, &[])));
                 let Some(runs) = runs else { return Err(damaged("a page of truths")) };
                 let mut runs = runs.into_iter();
                 self.truths(&present, |_| runs.next())
@@ -123,8 +126,9 @@ impl Cells {
         self.cells.iter().any(|cell| matches!(cell, Cell::Key(_)))
     }
 
-    /// Puts the values of keys, of which `values` are those of the dictionary, in their place.
-    pub(super) fn resolve(&mut self, values: &[u8]) -> parquet::errors::Result<()> {
+    /// Puts the values of keys in their place.
+    pub(super) fn resolve(&mut self, dictionary: &Dictionary) -> parquet::errors::Result<()> {
+        let values = dictionary.values();
         let key = |cell: &Cell| match cell {
             Cell::Key(key) => Some(*key as usize),
             Cell::Null | Cell::Here(_) => None,
@@ -134,7 +138,7 @@ impl Cells {
         keys.dedup();
         let found = match self.width {
             Width::Bytes(width) => self.fixed(values, width, &keys),
-            Width::Text => self.texts(values, &keys),
+            Width::Text => self.texts((values, dictionary.starts()), &keys),
             Width::Truth => None,
         };
         let found = found.ok_or_else(|| damaged("a dictionary"))?;
@@ -156,10 +160,16 @@ impl Cells {
         wanted.iter().map(value).collect()
     }
 
-    fn texts(&mut self, values: &[u8], wanted: &[usize]) -> Option<Vec<Cell>> {
+    /// The texts at `wanted`, which rise; `starts` says where every [`TEXTS_A_START`]th of them begins.
+    fn texts(&mut self, (values, starts): (&[u8], &[u32]), wanted: &[usize]) -> Option<Vec<Cell>> {
         let (mut rest, mut next) = (values, 0);
         let mut found = Vec::with_capacity(wanted.len());
         for at in wanted {
+            let part = (at / TEXTS_A_START).min(starts.len().saturating_sub(1));
+            if part * TEXTS_A_START > next {
+                rest = values.get(*starts.get(part)? as usize..)?;
+                next = part * TEXTS_A_START;
+            }
             let text = loop {
                 let (length, behind) = rest.split_first_chunk()?;
                 let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
@@ -247,8 +257,8 @@ impl Cells {
     }
 }
 
-fn keys(values: &[u8], count: usize, wanted: &[usize]) -> Option<Vec<Cell>> {
+fn keys(values: &[u8], count: usize, wanted: (&[usize], &[Mark])) -> Option<Vec<Cell>> {
     let (width, runs) = values.split_first()?;
-    let keys = runs::numbers(runs, *width, count, wanted)?;
+    let keys = runs::numbers(runs, (*width, count), wanted)?;
     Some(keys.into_iter().map(Cell::Key).collect())
 }

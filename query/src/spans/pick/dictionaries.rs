@@ -1,45 +1,93 @@
-//! Dictionaries of files, and their pages of keys, without compression, in bounded memory: each trace that is looked up asks
-//! for the same dictionaries, and of most columns for the same few pages.
+//! Dictionaries of files, their pages of keys, without compression, and the keys of trace ids, in bounded memory: each
+//! trace that is looked up asks for the same dictionaries, and of most columns for the same few pages.
 //!
 //! What is here was compared with its checksum when it was read; files never change.
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use hashbrown::HashMap;
 
-use super::page::{Data, Page};
+use super::held::Held;
+use super::page::{Data, Marks, Page};
+use crate::spans::pages::runs::{self, Mark};
+use crate::spans::traced::keys::RowKeys;
 
 /// What stays in memory of dictionaries.
-const BYTES_MAX: usize = 32 << 20;
+const BYTES_MAX: usize = 24 << 20;
 /// A larger one would drive out too many others.
-const DICTIONARY_BYTES_MAX: usize = BYTES_MAX / 16;
+const DICTIONARY_BYTES_MAX: usize = BYTES_MAX / 12;
 /// What stays in memory of pages: keys of two million spans take about 40 MiB.
-const PAGES_BYTES_MAX: usize = 96 << 20;
+const PAGES_BYTES_MAX: usize = 80 << 20;
 /// Pages of keys are seldom larger.
 const PAGE_BYTES_MAX: usize = 64 << 10;
+/// What stays in memory of the keys of trace ids, which take two bytes a span.
+const TRACES_BYTES_MAX: usize = 24 << 20;
 /// What a key and a place in the map take.
 const ENTRY_BYTES: usize = 160;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Dictionaries {
-    values: Mutex<Held<Bytes>>,
-    pages: Mutex<Held<HeldPage>>,
+    values: Mutex<Held<Arc<Dictionary>>>,
+    pages: Mutex<Held<Arc<HeldPage>>>,
+    traces: Mutex<Held<Arc<RowKeys>>>,
 }
 
 impl Default for Dictionaries {
     fn default() -> Self {
-        let (values, pages) = (Held::new(BYTES_MAX), Held::new(PAGES_BYTES_MAX));
-        Self { values: Mutex::new(values), pages: Mutex::new(pages) }
+        Self {
+            values: Mutex::new(Held::new(BYTES_MAX)),
+            pages: Mutex::new(Held::new(PAGES_BYTES_MAX)),
+            traces: Mutex::new(Held::new(TRACES_BYTES_MAX)),
+        }
     }
 }
 
+/// Of so many texts of a dictionary it is known where one begins.
+pub(super) const TEXTS_A_START: usize = 16;
+
+/// The values of a dictionary.
+#[derive(Debug)]
+pub(in crate::spans) struct Dictionary {
+    values: Bytes,
+    starts: Box<[u32]>,
+}
+
+impl Dictionary {
+    /// One behind the other, texts after their lengths.
+    pub(in crate::spans) fn values(&self) -> &Bytes {
+        &self.values
+    }
+
+    /// Where every [`TEXTS_A_START`]th text begins; empty where that is not known.
+    pub(super) fn starts(&self) -> &[u32] {
+        &self.starts
+    }
+}
+
+/// Of `values`, as far as they are texts after their lengths.
+fn starts(values: &[u8]) -> Box<[u32]> {
+    let (mut rest, mut starts) = (values, Vec::new());
+    for place in 0.. {
+        let Ok(start) = u32::try_from(values.len() - rest.len()) else { break };
+        let Some((length, behind)) = rest.split_first_chunk() else { break };
+        if place % TEXTS_A_START == 0 {
+            starts.push(start);
+        }
+        let Ok(length) = usize::try_from(u32::from_le_bytes(*length)) else { break };
+        let Some(behind) = behind.get(length..) else { break };
+        rest = behind;
+    }
+    starts.into()
+}
+
 /// A page of keys, without compression once somebody has looked at them.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct HeldPage {
     data: Data,
-    body: Bytes,
+    body: Box<[u8]>,
     raw_bytes: usize,
+    /// Of levels and keys, once somebody asked for the page again.
+    marks: OnceLock<[Box<[Mark]>; 2]>,
 }
 
 impl HeldPage {
@@ -51,102 +99,99 @@ impl HeldPage {
         if raw_bytes > PAGE_BYTES_MAX || (is_held && (values.is_none() || !data.is_compressed())) {
             return None;
         }
+        let marks = OnceLock::new();
         let Some(values) = values else {
-            return Some(Self { data, body: Bytes::copy_from_slice(body), raw_bytes });
+            return Some(Self { data, body: body.into(), raw_bytes, marks });
         };
         let body = [page.levels()?, values].concat().into();
-        Some(Self { data: data.without_compression(), body, raw_bytes })
+        Some(Self { data: data.without_compression(), body, raw_bytes, marks })
     }
 
     /// The page.
     pub(super) fn page(&self) -> Page<'_> {
-        Page::stored(self.data, &self.body, self.raw_bytes)
+        let body = (&*self.body, self.raw_bytes);
+        let bare = || Page::stored(self.data, body, Marks::default());
+        let [levels, values] = self.marks.get_or_init(|| marks(&bare()).unwrap_or_default());
+        Page::stored(self.data, body, Marks { levels, values })
+    }
+
+    /// What it takes, marks included: at least eight times as many bytes lie between two of them.
+    fn bytes(&self) -> usize {
+        self.body.len() + self.body.len() / 8 + ENTRY_BYTES
     }
 }
 
-/// By path of the file and place in it. Two generations: what is asked for moves to the young one; once that has half of
-/// the memory, it becomes the old one, and the old one is forgotten.
-#[derive(Debug)]
-struct Held<T> {
-    young: Generation<T>,
-    old: Generation<T>,
-    bytes_max: usize,
-}
-
-type Key = (Arc<str>, u64);
-
-#[derive(Debug)]
-struct Generation<T> {
-    /// With the bytes of each.
-    by_place: HashMap<Key, (T, usize)>,
-    bytes: usize,
-}
-
-impl<T> Default for Generation<T> {
-    fn default() -> Self {
-        Self { by_place: HashMap::new(), bytes: 0 }
-    }
+fn marks(page: &Page<'_>) -> Option<[Box<[Mark]>; 2]> {
+    let data = page.data?;
+    let levels = match page.definitions()? {
+        [] => Box::default(),
+        levels => runs::marks(levels, 1, data.entries),
+    };
+    let values = page.body().0.get(page.levels()?.len()..)?.split_first();
+    let values = match values.filter(|_| !data.is_compressed()) {
+        Some((width, keys)) => runs::marks(keys, *width, data.entries.saturating_sub(data.nulls)),
+        None => Box::default(),
+    };
+    Some([levels, values])
 }
 
 impl Dictionaries {
-    /// The values of the dictionary at `place` of the file at `path`.
-    pub(in crate::spans) fn find(&self, path: &Arc<str>, place: u64) -> Option<Bytes> {
+    /// The dictionary at `place` of the file at `path`.
+    pub(in crate::spans) fn find(&self, path: &Arc<str>, place: u64) -> Option<Arc<Dictionary>> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner).find(path, place)
     }
 
-    /// Keeps the values of the dictionary at `place` of the file at `path`.
-    pub(in crate::spans) fn put(&self, path: &Arc<str>, place: u64, values: &Bytes) {
+    /// Keeps the dictionary at `place` of the file at `path`, which has `values`.
+    pub(in crate::spans) fn put(
+        &self,
+        (path, place): (&Arc<str>, u64),
+        values: Bytes,
+        is_of_texts: bool,
+    ) -> Arc<Dictionary> {
         if values.len() > DICTIONARY_BYTES_MAX {
-            return;
+            return Arc::new(Dictionary { values, starts: Box::default() });
         }
+        let starts = if is_of_texts { starts(&values) } else { Box::default() };
+        let bytes = values.len() + size_of_val(&*starts) + ENTRY_BYTES;
+        let dictionary = Arc::new(Dictionary { values, starts });
         let mut held = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        held.put((Arc::clone(path), place), (values.clone(), values.len() + ENTRY_BYTES));
+        held.put((path, place), (Arc::clone(&dictionary), bytes));
+        dictionary
     }
 
-    /// The page of keys at `place` of the file at `path`.
-    pub(super) fn find_page(&self, path: &Arc<str>, place: u64) -> Option<HeldPage> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner).find(path, place)
+    /// The pages of keys at `places` of the file at `path`.
+    pub(super) fn find_pages(
+        &self,
+        path: &Arc<str>,
+        places: impl Iterator<Item = u64>,
+    ) -> Vec<Option<Arc<HeldPage>>> {
+        let mut held = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        places.map(|place| held.find(path, place)).collect()
     }
 
     /// Keeps the page of keys at `place` of the file at `path`.
     pub(super) fn put_page(&self, path: &Arc<str>, place: u64, page: HeldPage) {
-        let bytes = page.body.len() + ENTRY_BYTES;
+        let bytes = page.bytes();
         let mut held = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        held.put((Arc::clone(path), place), (page, bytes));
-    }
-}
-
-impl<T: Clone> Held<T> {
-    fn new(bytes_max: usize) -> Self {
-        Self { young: Generation::default(), old: Generation::default(), bytes_max }
+        held.put((path, place), (Arc::new(page), bytes));
     }
 
-    fn find(&mut self, path: &Arc<str>, place: u64) -> Option<T> {
-        let key = (Arc::clone(path), place);
-        if let Some((value, _)) = self.young.by_place.get(&key) {
-            return Some(value.clone());
+    /// The keys of trace ids at `place` of the file at `path`.
+    pub(in crate::spans) fn find_traces(
+        &self,
+        path: &Arc<str>,
+        place: u64,
+    ) -> Option<Arc<RowKeys>> {
+        self.traces.lock().unwrap_or_else(PoisonError::into_inner).find(path, place)
+    }
+
+    /// Keeps the keys of trace ids at `place` of the file at `path`.
+    pub(in crate::spans) fn put_traces(&self, path: &Arc<str>, place: u64, keys: &Arc<RowKeys>) {
+        let bytes = keys.bytes() + ENTRY_BYTES;
+        if bytes <= TRACES_BYTES_MAX / 4 {
+            let mut held = self.traces.lock().unwrap_or_else(PoisonError::into_inner);
+            held.put((path, place), (Arc::clone(keys), bytes));
         }
-        let (value, bytes) = self.old.remove(&key)?;
-        self.put(key, (value.clone(), bytes));
-        Some(value)
-    }
-
-    fn put(&mut self, key: Key, (value, bytes): (T, usize)) {
-        self.old.remove(&key);
-        self.young.remove(&key);
-        self.young.bytes += bytes;
-        self.young.by_place.insert(key, (value, bytes));
-        if self.young.bytes > self.bytes_max / 2 {
-            self.old = std::mem::take(&mut self.young);
-        }
-    }
-}
-
-impl<T> Generation<T> {
-    fn remove(&mut self, key: &Key) -> Option<(T, usize)> {
-        let (value, bytes) = self.by_place.remove(key)?;
-        self.bytes -= bytes;
-        Some((value, bytes))
     }
 }
 

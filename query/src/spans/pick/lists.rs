@@ -46,7 +46,7 @@ impl Lists {
             _ => wanted.to_vec(),
         };
         let width = u8::try_from(i16::BITS - levels.leading_zeros()).ok()?;
-        let found = runs::numbers(page.definitions()?, width, data.entries, &entries)?;
+        let found = runs::numbers(page.definitions()?, (width, data.entries), (&entries, &[]))?;
         let list = |level: u32| match (level, self.nullable) {
             (0, true) => List::Null,
             (0, false) | (1, true) => List::Empty,

@@ -7,7 +7,7 @@ use std::ops::Range;
 use parquet::basic::Compression;
 use parquet::errors::{ParquetError, Result};
 
-use crate::spans::pages::runs::{self, Places};
+use crate::spans::pages::runs::{self, Mark, Places};
 
 /// How values are encoded (the numbers of Parquet's `Encoding`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,15 @@ pub(in crate::spans) struct Page<'a> {
     pub(in crate::spans) bytes: usize,
     body: &'a [u8],
     raw_bytes: usize,
+    pub(super) marks: Marks<'a>,
+}
+
+/// What makes it cheap to look for a row of a page.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Marks<'a> {
+    pub(super) levels: &'a [Mark],
+    /// Of keys.
+    pub(super) values: &'a [Mark],
 }
 
 /// No page that was ever written comes near.
@@ -94,12 +103,17 @@ impl<'a> Page<'a> {
             _ => return None,
         };
         let header_bytes = bytes.len() - thrift.0.len();
-        Some(Self { data, bytes: header_bytes + body.len(), body, raw_bytes })
+        let marks = Marks::default();
+        Some(Self { data, bytes: header_bytes + body.len(), body, raw_bytes, marks })
     }
 
     /// The page of `data` with `body`, of which `raw_bytes` are left without compression.
-    pub(super) fn stored(data: Data, body: &'a [u8], raw_bytes: usize) -> Self {
-        Self { data: Some(data), bytes: 0, body, raw_bytes }
+    pub(super) fn stored(
+        data: Data,
+        (body, raw_bytes): (&'a [u8], usize),
+        marks: Marks<'a>,
+    ) -> Self {
+        Self { data: Some(data), bytes: 0, body, raw_bytes, marks }
     }
 
     /// What is behind the header, and how many bytes that has without compression.
@@ -206,7 +220,7 @@ pub(super) fn places(page: &Page<'_>, nullable: bool, wanted: &[usize]) -> Optio
     if data.nulls == data.entries {
         return Some(vec![None; wanted.len()]);
     }
-    runs::places(page.definitions()?, data.entries, wanted)
+    runs::places(page.definitions()?, data.entries, (wanted, page.marks.levels))
 }
 
 const DICTIONARY: i64 = 2;

@@ -72,4 +72,6 @@ fn a_row_group_without_the_trace_costs_its_dictionary_once() {
     assert_eq!(found(&file, &dictionaries, &[id(6)]), (Some(vec![]), 1));
     assert_eq!(found(&file, &dictionaries, &[id(6), id(7)]), (Some(vec![]), 0));
     assert_eq!(found(&file, &dictionaries, &[id(4)]), (Some(vec![1, 2]), 1));
+    // The keys stay in memory, too.
+    assert_eq!(found(&file, &dictionaries, &[id(3), id(5)]), (Some(vec![0, 3]), 0));
 }
