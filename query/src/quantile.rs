@@ -2,14 +2,15 @@
 //!
 //! Several quantiles of the same values are computed together ([`together`]): the values are kept and handed on once.
 pub(crate) mod together;
+pub(crate) mod values;
 
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewArray, BinaryViewBuilder, BooleanArray, Float64Array,
-    Int64Array, StructArray,
+    Array, ArrayRef, AsArray, BinaryViewBuilder, BooleanArray, Float64Array, Int64Array,
+    StructArray,
 };
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type, ToByteSlice};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
@@ -17,6 +18,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
+
+use values::Values;
 
 /// Element number ceil(p * n) (1-based) of the sorted values; `None` where there are none.
 pub(crate) fn nearest_rank(sorted: &[i64], p: f64) -> Option<i64> {
@@ -38,7 +41,8 @@ pub(crate) fn rank(values: usize, p: f64) -> Option<usize> {
 }
 
 /// The SQL aggregate `quantile(value, p)`: integers give BIGINT, other numbers DOUBLE; NULLs are skipped; `p` is a
-/// literal between 0 and 1. Keeps every value in memory, counted against the query's limit.
+/// literal between 0 and 1. Keeps every value in memory, counted against the query's limit; quantiles by time of chosen
+/// spans need not (`spans::direct`).
 pub(crate) fn quantile() -> AggregateUDF {
     AggregateUDF::new_from_impl(Quantile {
         signature: Signature::user_defined(Volatility::Immutable),
@@ -111,7 +115,7 @@ impl AggregateUDFImpl for Quantile {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(One { values: Vec::new(), shape: Shape::of(&args)? }))
+        Ok(Box::new(One { values: Values::default(), shape: Shape::of(&args)? }))
     }
 
     fn groups_accumulator_supported(&self, _args: AccumulatorArgs) -> bool {
@@ -128,7 +132,7 @@ impl AggregateUDFImpl for Quantile {
 
 /// What one call asks for.
 #[derive(Debug, Clone)]
-struct Shape {
+pub(crate) struct Shape {
     ps: Vec<f64>,
     float: bool,
     /// One quantile, not a struct of several.
@@ -140,15 +144,19 @@ impl Shape {
         if args.is_distinct {
             return plan_err!("quantile has no DISTINCT form");
         }
+        Self::new(args.exprs, args.return_type())
+    }
+
+    /// Of a call with these arguments, which returns `returned`.
+    pub(crate) fn new(exprs: &[Arc<dyn PhysicalExpr>], returned: &DataType) -> Result<Self> {
         let p = |expr: &Arc<dyn PhysicalExpr>| match expr.downcast_ref::<Literal>()?.value() {
             ScalarValue::Float64(Some(p)) if (0.0..=1.0).contains(p) => Some(*p),
             _ => None,
         };
-        let ps: Option<Vec<f64>> = args.exprs.iter().skip(1).map(p).collect();
+        let ps: Option<Vec<f64>> = exprs.iter().skip(1).map(p).collect();
         let Some(ps) = ps.filter(|ps| !ps.is_empty()) else {
             return plan_err!("quantile's second argument is a number between 0 and 1");
         };
-        let returned = args.return_type();
         let is_one = !matches!(returned, DataType::Struct(_));
         let value = match returned {
             DataType::Struct(fields) => fields.first().map(|field| field.data_type()),
@@ -158,7 +166,7 @@ impl Shape {
     }
 
     /// The quantiles of `values`, which get another order.
-    fn select(&self, values: &mut [i64]) -> Vec<Option<i64>> {
+    fn select<T: Ord + Copy + Into<i64>>(&self, values: &mut [T]) -> Vec<Option<i64>> {
         let ranks: Vec<Option<usize>> = self.ps.iter().map(|p| rank(values.len(), *p)).collect();
         let mut rising: Vec<usize> = ranks.iter().copied().flatten().collect();
         rising.sort_unstable();
@@ -170,7 +178,17 @@ impl Shape {
                 done = rank + 1;
             }
         }
-        ranks.into_iter().map(|rank| rank.map(|rank| values[rank])).collect()
+        ranks.into_iter().map(|rank| rank.map(|rank| values[rank].into())).collect()
+    }
+
+    /// The quantiles of `values`, which get another order.
+    pub(crate) fn of_values(&self, values: &mut Values) -> Vec<Option<i64>> {
+        values.select(self)
+    }
+
+    /// By quantile, the place (from 0) among so many sorted values.
+    pub(crate) fn ranks(&self, values: usize) -> Vec<Option<usize>> {
+        self.ps.iter().map(|p| rank(values, *p)).collect()
     }
 
     /// Values as integers of the same order.
@@ -183,7 +201,7 @@ impl Shape {
     }
 
     /// The answers of groups, one after the other, as SQL shows them.
-    fn answers(&self, groups: &[Vec<Option<i64>>]) -> ArrayRef {
+    pub(crate) fn answers(&self, groups: &[Vec<Option<i64>>]) -> ArrayRef {
         let column = |place: usize| {
             self.array(groups.iter().map(|group| group.get(place).copied().flatten()).collect())
         };
@@ -217,33 +235,37 @@ fn from_key(key: i64) -> f64 {
 /// The only group of a query without GROUP BY.
 #[derive(Debug)]
 struct One {
-    values: Vec<i64>,
+    values: Values,
     shape: Shape,
 }
 
 impl Accumulator for One {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.values.extend(self.shape.keys(&values[0]).iter().flatten());
+        let keys = self.shape.keys(&values[0]);
+        match keys.null_count() {
+            0 => self.values.extend(keys.values()),
+            _ => keys.iter().flatten().for_each(|key| self.values.push(key)),
+        }
         Ok(())
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let answers = self.shape.select(&mut self.values);
+        let answers = self.values.select(&self.shape);
         ScalarValue::try_from_array(&self.shape.answers(&[answers]), 0)
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.values.capacity() * size_of::<i64>()
+        size_of::<Self>() + self.values.bytes()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let values = std::mem::take(&mut self.values);
-        Ok(vec![ScalarValue::BinaryView(Some(bytes_of(&values)?.to_vec()))])
+        Ok(vec![ScalarValue::BinaryView(Some(bytes_of(&values)?))])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         for bytes in states[0].as_binary_view().iter().flatten() {
-            self.values.extend(values_of(bytes));
+            self.values.add_bytes(bytes);
         }
         Ok(())
     }
@@ -252,23 +274,23 @@ impl Accumulator for One {
 /// All groups of a GROUP BY.
 #[derive(Debug)]
 struct Groups {
-    groups: Vec<Vec<i64>>,
+    groups: Vec<Values>,
     /// Bytes that the groups' values occupy, kept up to date: `size` is asked after every batch.
     bytes: usize,
     shape: Shape,
 }
 
 impl Groups {
-    fn extend(&mut self, group: usize, more: impl ExactSizeIterator<Item = i64>) {
+    fn add(&mut self, group: usize, add: impl FnOnce(&mut Values)) {
         let values = &mut self.groups[group];
-        let before = values.capacity();
-        values.extend(more);
-        self.bytes += (values.capacity() - before) * size_of::<i64>();
+        let before = values.bytes();
+        add(values);
+        self.bytes += values.bytes() - before;
     }
 
-    fn take(&mut self, emit: EmitTo) -> Vec<Vec<i64>> {
+    fn take(&mut self, emit: EmitTo) -> Vec<Values> {
         let taken = emit.take_needed(&mut self.groups);
-        let freed: usize = taken.iter().map(|values| values.capacity() * size_of::<i64>()).sum();
+        let freed: usize = taken.iter().map(Values::bytes).sum();
         self.bytes -= freed;
         taken
     }
@@ -282,14 +304,15 @@ impl GroupsAccumulator for Groups {
         filter: Option<&BooleanArray>,
         total: usize,
     ) -> Result<()> {
-        self.groups.resize_with(total, Vec::new);
+        self.groups.resize_with(total, Values::default);
         let keys = self.shape.keys(&values[0]);
         let is_whole = keys.null_count() == 0 && filter.is_none();
         let mut row = 0;
         // Files are sorted by time within an operation: rows of one group lie together, mostly.
         for run in groups.chunk_by(|a, b| is_whole && a == b) {
             if is_whole || (keys.is_valid(row) && kept(filter, row)) {
-                self.extend(run[0], keys.values()[row..row + run.len()].iter().copied());
+                let values = &keys.values()[row..row + run.len()];
+                self.add(run[0], |own| own.extend(values));
             }
             row += run.len();
         }
@@ -298,20 +321,25 @@ impl GroupsAccumulator for Groups {
 
     fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
         let mut groups = self.take(emit);
-        let answers: Vec<_> = groups.iter_mut().map(|values| self.shape.select(values)).collect();
+        let answers: Vec<_> = groups.iter_mut().map(|values| values.select(&self.shape)).collect();
         Ok(self.shape.answers(&answers))
     }
 
     fn state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![Arc::new(states(&self.take(emit))?)])
+        let groups = self.take(emit);
+        let mut states = BinaryViewBuilder::with_capacity(groups.len());
+        for values in groups {
+            states.append_value(bytes_of(&values)?);
+        }
+        Ok(vec![Arc::new(states.finish())])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
-        self.groups.resize_with(total, Vec::new);
+        self.groups.resize_with(total, Values::default);
         for (bytes, group) in states[0].as_binary_view().iter().zip(groups) {
             // A state has no NULLs: they were skipped before.
             if let Some(bytes) = bytes {
-                self.extend(*group, values_of(bytes));
+                self.add(*group, |own| own.add_bytes(bytes));
             }
         }
         Ok(())
@@ -325,14 +353,17 @@ impl GroupsAccumulator for Groups {
         let keys = self.shape.keys(&values[0]);
         let mut single = BinaryViewBuilder::with_capacity(keys.len());
         for (row, key) in keys.iter().enumerate() {
-            let key = key.filter(|_| kept(filter, row));
-            single.append_value(key.as_slice().to_byte_slice());
+            let mut values = Values::default();
+            if let Some(key) = key.filter(|_| kept(filter, row)) {
+                values.push(key);
+            }
+            single.append_value(bytes_of(&values)?);
         }
         Ok(vec![Arc::new(single.finish())])
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.groups.capacity() * size_of::<Vec<i64>>() + self.bytes
+        size_of::<Self>() + self.groups.capacity() * size_of::<Values>() + self.bytes
     }
 }
 
@@ -340,28 +371,11 @@ fn kept(filter: Option<&BooleanArray>, row: usize) -> bool {
     filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
 }
 
-/// The values of each group as bytes: what hands groups on need not look at them then.
-fn states(groups: &[Vec<i64>]) -> Result<BinaryViewArray> {
-    let mut states = BinaryViewBuilder::with_capacity(groups.len());
-    for values in groups {
-        states.append_value(bytes_of(values)?);
-    }
-    Ok(states.finish())
-}
-
-fn bytes_of(values: &[i64]) -> Result<&[u8]> {
-    let bytes = values.to_byte_slice();
-    match i32::try_from(bytes.len()) {
-        Ok(_) => Ok(bytes),
-        Err(_) => {
-            let words = format!("quantile of {} values in one group are too many", values.len());
-            Err(crate::Error::new(storage::Kind::TooLarge, words).into())
-        }
-    }
-}
-
-fn values_of(bytes: &[u8]) -> impl ExactSizeIterator<Item = i64> {
-    bytes.as_chunks().0.iter().map(|value| i64::from_ne_bytes(*value))
+fn bytes_of(values: &Values) -> Result<Vec<u8>> {
+    values.to_bytes().ok_or_else(|| {
+        let words = format!("quantile of {} values in one group are too many", values.len());
+        crate::Error::new(storage::Kind::TooLarge, words).into()
+    })
 }
 
 #[cfg(test)]

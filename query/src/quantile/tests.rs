@@ -28,7 +28,7 @@ fn selecting_equals_sorting() {
     let ps = [0.999, 0.0, 0.5, 0.01, 0.5, 0.9, 1.0, 0.95, 0.99];
     let several = Shape { ps: ps.to_vec(), float: false, is_one: false };
     assert_eq!(several.select(&mut values), ps.map(|p| nearest_rank(&sorted, p)));
-    assert_eq!(several.select(&mut []), ps.map(|_| None));
+    assert_eq!(several.select::<i64>(&mut []), ps.map(|_| None));
 }
 
 async fn rows(sql: &str) -> datafusion::common::Result<Vec<arrow::array::RecordBatch>> {

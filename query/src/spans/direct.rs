@@ -6,8 +6,10 @@
 //!   DataSourceExec: files, predicate=service = 'cart'         ->       NumbersExec: files, service = 'cart'
 //!                                                                      (a row group whose keys do not tell: as before)
 //! ```
-//! Quantiles by time take a step less still ([`runs`]).
+//! Quantiles by time take a step less still ([`quantiles`]).
 mod exec;
+mod narrow;
+mod quantiles;
 mod runs;
 
 use std::sync::Arc;
@@ -21,17 +23,21 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns, split_conjunction};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::union::UnionExec;
-use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
 use super::select::Condition;
 use super::source::SelectiveSource;
 use exec::NumbersExec;
-use runs::{Runs, RunsExec};
+use quantiles::QuantilesExec;
+use runs::Runs;
 
 /// See the module.
 #[derive(Debug)]
@@ -43,6 +49,7 @@ impl PhysicalOptimizerRule for DirectNumbers {
         plan: Arc<dyn ExecutionPlan>,
         _config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = with_quantiles(plan, true)?;
         let direct = plan.transform_up(|node| {
             Ok(match direct(&node)? {
                 Some(direct) => Transformed::yes(direct),
@@ -64,13 +71,55 @@ impl PhysicalOptimizerRule for DirectNumbers {
 /// The same aggregate over scans that are read so; `None` where `node` is none, or there are no such scans.
 fn direct(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(aggregate) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };
-    let runs = Runs::of(aggregate);
-    let rows_at_once = if runs.is_some() { usize::MAX } else { ROWS_AT_ONCE };
-    let Some(input) = input(aggregate.input(), (rows_at_once, 1))? else { return Ok(None) };
-    match runs {
-        Some(runs) => Ok(Some(RunsExec::over(input, runs))),
-        None => replace_children_if_necessary(Arc::clone(node), vec![input]).map(Some),
+    let Some(input) = input(aggregate.input(), (ROWS_AT_ONCE, 1))? else { return Ok(None) };
+    replace_children_if_necessary(Arc::clone(node), vec![input]).map(Some)
+}
+
+/// `plan` with quantiles by time in one step. Unless `is_free`, something above relies on how rows are spread.
+fn with_quantiles(plan: Arc<dyn ExecutionPlan>, is_free: bool) -> Result<Arc<dyn ExecutionPlan>> {
+    if let Some(found) = quantiles(&plan)? {
+        let spread = plan.output_partitioning();
+        if is_free || spread.partition_count() == 1 {
+            return Ok(found);
+        }
+        return Ok(Arc::new(RepartitionExec::try_new(found, spread.clone())?));
     }
+    let is_passed = plan.is::<ProjectionExec>()
+        || plan.is::<SortExec>()
+        || plan.is::<SortPreservingMergeExec>()
+        || plan.is::<CoalescePartitionsExec>();
+    let (mut below, mut is_any) = (Vec::new(), false);
+    for child in plan.children() {
+        let changed = with_quantiles(Arc::clone(child), is_free && is_passed)?;
+        is_any |= !Arc::ptr_eq(child, &changed);
+        below.push(changed);
+    }
+    if is_any { replace_children_if_necessary(plan, below) } else { Ok(plan) }
+}
+
+/// The same as `node`; `None` where that is no aggregate of quantiles by time.
+fn quantiles(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(last) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };
+    let first = match last.mode() {
+        AggregateMode::Single => last,
+        AggregateMode::Final | AggregateMode::FinalPartitioned => {
+            let mut below = last.input();
+            while below.is::<RepartitionExec>() || below.is::<CoalescePartitionsExec>() {
+                let [child] = below.children()[..] else { return Ok(None) };
+                below = child;
+            }
+            match below.downcast_ref::<AggregateExec>() {
+                Some(first) if *first.mode() == AggregateMode::Partial => first,
+                _ => return Ok(None),
+            }
+        }
+        _ => return Ok(None),
+    };
+    let Some(runs) = Runs::of(first).filter(|_| last.limit_options().is_none()) else {
+        return Ok(None);
+    };
+    let Some(input) = input(first.input(), (usize::MAX, 1))? else { return Ok(None) };
+    Ok(Some(Arc::new(QuantilesExec::over(input, Arc::new(runs), last.schema()))))
 }
 
 /// Rows that are handed on at once.

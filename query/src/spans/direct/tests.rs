@@ -110,7 +110,7 @@ async fn quantiles_by_time_are_those_of_each_row_grouped() {
              quantile(duration_nano, 0.5) FROM spans WHERE service = 'pay' GROUP BY {group} ORDER BY k"
         );
         let plan_of = plan(&engine, &sql).await;
-        assert_eq!(plan_of.contains("RunsExec"), is_by_time, "{plan_of}");
+        assert_eq!(plan_of.contains("QuantilesExec"), is_by_time, "{plan_of}");
         let mut own = Vec::new();
         for batch in rows(&engine, &sql).await {
             let column = |place: usize| batch.column(place).as_primitive::<Int64Type>().clone();
@@ -133,6 +133,72 @@ async fn quantiles_by_time_are_those_of_each_row_grouped() {
             .collect();
         assert_eq!(own, truth, "{sql}");
     }
+}
+
+/// Half of the durations take eight bytes.
+fn long_and_short(number: u64) -> Vec<Span> {
+    let mut all = spans(number);
+    for span in all.iter_mut().filter(|span| span.id.is_multiple_of(2)) {
+        span.duration = span.duration * 1_000_000_007 - 2_000_000_000_000;
+    }
+    all
+}
+
+#[tokio::test]
+async fn quantiles_of_more_values_than_memory_holds_are_exact() {
+    let all: Vec<Vec<Span>> = (0..30).map(long_and_short).collect();
+    let mut table = Table::default();
+    for own in all.chunks(10) {
+        table.file_in_groups(&batch(&own.concat(), &[]), 500).await;
+    }
+    table.hot(batch(&long_and_short(30), &[]));
+    let snapshot = table.snapshot();
+    let of = |memory_bytes_max: usize| {
+        let (snapshot, clock) = (Arc::clone(&snapshot), Arc::new(ManualClock::at(DAY)));
+        let config = Config { memory_bytes_max, running_max: 1, ..Config::default() };
+        Engine::over(move || Arc::clone(&snapshot), config, clock).unwrap()
+    };
+    let sql = "SELECT date_bin(INTERVAL '200 nanoseconds', start_time) AS t, \
+               quantile(duration_nano, 0.5), quantile(duration_nano, 0), quantile(duration_nano, 1), \
+               quantile(start_time_unix_nano, 0.99), quantile(duration_nano, 0.9) \
+               FROM spans WHERE service = 'pay' GROUP BY 1";
+    let plain = rows(&of(1 << 30), &format!("{sql} ORDER BY 1")).await;
+    assert_eq!(plain[0].num_rows(), 2);
+    let mut passes = Vec::new();
+    for memory in [1 << 30, 110 << 10, 70 << 10] {
+        let engine = of(memory);
+        assert_eq!(plain, rows(&engine, &format!("{sql} ORDER BY 1")).await, "{memory}");
+        let explained = rows(&engine, &format!("EXPLAIN ANALYZE {sql}")).await;
+        let plan = explained[0].column(1).as_string::<i32>().value(0);
+        let count = plan.split_once("passes=").unwrap().1.split([',', ']']).next().unwrap();
+        passes.push(count.parse::<u32>().unwrap());
+    }
+    assert_eq!(passes[0], 1);
+    assert!(passes[1] > 2 && passes[2] > passes[1], "{passes:?}");
+    let error = of(1 << 10).sql(sql, Vec::new()).await.unwrap_err().to_string();
+    assert!(error.contains("latency()"), "{error}");
+}
+
+/// The rows of a join by time, each side of which is spread as the other is.
+#[tokio::test]
+async fn quantiles_by_time_can_be_joined() {
+    let (engine, _) = engine().await;
+    let one = |p: f64| {
+        format!(
+            "(SELECT date_bin(INTERVAL '50 nanoseconds', start_time) AS t, \
+             quantile(duration_nano, {p}) AS q FROM spans WHERE service = 'pay' GROUP BY 1)"
+        )
+    };
+    let sql = format!(
+        "SELECT a.t, a.q, b.q FROM {} a JOIN {} b USING (t) ORDER BY 1",
+        one(0.1),
+        one(0.9)
+    );
+    let both = "SELECT date_bin(INTERVAL '50 nanoseconds', start_time) AS t, quantile(duration_nano, 0.1), \
+                quantile(duration_nano, 0.9) FROM spans WHERE service = 'pay' GROUP BY 1 ORDER BY 1";
+    let (joined, plain) = (rows(&engine, &sql).await, rows(&engine, both).await);
+    assert_eq!(joined.iter().map(RecordBatch::num_rows).sum::<usize>(), 8);
+    assert_eq!(joined[0].columns(), plain[0].columns());
 }
 
 /// What the statement above says of the spans that `admit` wants.
