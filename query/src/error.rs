@@ -73,7 +73,7 @@ const DAMAGED: &str = "a stored file is damaged; its name is in the server's log
 const GONE: &str = "a file left the table while it was being read; run the query again";
 const AWAY: &str = "stored spans cannot be read now; try again in a moment";
 const MEMORY: &str = "the query needs more memory than one query may use; narrow the time range, select fewer columns, \
-                      or aggregate before joining";
+                      aggregate before joining, or ask latency() or histogram() instead of quantile()";
 const DIVISION: &str = "division by zero; use nullif(divisor, 0)";
 const OVERFLOW: &str = "a number became too large; cast to DOUBLE first";
 const MISTAKE: &str =

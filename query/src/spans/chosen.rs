@@ -24,11 +24,13 @@ pub(crate) struct Chosen(Mutex<Held>);
 
 /// Where the column begins in its file, and the condition.
 type Key = (u64, Arc<dyn PhysicalExpr>);
+/// Rows that follow one another, rising.
+type Runs = Arc<[Range<u32>]>;
 
 #[derive(Debug, Default)]
 struct Held {
     /// By path of the file.
-    by_file: HashMap<String, HashMap<Key, Arc<[Range<u32>]>>>,
+    by_file: HashMap<String, HashMap<Key, Runs>>,
     bytes: usize,
 }
 
@@ -56,7 +58,7 @@ impl Chosen {
             return;
         }
         let short = |row: usize| u32::try_from(row).ok();
-        let rows: Option<Arc<[Range<u32>]>> =
+        let rows: Option<Runs> =
             rows.iter().map(|rows| Some(short(rows.start)?..short(rows.end)?)).collect();
         let Some(rows) = rows else { return };
         let bytes = size_of_val(&*rows) + path.len() + ENTRY_BYTES;

@@ -5,6 +5,7 @@
 //!   DataSourceExec: files, no filter                          ->     (a file whose pages hold values: as before)
 //! ```
 mod exec;
+pub(super) mod learnt;
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! What was learnt of files as they were read. Files never change, so it stays true; it is bounded, and lost at a restart.
 use super::chosen::Chosen;
+use super::counts::learnt::Learnt;
 use super::pick::dictionaries::Dictionaries;
 use super::vocabulary::Vocabularies;
 
@@ -12,4 +13,6 @@ pub(crate) struct Known {
     pub(super) dictionaries: Dictionaries,
     /// Which rows conditions chose.
     pub(super) chosen: Chosen,
+    /// How often texts occur.
+    pub(super) counts: Learnt,
 }

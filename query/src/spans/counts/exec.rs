@@ -81,7 +81,8 @@ impl Counting {
         let metadata = reader.get_metadata(None).await?;
         let mut batches = Vec::with_capacity(metadata.num_row_groups());
         for row_group in metadata.row_groups() {
-            let Some(batch) = self.of_row_group(&mut reader, row_group).await? else {
+            let path = file.object_meta.location.as_ref();
+            let Some(batch) = self.of_row_group((&mut reader, path), row_group).await? else {
                 return self.plainly(file);
             };
             batches.push(Ok(batch));
@@ -92,31 +93,37 @@ impl Counting {
 
     async fn of_row_group(
         &self,
-        reader: &mut Reader,
+        (reader, path): (&mut Reader, &str),
         row_group: &RowGroupMetaData,
     ) -> Result<Option<RecordBatch>> {
         let is_it = |path: &[String]| matches!(path, [name] if *name == self.column.name);
         let mut chunks = row_group.columns().iter();
         let Some(chunk) = chunks.find(|chunk| is_it(chunk.column_path().parts())) else {
             let none = new_null_array(&DataType::Utf8View, 0);
-            return self.batch(none, vec![], row_group.num_rows()).map(Some);
+            return self.batch(&none, &[], row_group.num_rows()).map(Some);
         };
         if chunk.dictionary_page_offset().is_none() {
             return Ok(None);
         }
         let (start, length) = chunk.byte_range();
+        let known = &self.column.source.known().counts;
+        if let Some(counts) = known.find(path, start) {
+            return self.batch(&counts.values, &counts.by_key, counts.nulls).map(Some);
+        }
         let bytes = reader.get_bytes(start..start.saturating_add(length)).await?;
         let rows = usize::try_from(row_group.num_rows()).unwrap_or(usize::MAX);
         let Some(counts) = pages::counts(bytes, chunk, rows)? else { return Ok(None) };
-        self.batch(counts.values, counts.by_key, counts.nulls).map(Some)
+        let counts = Arc::new(counts);
+        known.put(path, start, &counts);
+        self.batch(&counts.values, &counts.by_key, counts.nulls).map(Some)
     }
 
     /// One row for each value that occurs.
-    fn batch(&self, values: ArrayRef, by_key: Vec<i64>, nulls: i64) -> Result<RecordBatch> {
+    fn batch(&self, values: &ArrayRef, by_key: &[i64], nulls: i64) -> Result<RecordBatch> {
         let schema = self.plain.schema();
         let null = new_null_array(&DataType::Utf8View, 1);
         let values = concat(&[values.as_ref(), null.as_ref()])?;
-        let counts = Int64Array::from_iter_values(by_key.into_iter().chain([nulls]));
+        let counts = Int64Array::from_iter_values(by_key.iter().copied().chain([nulls]));
         let occurs = BooleanArray::from_iter(counts.values().iter().map(|count| Some(*count > 0)));
         let counts = filter(&counts, &occurs)?;
         let mut columns = vec![filter(&values, &occurs)?];

@@ -55,13 +55,13 @@ struct Ranges {
 }
 
 impl Ranges {
-    /// The range of `value` where it is one of the targets of `asked`, and all values where nothing is known.
+    /// True where `value` lies in the range of one of `targets`.
     fn holds(&self, targets: &[Option<Target>], value: i64) -> bool {
         let range = coarse(value, self.digits);
         targets.iter().flatten().any(|target| target.range == range)
     }
 
-    /// The targets of `asked`; `None` where it is of no use to look at its values.
+    /// The targets of `asked`; `None` where nothing is known.
     fn of(&self, asked: &Asked) -> Option<&[Option<Target>]> {
         self.targets.get(asked).map(Vec::as_slice)
     }
