@@ -196,9 +196,9 @@ pub(crate) fn batch(rows: &[Ranked]) -> Result<RecordBatch> {
         .big_or_null("selection_leaf_nano", |ranked| ranked.row.leaves.means()[0])
         .big_or_null("baseline_leaf_nano", |ranked| ranked.row.leaves.means()[1])
         .float_or_null("weighted_selection", |ranked| Some(ranked.row.estimates?.totals[0]))
-        .float_or_null("weighted_selection_error", |ranked| Some(ranked.row.estimates?.errors?[0]))
+        .float_or_null("weighted_selection_error", |ranked| Some(ranked.row.estimates?.errors[0]))
         .float_or_null("weighted_baseline", |ranked| Some(ranked.row.estimates?.totals[1]))
-        .float_or_null("weighted_baseline_error", |ranked| Some(ranked.row.estimates?.errors?[1]))
+        .float_or_null("weighted_baseline_error", |ranked| Some(ranked.row.estimates?.errors[1]))
         .finish()
 }
 

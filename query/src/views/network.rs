@@ -76,24 +76,36 @@ impl Traffic {
 
 pub(crate) type Row = (u32, Traffic);
 
+/// Reads the spans of `range` and hands on batch after batch, with these `columns` and with what the spans carried.
+async fn each_batch(
+    source: &Source,
+    range: TimeRange,
+    columns: &[&str],
+    mut each: impl FnMut(&RecordBatch, &Attributes) -> Result<()> + Send,
+) -> Result<()> {
+    let known = &source.tables.snapshot.columns;
+    let own = WANTED.columns(&source.tables.snapshot);
+    let mut read = columns.to_vec();
+    read.extend(own.iter().map(String::as_str));
+    let mut batches = source.scan(range, &read, None)?;
+    while let Some(batch) = batches.next().await {
+        let batch = batch?;
+        each(&batch, &Attributes::of(&batch, WANTED, known)?)?;
+    }
+    Ok(())
+}
+
 /// The answer of `network`, heaviest service first.
 pub(crate) async fn answer(
     source: &Source,
     range: TimeRange,
     notes: &mut Notes,
 ) -> Result<Vec<RecordBatch>> {
-    let known = &source.tables.snapshot.columns;
-    let own = WANTED.columns(&source.tables.snapshot);
-    let mut read = vec![column::SERVICE, column::KIND];
-    read.extend(own.iter().map(String::as_str));
     let mut words = Texts::default();
     let mut services: HashMap<u32, Traffic> = HashMap::new();
-    let mut batches = source.scan(range, &read, None)?;
-    while let Some(batch) = batches.next().await {
-        let batch = batch?;
-        let attributes = Attributes::of(&batch, WANTED, known)?;
-        let service = texts(&batch, column::SERVICE)?;
-        let kind = texts(&batch, column::KIND)?;
+    let add = |batch: &RecordBatch, attributes: &Attributes| {
+        let service = texts(batch, column::SERVICE)?;
+        let kind = texts(batch, column::KIND)?;
         let (mut last_service, mut last_kind) = (Last::default(), Last::default());
         for row in 0..batch.num_rows() {
             let kind = last_kind.of(&kind, row, Kind::of);
@@ -102,7 +114,9 @@ pub(crate) async fn answer(
             let service = last_service.of(&service, row, |text| words.id(text));
             services.entry(service).or_default().add(kind, sizes);
         }
-    }
+        Ok(())
+    };
+    each_batch(source, range, &[column::SERVICE, column::KIND], add).await?;
     sorted(&words, services.into_iter().collect(), notes)
 }
 

@@ -138,20 +138,43 @@ impl Patterns {
     }
 }
 
+/// What a trace is by its root, or by what stands in for it.
+#[derive(Debug)]
+struct Head {
+    id: [u8; 16],
+    service: u32,
+    name: u32,
+    start: i64,
+    duration: i64,
+    error: bool,
+    weight: f64,
+    spans: u32,
+    /// It has its root, and no span misses its parent.
+    complete: bool,
+}
+
+impl Head {
+    fn of(forest: &Forest, trace: &Trace<'_>) -> Self {
+        let (at, is_root) = trace.root();
+        let root = trace.span(at);
+        Self {
+            id: forest.trace_id(trace.index()),
+            service: root.service,
+            name: root.name,
+            start: root.start,
+            duration: root.duration,
+            error: root.error,
+            weight: root.weight,
+            spans: trace.len(),
+            complete: is_root && trace.missing() == 0,
+        }
+    }
+}
+
 fn member(forest: &Forest, trace: &Trace<'_>, tree: &Tree) -> Member {
-    let (at, is_root) = trace.root();
-    let root = trace.span(at);
     Member {
-        id: forest.trace_id(trace.index()),
-        service: root.service,
-        name: root.name,
-        start: root.start,
-        duration: root.duration,
-        error: root.error,
-        weight: root.weight,
-        spans: trace.len(),
+        head: Head::of(forest, trace),
         error_spans: count(trace.spans().filter(|span| span.error).count()),
-        complete: is_root && trace.missing() == 0,
         moved: if forest.is_sized() { edge::moved(forest, trace) } else { Default::default() },
         self_times: self_times(trace, tree),
     }

@@ -27,6 +27,15 @@ pub(crate) struct One {
     pub(crate) leaf_nano: Option<i64>,
     /// What a span stands for; traces know theirs.
     pub(crate) weight: f64,
+    /// Of a span that stands for more than itself: a hash of its trace's id.
+    pub(crate) trace: u64,
+}
+
+impl One {
+    /// A trace, on whatever side.
+    fn trace(index: u32) -> Self {
+        Self { index, selected: false, leaf_nano: None, weight: 1.0, trace: 0 }
+    }
 }
 
 /// Who has one value.
@@ -58,7 +67,7 @@ impl Holders {
         match self {
             Self::Spans { counts, signature, weights } => {
                 counts.add(one.selected);
-                weights.add(one.selected, one.weight);
+                weights.add(one.selected, one.trace, one.weight);
                 *signature = signature.wrapping_add(mixed(u64::from(one.index)));
             }
             Self::FewTraces(few) => {
@@ -83,13 +92,12 @@ impl Holders {
                 counts.selection += more.selection;
                 counts.baseline += more.baseline;
                 *signature = signature.wrapping_add(*other);
-                weights.merge(*others);
+                weights.merge(others);
             }
             (_, Self::FewTraces(few)) => {
                 // Sides do not matter here: they are looked up when everything is in.
                 few.iter().for_each(|index| {
-                    let one = One { index: *index, selected: false, leaf_nano: None, weight: 1.0 };
-                    self.add(one, traces);
+                    self.add(One::trace(*index), traces);
                 });
             }
             (Self::FewTraces(few), Self::ManyTraces(_)) => {
@@ -115,7 +123,7 @@ impl Holders {
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Spans { .. } => 0,
+            Self::Spans { weights, .. } => weights.bytes(),
             Self::FewTraces(few) => few.capacity() * size_of::<u32>(),
             Self::ManyTraces(words) => words.capacity() * size_of::<u64>(),
         }
@@ -129,7 +137,7 @@ impl Holders {
             Self::Spans { counts, signature, weights } => {
                 who.counts = *counts;
                 who.signature = *signature;
-                who.of_spans = Some(*weights);
+                who.of_spans = Some(weights.clone());
             }
             Self::FewTraces(few) => {
                 let mut few = few.clone();

@@ -8,6 +8,7 @@ use datafusion::logical_expr::{Expr, ident};
 use futures::StreamExt;
 use storage::TimeRange;
 use storage::schema::{AttributeColumns, AttributeScope, column};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::leaves::Parents;
 use super::sides::{SELECTED, Sides, flags};
@@ -98,7 +99,7 @@ pub(crate) async fn read_traces(
             let is_leaf = leaves.is_some_and(|parents| parents.is_leaf(trace, spans.value(row)));
             let leaf_nano = is_leaf.then(|| durations.value(row));
             let selected = tally.is_selected(index);
-            Some((row, One { index, selected, leaf_nano, weight: 1.0 }))
+            Some((row, One { index, selected, leaf_nano, weight: 1.0, trace: 0 }))
         };
         let ones: Vec<(usize, One)> = (0..batch.num_rows()).filter_map(one).collect();
         layout.add(&batch, &ones, &mut tally)?;
@@ -122,7 +123,7 @@ pub(crate) async fn read_spans(
     };
     let layout = Layout::of(&source.tables.snapshot.columns, ATTRIBUTES_REST);
     let mut columns: Vec<Expr> = layout.names().into_iter().map(ident).collect();
-    columns.extend([column::START, column::WEIGHT].map(ident));
+    columns.extend([column::TRACE_ID, column::START, column::WEIGHT].map(ident));
     columns.push(selection.alias(SELECTED));
     let mut batches = frame.select(columns)?.execute_stream().await?;
     let mut index = 0u32;
@@ -130,11 +131,13 @@ pub(crate) async fn read_spans(
         let batch = batch?;
         let starts = integers(&batch, column::START)?;
         let weights = doubles(&batch, column::WEIGHT)?;
+        let traces = texts(&batch, column::TRACE_ID)?;
         let selected = flags(named(&batch, SELECTED)?)?;
         let mut ones = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
             let (selected, weight) = (selected.value(row), weights.value(row));
-            let one = One { index, selected, leaf_nano: None, weight };
+            let trace = if weight > 1.0 { xxh3_64(traces.value(row).as_bytes()) } else { 0 };
+            let one = One { index, selected, leaf_nano: None, weight, trace };
             times.add(starts.value(row), one.selected);
             tally.add_span(one.selected);
             ones.push((row, one));

@@ -5,12 +5,11 @@ use std::cmp::Reverse;
 
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
-use futures::StreamExt;
 use hashbrown::HashMap;
 use storage::TimeRange;
 use storage::schema::column;
 
-use super::{Traffic, WANTED, share_note};
+use super::{Traffic, each_batch, share_note};
 use crate::views::Notes;
 use crate::views::attribute::Attributes;
 use crate::views::forest::{Kind, Texts};
@@ -27,19 +26,12 @@ pub(crate) async fn answer(
     range: TimeRange,
     notes: &mut Notes,
 ) -> Result<Vec<RecordBatch>> {
-    let known = &source.tables.snapshot.columns;
-    let own = WANTED.columns(&source.tables.snapshot);
-    let mut read = vec![column::SERVICE, column::NAME, column::KIND];
-    read.extend(own.iter().map(String::as_str));
     let mut words = Texts::default();
     let mut operations: HashMap<Key, Traffic> = HashMap::new();
-    let mut batches = source.scan(range, &read, None)?;
-    while let Some(batch) = batches.next().await {
-        let batch = batch?;
-        let attributes = Attributes::of(&batch, WANTED, known)?;
-        let service = texts(&batch, column::SERVICE)?;
-        let name = texts(&batch, column::NAME)?;
-        let kind = texts(&batch, column::KIND)?;
+    let add = |batch: &RecordBatch, attributes: &Attributes| {
+        let service = texts(batch, column::SERVICE)?;
+        let name = texts(batch, column::NAME)?;
+        let kind = texts(batch, column::KIND)?;
         let (mut last_service, mut last_name) = (Last::default(), Last::default());
         let mut last_kind = Last::default();
         for row in 0..batch.num_rows() {
@@ -52,8 +44,9 @@ pub(crate) async fn answer(
             let traffic = operations.entry((service, name, word)).or_default();
             traffic.add(moves, attributes.sizes(row));
         }
-        source.hold(operations.capacity() * (size_of::<Row>() + 1))?;
-    }
+        source.hold(operations.capacity() * (size_of::<Row>() + 1))
+    };
+    each_batch(source, range, &[column::SERVICE, column::NAME, column::KIND], add).await?;
     sorted(&words, operations.into_iter().collect(), notes)
 }
 

@@ -3,6 +3,7 @@ use std::cmp::Reverse;
 
 use hashbrown::HashMap;
 
+use super::Head;
 use super::slower::{Slower, slower};
 use crate::views::edge::Moved;
 use crate::views::forest::Texts;
@@ -13,19 +14,11 @@ type Operation = (u32, u32);
 
 /// What one trace adds to its group.
 #[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) id: [u8; 16],
-    pub(crate) service: u32,
-    pub(crate) name: u32,
-    pub(crate) start: i64,
-    pub(crate) duration: i64,
-    pub(crate) error: bool,
-    pub(crate) weight: f64,
-    pub(crate) spans: u32,
-    pub(crate) error_spans: i64,
-    pub(crate) complete: bool,
-    pub(crate) moved: Moved,
-    pub(crate) self_times: Vec<(Operation, i64)>,
+pub(super) struct Member {
+    pub(super) head: Head,
+    pub(super) error_spans: i64,
+    pub(super) moved: Moved,
+    pub(super) self_times: Vec<(Operation, i64)>,
 }
 
 /// See the module.
@@ -91,19 +84,20 @@ impl Group {
     }
 
     /// Adds a trace.
-    pub(crate) fn add(&mut self, member: Member) {
-        (self.service, self.name) = (member.service, member.name);
-        self.durations.push((member.duration, member.id, member.start));
-        self.spans.push(i64::from(member.spans));
-        self.errors += i64::from(member.error);
+    pub(super) fn add(&mut self, member: Member) {
+        let head = member.head;
+        (self.service, self.name) = (head.service, head.name);
+        self.durations.push((head.duration, head.id, head.start));
+        self.spans.push(i64::from(head.spans));
+        self.errors += i64::from(head.error);
         self.error_spans += member.error_spans;
-        self.incomplete += i64::from(!member.complete);
+        self.incomplete += i64::from(!head.complete);
         self.moved.merge(&member.moved);
-        self.first = self.first.min(member.start);
-        self.last = self.last.max(member.start);
-        self.weight.add(u128::from_be_bytes(member.id), member.weight);
-        if member.error {
-            self.failed.add(u128::from_be_bytes(member.id), member.weight);
+        self.first = self.first.min(head.start);
+        self.last = self.last.max(head.start);
+        self.weight.add(u128::from_be_bytes(head.id), head.weight);
+        if head.error {
+            self.failed.add(u128::from_be_bytes(head.id), head.weight);
         }
         for (operation, nanos) in member.self_times {
             let sum = self.self_times.entry(operation).or_default();

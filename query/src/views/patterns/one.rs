@@ -5,6 +5,7 @@ use arrow::array::{Array, RecordBatch, StringViewArray};
 use datafusion::common::Result;
 use storage::schema::column;
 
+use super::Head;
 use super::shape::{Hashes, Shape};
 use crate::views::forest::{Forest, Kind, Span, Texts};
 use crate::views::load::Source;
@@ -24,12 +25,7 @@ pub struct TracePattern {
 /// One row of `trace_pattern`.
 #[derive(Debug)]
 pub(crate) struct Row {
-    trace: [u8; 16],
-    service: u32,
-    name: u32,
-    duration: i64,
-    spans: i64,
-    complete: bool,
+    head: Head,
     found: TracePattern,
 }
 
@@ -53,15 +49,8 @@ fn rows(forest: &Forest) -> impl Iterator<Item = Row> {
     let mut hashes = Hashes::default();
     forest.traces().map(move |trace| {
         let shape = Shape::of(forest, &trace, &Tree::of(&trace), &mut hashes);
-        let (at, is_root) = trace.root();
-        let root = trace.span(at);
         Row {
-            trace: forest.trace_id(trace.index()),
-            service: root.service,
-            name: root.name,
-            duration: root.duration,
-            spans: i64::from(trace.len()),
-            complete: is_root && trace.missing() == 0,
+            head: Head::of(forest, &trace),
             found: TracePattern {
                 pattern: super::name(shape.pattern),
                 shape: shape.text(forest, &trace),
@@ -108,13 +97,13 @@ fn number(ids: &StringViewArray, row: usize) -> u64 {
 /// The columns of `trace_pattern`.
 pub(crate) fn batch(texts: &Texts, rows: &[Row]) -> Result<RecordBatch> {
     Columns::of(rows)
-        .text("trace_id", |row| hex::encode(row.trace))
+        .text("trace_id", |row| hex::encode(row.head.id))
         .text("pattern", |row| row.found.pattern.as_str())
-        .text("root_service", |row| texts.text(row.service))
-        .text("root_name", |row| texts.text(row.name))
-        .big("duration_nano", |row| row.duration)
-        .big("spans", |row| row.spans)
-        .flag("complete", |row| row.complete)
+        .text("root_service", |row| texts.text(row.head.service))
+        .text("root_name", |row| texts.text(row.head.name))
+        .big("duration_nano", |row| row.head.duration)
+        .big("spans", |row| i64::from(row.head.spans))
+        .flag("complete", |row| row.head.complete)
         .text("shape", |row| row.found.shape.as_str())
         .finish()
 }
