@@ -69,8 +69,8 @@ impl Durations {
     pub(crate) fn quantiles<const N: usize>(&mut self, ps: [f64; N]) -> [Option<i64>; N] {
         match self {
             Self::Exact(durations) => {
-                durations.sort_unstable();
-                ps.map(|p| quantile::nearest_rank(durations, p))
+                let mut found = quantile::nearest_ranks(durations, &ps).into_iter();
+                ps.map(|_| found.next().flatten())
             }
             Self::Buckets(histogram, longest) => about(histogram, *longest, ps),
         }

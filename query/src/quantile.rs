@@ -40,6 +40,25 @@ pub(crate) fn rank(values: usize, p: f64) -> Option<usize> {
     Some(rank.clamp(1, values.max(1)) - 1).filter(|_| values > 0)
 }
 
+/// The nearest ranks `ps` of `values`, which get another order.
+pub(crate) fn nearest_ranks<T: Ord + Copy + Into<i64>>(
+    values: &mut [T],
+    ps: &[f64],
+) -> Vec<Option<i64>> {
+    let ranks: Vec<Option<usize>> = ps.iter().map(|p| rank(values.len(), *p)).collect();
+    let mut rising: Vec<usize> = ranks.iter().copied().flatten().collect();
+    rising.sort_unstable();
+    // What lies above one rank is all that the next has to look at.
+    let mut done = 0;
+    for rank in rising {
+        if rank >= done {
+            values[done..].select_nth_unstable(rank - done);
+            done = rank + 1;
+        }
+    }
+    ranks.into_iter().map(|rank| rank.map(|rank| values[rank].into())).collect()
+}
+
 /// The SQL aggregate `quantile(value, p)`: integers give BIGINT, other numbers DOUBLE; NULLs are skipped; `p` is a
 /// literal between 0 and 1. Keeps every value in memory, counted against the query's limit; quantiles by time of chosen
 /// spans need not (`spans::direct`).
@@ -167,18 +186,7 @@ impl Shape {
 
     /// The quantiles of `values`, which get another order.
     fn select<T: Ord + Copy + Into<i64>>(&self, values: &mut [T]) -> Vec<Option<i64>> {
-        let ranks: Vec<Option<usize>> = self.ps.iter().map(|p| rank(values.len(), *p)).collect();
-        let mut rising: Vec<usize> = ranks.iter().copied().flatten().collect();
-        rising.sort_unstable();
-        // What lies above one rank is all that the next has to look at.
-        let mut done = 0;
-        for rank in rising {
-            if rank >= done {
-                values[done..].select_nth_unstable(rank - done);
-                done = rank + 1;
-            }
-        }
-        ranks.into_iter().map(|rank| rank.map(|rank| values[rank].into())).collect()
+        nearest_ranks(values, &self.ps)
     }
 
     /// The quantiles of `values`, which get another order.

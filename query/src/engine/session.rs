@@ -27,8 +27,10 @@ use crate::spans::attributes::AttributePlanner;
 use crate::spans::counts::CountKeys;
 use crate::spans::direct::DirectNumbers;
 use crate::spans::first::FirstRows;
+use crate::spans::grouped::GroupRuns;
 use crate::spans::nulls::NullsLast;
 use crate::spans::numbers::ReadNumbers;
+use crate::spans::tally::CountRows;
 use crate::view::View;
 
 const CATALOG: &str = "spanlake";
@@ -69,6 +71,8 @@ pub(crate) fn base(config: &Config, environment: Arc<RuntimeEnv>) -> SessionStat
         .with_window_functions(allowed::window())
         .with_optimizer_rule(Arc::new(QuantilesTogether::default()))
         .with_physical_optimizer_rule(Arc::new(CountKeys))
+        .with_physical_optimizer_rule(Arc::new(CountRows))
+        .with_physical_optimizer_rule(Arc::new(GroupRuns))
         .with_physical_optimizer_rule(Arc::new(DirectNumbers))
         .with_physical_optimizer_rule(Arc::new(FirstRows))
         .with_physical_optimizer_rule(Arc::new(Cooperate))

@@ -1,5 +1,4 @@
 //! The SQL aggregate `histogram(value)`: how many values lie in each base-2 exponential bucket.
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -13,8 +12,9 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
 };
 use datafusion::physical_expr::expressions::Literal;
+use storage::rollup::Histogram;
 
-use super::rows::{PER_DOUBLING_MAX, bounds_of, merged_of, row_of};
+use super::rows::{bounds_of, merged_of, row_of_bucket};
 
 /// `histogram(value)` and `histogram(value, rows)`: a list of `{low, high, count}`, ascending, of the buckets in use:
 /// `low < value <= high`, `rows` of them from each power of two to the next (1, 2, 4, 8, 16, 32 or 64, the default).
@@ -63,7 +63,7 @@ impl AggregateUDFImpl for HistogramOf {
             let numbers = DataType::List(Arc::new(Field::new_list_field(DataType::Int64, true)));
             Arc::new(Field::new(format!("{}[{what}]", args.name), numbers, true))
         };
-        Ok(vec![field("rows"), field("counts")])
+        Ok(vec![field("buckets"), field("counts")])
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -78,7 +78,7 @@ impl AggregateUDFImpl for HistogramOf {
             }),
         };
         let Some(merged) = merged else { return plan_err!("{ROWS}") };
-        Ok(Box::new(Counts { merged, counts: BTreeMap::new() }))
+        Ok(Box::new(Counts { merged, values: Histogram::default() }))
     }
 }
 
@@ -98,26 +98,39 @@ fn list_type() -> DataType {
     DataType::List(item())
 }
 
-/// Values by the number of their row.
+/// Values by bucket, of which a row holds so many.
 #[derive(Debug)]
 struct Counts {
     merged: u16,
-    counts: BTreeMap<u16, i64>,
+    values: Histogram,
+}
+
+impl Counts {
+    /// How many values each row holds, of those that hold some.
+    fn rows(&self) -> Vec<(u16, i64)> {
+        let buckets = self.values.buckets();
+        let row = |bucket: &(u16, i64)| row_of_bucket(bucket.0, self.merged);
+        let rows = buckets.chunk_by(|a, b| row(a) == row(b));
+        rows.map(|own| (row(&own[0]), own.iter().map(|(_, count)| count).sum())).collect()
+    }
 }
 
 impl Accumulator for Counts {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for value in values[0].as_primitive::<Int64Type>().iter().flatten() {
-            *self.counts.entry(row_of(value, self.merged)).or_default() += 1;
+        let values = values[0].as_primitive::<Int64Type>();
+        match values.null_count() {
+            0 => values.values().iter().for_each(|value| self.values.add(*value)),
+            _ => values.iter().flatten().for_each(|value| self.values.add(value)),
         }
         Ok(())
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let bounds = || self.counts.keys().map(|row| bounds_of(*row, self.merged));
+        let rows = self.rows();
+        let bounds = || rows.iter().map(|(row, _)| bounds_of(*row, self.merged));
         let lows = Int64Array::from_iter_values(bounds().map(|(low, _)| low));
         let highs = Int64Array::from_iter_values(bounds().map(|(_, high)| high));
-        let counts = Int64Array::from_iter_values(self.counts.values().copied());
+        let counts = Int64Array::from_iter_values(rows.iter().map(|(_, count)| *count));
         let columns: Vec<ArrayRef> = vec![Arc::new(lows), Arc::new(highs), Arc::new(counts)];
         let rows = StructArray::try_new(fields(), columns, None)?;
         let offsets = OffsetBuffer::from_lengths([rows.len()]);
@@ -126,7 +139,7 @@ impl Accumulator for Counts {
     }
 
     fn size(&self) -> usize {
-        size_of::<Self>() + self.counts.len() * 2 * size_of::<(u16, i64)>()
+        size_of::<Self>() + self.values.bytes()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
@@ -136,20 +149,19 @@ impl Accumulator for Counts {
             list.append(true);
             ScalarValue::List(Arc::new(list.finish()))
         };
-        let rows = list(&mut self.counts.keys().map(|row| i64::from(*row)));
-        let counts = list(&mut self.counts.values().copied());
-        self.counts.clear();
-        Ok(vec![rows, counts])
+        let buckets = std::mem::take(&mut self.values).buckets();
+        let numbers = list(&mut buckets.iter().map(|(bucket, _)| i64::from(*bucket)));
+        let counts = list(&mut buckets.iter().map(|(_, count)| *count));
+        Ok(vec![numbers, counts])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let (rows, counts) = (states[0].as_list::<i32>(), states[1].as_list::<i32>());
-        for (rows, counts) in rows.iter().flatten().zip(counts.iter().flatten()) {
-            let rows = rows.as_primitive::<Int64Type>().iter().flatten();
+        let (buckets, counts) = (states[0].as_list::<i32>(), states[1].as_list::<i32>());
+        for (buckets, counts) in buckets.iter().flatten().zip(counts.iter().flatten()) {
+            let buckets = buckets.as_primitive::<Int64Type>().iter().flatten();
             let counts = counts.as_primitive::<Int64Type>().iter().flatten();
-            for (row, count) in rows.zip(counts) {
-                let row = u16::try_from(row).unwrap_or(PER_DOUBLING_MAX);
-                *self.counts.entry(row).or_default() += count;
+            for (bucket, count) in buckets.zip(counts) {
+                self.values.add_count(u16::try_from(bucket).unwrap_or(u16::MAX), count);
             }
         }
         Ok(())

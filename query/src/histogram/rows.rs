@@ -13,7 +13,12 @@ pub(crate) fn merged_of(rows: i64) -> Option<u16> {
 /// The row of a duration: 0 holds the zeros, the others `merged` buckets each. The first one ends at 1, so that rows end
 /// where powers of two do.
 pub(crate) fn row_of(duration: i64, merged: u16) -> u16 {
-    match bucket(duration) {
+    row_of_bucket(bucket(duration), merged)
+}
+
+/// The row of a bucket.
+pub(crate) fn row_of_bucket(bucket: u16, merged: u16) -> u16 {
+    match bucket {
         0 => 0,
         fine => (fine - 1).div_ceil(merged) + 1,
     }

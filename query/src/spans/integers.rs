@@ -215,7 +215,8 @@ fn places(
     Some(places.as_slice())
 }
 
-fn is_plain(chunk: &ColumnChunkMetaData) -> bool {
+/// True of whole numbers without nulls.
+pub(super) fn is_plain(chunk: &ColumnChunkMetaData) -> bool {
     let descriptor = chunk.column_descr();
     descriptor.physical_type() == Type::INT64
         && descriptor.max_rep_level() == 0

@@ -173,6 +173,78 @@ pub(super) fn keys(
     Ok((by_row.len() == rows).then_some((values, by_row)))
 }
 
+/// The values of a chunk by runs of rows.
+#[derive(Debug)]
+pub(super) struct KeyRuns {
+    /// Those of the dictionary.
+    pub(super) values: ArrayRef,
+    /// By run its key, which is the number of values where rows have none, and the row behind its last.
+    pub(super) runs: Vec<(u32, usize)>,
+}
+
+impl KeyRuns {
+    /// Appends rows of one key.
+    #[inline]
+    fn push(&mut self, key: u32, rows: usize) {
+        match self.runs.last_mut() {
+            Some((last, end)) if *last == key => *end += rows,
+            _ => self.runs.push((key, self.rows() + rows)),
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.runs.last().map_or(0, |(_, end)| *end)
+    }
+
+    /// Appends those of a page; `None` where the bytes are no such page.
+    fn read(&mut self, page: &Keys) -> Option<()> {
+        let null = u32::try_from(self.values.len()).ok()?;
+        let Some(levels) = page.levels else {
+            return page.each(page.rows, |key, rows| {
+                self.push(key, rows);
+                (key < null).then_some(())
+            });
+        };
+        let present = page.present()?;
+        let mut keys = Vec::with_capacity(present);
+        page.each(present, |key, rows| {
+            keys.resize(keys.len() + rows, key);
+            (key < null).then_some(())
+        })?;
+        let mut keys = keys.into_iter();
+        each_run(levels, 1, page.rows, |level, rows| {
+            if level == 0 {
+                self.push(null, rows);
+                return Some(());
+            }
+            for _ in 0..rows {
+                self.push(keys.next()?, 1);
+            }
+            Some(())
+        })
+    }
+}
+
+/// The values of a chunk by runs of rows; `None` as for [`rows`].
+///
+/// # Errors
+/// The chunk is damaged.
+pub(super) fn key_runs(
+    bytes: Bytes,
+    chunk: &ColumnChunkMetaData,
+    rows: usize,
+) -> Result<Option<KeyRuns>> {
+    let Some((mut pages, values)) = open(bytes, chunk, rows)? else { return Ok(None) };
+    let mut all = KeyRuns { values, runs: Vec::new() };
+    while let Some(page) = pages.get_next_page()? {
+        let keys = Keys::of(&page, chunk.column_descr());
+        if keys.and_then(|keys| all.read(&keys)).is_none() {
+            return Ok(None);
+        }
+    }
+    Ok((all.rows() == rows).then_some(all))
+}
+
 /// The pages of keys, and the dictionary before them.
 type Opened = (SerializedPageReader<Chunk>, ArrayRef);
 

@@ -9,13 +9,10 @@ use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, ParquetFileReaderFactory};
-use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::coop::cooperative;
-use datafusion::physical_plan::execution_plan::{
-    Boundedness, EmissionType, replace_children_if_necessary,
-};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -25,6 +22,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use parquet::file::metadata::RowGroupMetaData;
 
 use super::FileColumn;
+use crate::spans::halves;
 use crate::spans::pages;
 use crate::spans::reader::Reader;
 
@@ -133,10 +131,7 @@ impl Counting {
 
     /// The file as it would be counted otherwise.
     fn plainly(&self, file: PartitionedFile) -> Result<SendableRecordBatchStream> {
-        let mut scan = self.column.scan.clone();
-        scan.file_groups = vec![FileGroup::new(vec![file])];
-        let scan = DataSourceExec::from_data_source(scan);
-        let plain = replace_children_if_necessary(Arc::clone(&self.plain), vec![scan])?;
+        let plain = halves::over_file(&self.plain, &file)?;
         execute_stream(plain, Arc::clone(&self.context))
     }
 }
