@@ -1,9 +1,17 @@
 //! What all plans without inputs say of themselves in the same way.
 
-/// The methods of `ExecutionPlan` that differ in the plan's name alone, inside its `impl`. The plan has a field `properties`.
+/// The methods of `ExecutionPlan` that differ in the plan's name alone, inside its `impl`; without a name, all others. The plan
+/// has a field `properties`.
 macro_rules! leaf_plan {
     ($name:literal, no expressions) => {
-        $crate::leaf::leaf_plan!($name);
+        fn name(&self) -> &'static str {
+            $name
+        }
+
+        $crate::leaf::leaf_plan!(no expressions);
+    };
+    (no expressions) => {
+        $crate::leaf::leaf_plan!();
 
         fn apply_expressions(
             &self,
@@ -21,6 +29,9 @@ macro_rules! leaf_plan {
             $name
         }
 
+        $crate::leaf::leaf_plan!();
+    };
+    () => {
         fn properties(&self) -> &std::sync::Arc<datafusion::physical_plan::PlanProperties> {
             &self.properties
         }
@@ -40,7 +51,7 @@ macro_rules! leaf_plan {
             if children.is_empty() {
                 Ok(self)
             } else {
-                datafusion::common::internal_err!(concat!($name, " has no children"))
+                datafusion::common::internal_err!("{} has no children", self.name())
             }
         }
     };

@@ -4,7 +4,7 @@
 //! AggregateExec: Partial, gby=[http_route], aggr=[count(1)]        CountKeysExec: files, column=http_route
 //!   DataSourceExec: files, no filter                          ->     (a file whose pages hold values: as before)
 //! ```
-mod exec;
+mod keys;
 pub(super) mod learnt;
 
 use std::sync::Arc;
@@ -22,7 +22,6 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 
 use super::halves;
 use super::source::SelectiveSource;
-use exec::CountKeysExec;
 
 /// See the module.
 #[derive(Debug)]
@@ -36,10 +35,7 @@ impl PhysicalOptimizerRule for CountKeys {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         halves::replaced(plan, |aggregate| match group_of(aggregate) {
             None => Ok(None),
-            Some(group) => halves::by_scan(aggregate, |scan, plain| {
-                let column = column_of(scan, group)?;
-                Some(Arc::new(CountKeysExec::new(column, Arc::clone(plain))))
-            }),
+            Some(group) => halves::by_scan(aggregate, |scan| column_of(scan, group)),
         })
     }
 

@@ -6,7 +6,7 @@
 //!   DataSourceExec: files                                                     ->       (a row group whose keys do not
 //!                                                                                       tell: as before)
 //! ```
-mod exec;
+mod runs;
 
 use std::sync::Arc;
 
@@ -29,7 +29,6 @@ use super::halves;
 use super::select::Condition;
 use super::source::SelectiveSource;
 use crate::quantile;
-use exec::GroupRunsExec;
 
 /// More texts than this are grouped as before.
 const TEXTS_MAX: usize = 3;
@@ -50,10 +49,7 @@ impl PhysicalOptimizerRule for GroupRuns {
             if !is_known(aggregate) {
                 return Ok(None);
             }
-            halves::by_scan(aggregate, |scan, plain| {
-                let grouped = Grouped::of(aggregate, scan)?;
-                Some(Arc::new(GroupRunsExec::new(grouped, Arc::clone(plain))))
-            })
+            halves::by_scan(aggregate, |scan| Grouped::of(aggregate, scan))
         })
     }
 

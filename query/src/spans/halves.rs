@@ -1,4 +1,6 @@
 //! The first half of an aggregate, scan by scan: some scans have a shorter way to what it adds up.
+mod exec;
+
 use std::sync::Arc;
 
 use datafusion::common::Result;
@@ -15,6 +17,8 @@ use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 
 use super::source::SelectiveSource;
+use exec::ShortExec;
+pub(super) use exec::Shorter;
 
 /// `plan`, every aggregate of which is replaced where `replace` gives another for it.
 pub(super) fn replaced(
@@ -34,11 +38,11 @@ pub(super) fn replaced(
     Ok(made.data)
 }
 
-/// The same as `aggregate`, of which the first half is made scan by scan: `shorter` is given a scan, and the first half
-/// over it alone. `None` where it gives nothing for any scan.
-pub(super) fn by_scan(
+/// The same as `aggregate`, of which the first half is made scan by scan, those by a shorter way that `shorter` gives one
+/// for. `None` where it gives none for any scan.
+pub(super) fn by_scan<S: Shorter>(
     aggregate: &AggregateExec,
-    shorter: impl Fn(&Arc<dyn ExecutionPlan>, &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>>,
+    shorter: impl Fn(&Arc<dyn ExecutionPlan>) -> Option<S>,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let is_whole = match aggregate.mode() {
         AggregateMode::Partial => false,
@@ -60,9 +64,12 @@ pub(super) fn by_scan(
         Arc::new(with_mode(aggregate, AggregateMode::Partial, input)?);
     for scan in scans {
         let plain = replace_children_if_necessary(Arc::clone(&half), vec![Arc::clone(&scan)])?;
-        let made = shorter(&scan, &plain);
-        is_any |= made.is_some();
-        parts.push(made.unwrap_or(plain));
+        let way = shorter(&scan);
+        is_any |= way.is_some();
+        parts.push(match way {
+            Some(way) => Arc::new(ShortExec::new(Arc::new(way), plain)),
+            None => plain,
+        });
     }
     if !is_any {
         return Ok(None);
@@ -93,7 +100,7 @@ fn scans(input: &Arc<dyn ExecutionPlan>) -> Result<Vec<Arc<dyn ExecutionPlan>>> 
 }
 
 /// What `plain`, which reads files, does with this file alone, or with a part of it.
-pub(super) fn over_file(
+fn over_file(
     plain: &Arc<dyn ExecutionPlan>,
     file: &PartitionedFile,
 ) -> Result<Arc<dyn ExecutionPlan>> {

@@ -172,6 +172,11 @@ pub(super) fn common(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>
     both
 }
 
+/// How many rows there are in all.
+pub(super) fn length(ranges: &[Range<usize>]) -> usize {
+    ranges.iter().map(ExactSizeIterator::len).sum()
+}
+
 /// The chunk of the column `name`, and its place.
 pub(super) fn chunk_of<'a>(
     row_group: &'a RowGroupMetaData,

@@ -5,7 +5,7 @@
 //! AggregateExec: Partial, gby=[], aggr=[count(1)]            CountRowsExec: files, predicate=start_time >= a, ...
 //!   DataSourceExec: files, predicate=start_time >= a    ->     (a row group that does not tell: as before)
 //! ```
-mod exec;
+mod count;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -26,7 +26,6 @@ use super::counts::counts_rows;
 use super::halves;
 use super::select::Condition;
 use super::source::SelectiveSource;
-use exec::CountRowsExec;
 
 /// See the module.
 #[derive(Debug)]
@@ -42,10 +41,7 @@ impl PhysicalOptimizerRule for CountRows {
             if !aggregate.group_expr().is_true_no_grouping() || !counts_rows(aggregate) {
                 return Ok(None);
             }
-            halves::by_scan(aggregate, |scan, plain| {
-                let counted = CountRowsExec::new(Chosen::of(scan)?, Arc::clone(plain));
-                Some(Arc::new(counted))
-            })
+            halves::by_scan(aggregate, Chosen::of)
         })
     }
 

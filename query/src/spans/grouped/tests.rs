@@ -108,7 +108,7 @@ fn rows_of_a_group_may_lie_apart() {
         runs: runs.to_vec(),
     };
     let by = [runs(&[(0, 40), (1, 100)]), runs(&[(0, 20), (1, 60), (0, 100)])];
-    let groups = exec::groups(&by, &[10..50, 55..100], 85).unwrap();
+    let groups = runs::groups(&by, &[10..50, 55..100], 85).unwrap();
     let found: Vec<_> =
         groups.iter().map(|group| ((group.keys[0], group.keys[1]), group.pieces.clone())).collect();
     let pieces = |pieces: &[std::ops::Range<usize>]| pieces.to_vec();

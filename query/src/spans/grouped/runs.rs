@@ -1,5 +1,4 @@
-//! Adds up groups of rows of files.
-use std::fmt;
+//! Adds up groups of rows of a row group.
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,98 +8,58 @@ use arrow::array::{
 };
 use arrow::compute::{concat, filter_record_batch, take};
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::coop::cooperative;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, execute_stream,
-};
-use futures::{StreamExt, TryStreamExt, stream};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::physical_expr::PhysicalExpr;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use hashbrown::HashMap;
 
 use super::{Grouped, TEXTS_MAX};
-use crate::spans::halves;
+use crate::spans::halves::Shorter;
 use crate::spans::integers;
 use crate::spans::pages::{self, KeyRuns};
-use crate::spans::parts::{Parts, RowGroup};
-use crate::spans::select;
+use crate::spans::parts::RowGroup;
+use crate::spans::select::{self, length};
+use crate::spans::source::SelectiveSource;
 
 /// With fewer rows than this a group on average, groups are made as before.
 const GROUP_ROWS_MIN: usize = 16;
 
-/// See the module.
-#[derive(Debug)]
-pub(super) struct GroupRunsExec {
-    grouped: Grouped,
-    /// What it stands for.
-    plain: Arc<dyn ExecutionPlan>,
-    parts: Arc<Parts>,
-    metrics: ExecutionPlanMetricsSet,
-    properties: Arc<PlanProperties>,
-}
-
-impl GroupRunsExec {
-    /// Adds up what `plain` adds up.
-    pub(super) fn new(grouped: Grouped, plain: Arc<dyn ExecutionPlan>) -> Self {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(plain.schema()),
-            Partitioning::UnknownPartitioning(grouped.scan.file_groups.len().max(1)),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        );
-        let (parts, metrics) =
-            (Arc::new(Parts::of(&grouped.scan)), grouped.source.scan_metrics().clone());
-        Self { grouped, plain, parts, metrics, properties: Arc::new(properties) }
-    }
-}
-
-/// Adds up one row group after the other.
-struct Adding {
-    grouped: Grouped,
-    plain: Arc<dyn ExecutionPlan>,
-    parts: Arc<Parts>,
-    context: Arc<TaskContext>,
-    metrics: ExecutionPlanMetricsSet,
-}
-
-impl Adding {
-    /// The groups of the next row group; `None` after the last.
-    async fn next(&self) -> Result<Option<SendableRecordBatchStream>> {
-        let readers = self.grouped.source.readers();
-        let Some(mut row_group) = self.parts.next(readers, &self.metrics).await? else {
-            return Ok(None);
-        };
-        let schema = self.plain.schema();
-        let Some(batch) = self.grouped.of_row_group(&mut row_group, &schema).await? else {
-            return self.plainly(&row_group).map(Some);
-        };
-        Ok(Some(Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter([Ok(batch)])))))
+impl Shorter for Grouped {
+    fn name(&self) -> &'static str {
+        "GroupRunsExec"
     }
 
-    /// The row group as it would be added up otherwise.
-    fn plainly(&self, row_group: &RowGroup) -> Result<SendableRecordBatchStream> {
-        let Some(part) = row_group.part() else {
-            return internal_err!("a row group lies nowhere");
-        };
-        let plain = halves::over_file(&self.plain, &part)?;
-        execute_stream(plain, Arc::clone(&self.context))
+    fn detail(&self) -> String {
+        format!(", gby=[{}]", self.by.join(", "))
+    }
+
+    fn scan(&self) -> (&FileScanConfig, &SelectiveSource) {
+        (&self.scan, &self.source)
+    }
+
+    fn of_row_group<'a>(
+        &'a self,
+        row_group: &'a mut RowGroup,
+        schema: &'a SchemaRef,
+    ) -> BoxFuture<'a, Result<Option<RecordBatch>>> {
+        self.groups(row_group, schema).boxed()
     }
 }
 
 impl Grouped {
     /// A row a group; `None` where the row group has to be read otherwise.
-    async fn of_row_group(
+    async fn groups(
         &self,
         row_group: &mut RowGroup,
         schema: &SchemaRef,
     ) -> Result<Option<RecordBatch>> {
         let metadata = Arc::clone(&row_group.metadata);
         let of = metadata.row_group(row_group.number);
-        let ranges = select::exactly(&mut row_group.reader, of, &self.texts).await?;
+        let place = (row_group.file.object_meta.location.as_ref(), &self.source.known().chosen);
+        let reader = &mut row_group.reader;
+        let ranges = select::exactly(place, (reader, of), &self.texts).await?;
         let Some(ranges) = ranges else { return Ok(None) };
         let Some(by) = self.keys(row_group).await? else { return Ok(None) };
         let Some((rows, ranges)) = self.numbers(row_group, ranges).await? else { return Ok(None) };
@@ -287,50 +246,4 @@ fn evaluated(exprs: &[Arc<dyn PhysicalExpr>], rows: &RecordBatch) -> Result<Vec<
 fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
-}
-
-fn length(ranges: &[Range<usize>]) -> usize {
-    ranges.iter().map(ExactSizeIterator::len).sum()
-}
-
-impl DisplayAs for GroupRunsExec {
-    fn fmt_as(&self, _kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (files, by) = (self.parts.files(), self.grouped.by.join(", "));
-        write!(f, "GroupRunsExec: files={files}, gby=[{by}]")?;
-        match self.grouped.source.condition() {
-            Some(condition) => write!(f, ", predicate={condition}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl ExecutionPlan for GroupRunsExec {
-    crate::leaf::leaf_plan!("GroupRunsExec", no expressions);
-
-    fn execute(
-        &self,
-        _partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let adding = Adding {
-            grouped: self.grouped.clone(),
-            plain: Arc::clone(&self.plain),
-            parts: Arc::clone(&self.parts),
-            context,
-            metrics: self.metrics.clone(),
-        };
-        let added = stream::try_unfold(adding, |adding| async move {
-            Ok::<_, DataFusionError>(adding.next().await?.map(|groups| (groups, adding)))
-        });
-        let stream = RecordBatchStreamAdapter::new(self.schema(), added.try_flatten().boxed());
-        Ok(Box::pin(cooperative(stream)))
-    }
-
-    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(Self::new(self.grouped.clone(), Arc::clone(&self.plain))))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
-    }
 }
