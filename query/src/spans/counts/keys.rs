@@ -69,12 +69,7 @@ impl FileColumn {
 }
 
 /// One row for each value that occurs.
-fn batch(
-    schema: &SchemaRef,
-    values: &ArrayRef,
-    by_key: &[i64],
-    nulls: i64,
-) -> Result<RecordBatch> {
+fn batch(schema: &SchemaRef, values: &ArrayRef, by_key: &[i64], nulls: i64) -> Result<RecordBatch> {
     let null = new_null_array(&DataType::Utf8View, 1);
     let values = concat(&[values.as_ref(), null.as_ref()])?;
     let counts = Int64Array::from_iter_values(by_key.iter().copied().chain([nulls]));

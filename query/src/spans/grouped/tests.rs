@@ -111,14 +111,14 @@ fn rows_of_a_group_may_lie_apart() {
     let groups = runs::groups(&by, &[10..50, 55..100], 85).unwrap();
     let found: Vec<_> =
         groups.iter().map(|group| ((group.keys[0], group.keys[1]), group.pieces.clone())).collect();
-    let pieces = |pieces: &[std::ops::Range<usize>]| pieces.to_vec();
+    let piece = |from: usize, until: usize| Vec::from_iter([from..until]);
     assert_eq!(
         found,
         [
-            ((0, 0), pieces(&[0..10])),
-            ((0, 1), pieces(&[10..30])),
-            ((1, 1), pieces(&[30..45])),
-            ((1, 0), pieces(&[45..85])),
+            ((0, 0), piece(0, 10)),
+            ((0, 1), piece(10, 30)),
+            ((1, 1), piece(30, 45)),
+            ((1, 0), piece(45, 85)),
         ]
     );
     assert_eq!(groups[0].indices(), None);
