@@ -6,7 +6,7 @@
 //!   DataSourceExec: files, predicate=service = 'cart'         ->       NumbersExec: files, service = 'cart'
 //!                                                                      (a row group whose keys do not tell: as before)
 //! ```
-//! Quantiles by time take a step less still ([`quantiles`]).
+//! Quantiles by time take a step less still ([`mod@quantiles`]).
 mod exec;
 mod narrow;
 mod quantiles;
