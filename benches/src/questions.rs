@@ -35,6 +35,36 @@ pub(crate) const FIXED: &[(&str, &str)] = &[
     ),
 ];
 
+/// What medians over two million spans are to be, in milliseconds.
+const GOALS: &[(&str, f64)] = &[
+    ("count", 2.0),
+    (IN_A_RANGE, 2.0),
+    ("latency by root operation", 5.0),
+    ("latency histogram", 5.0),
+    (HISTOGRAM_EXACTLY, 20.0),
+    ("quantiles by service and operation", 5.0),
+    (QUANTILES_EXACTLY, 30.0),
+    ("dependencies", 10.0),
+    ("network", 10.0),
+    ("network caused", 10.0),
+    ("count by http.route", 5.0),
+    ("slow spans of one statement, newest 20", 3.0),
+    ("quantiles per minute, one service", 5.0),
+    ("errors of one route, newest 20", 3.0),
+    ("rare attribute value, newest 20", 3.0),
+    ("a span below another, newest 20", 10.0),
+    ("trace by id", 3.0),
+];
+
+const IN_A_RANGE: &str = "count in a range of time";
+const HISTOGRAM_EXACTLY: &str = "histogram by service, of all spans";
+const QUANTILES_EXACTLY: &str = "quantiles by service and name, exact";
+
+/// What the median of a question is to be over two million spans, in milliseconds.
+pub(crate) fn goal(question: &str) -> Option<f64> {
+    GOALS.iter().find(|(name, _)| *name == question).map(|(_, goal)| *goal)
+}
+
 /// Attributes of which one value may be rare, the first that the corpus has.
 const OF_MANY_VALUES: &[&str] =
     &["user.id", "enduser.id", "session.id", "messaging.message.id", "url.path", "db.query.text"];
@@ -46,11 +76,32 @@ const OF_MANY_VALUES: &[&str] =
 pub fn questions(server: &Server) -> Result<Vec<Question>> {
     let mut all: Vec<Question> =
         FIXED.iter().map(|(name, sql)| (*name, (*sql).to_owned())).collect();
-    let about = [about_a_service, about_errors_of_a_route, about_a_rare_value, about_a_call];
+    all.push((
+        HISTOGRAM_EXACTLY,
+        "SELECT service, histogram(duration_nano) FROM spans GROUP BY 1".to_owned(),
+    ));
+    let quantiles = "SELECT service, name, quantile(duration_nano, 0.5) AS p50, quantile(duration_nano, 0.95) AS p95, \
+                     quantile(duration_nano, 0.99) AS p99 FROM spans GROUP BY 1, 2";
+    all.push((QUANTILES_EXACTLY, quantiles.to_owned()));
+    let about =
+        [about_a_range, about_a_service, about_errors_of_a_route, about_a_rare_value, about_a_call];
     for about in about {
         all.extend(about(server)?);
     }
     Ok(all)
+}
+
+/// From a sixth to a half of all time, so that both ends cut files.
+fn about_a_range(server: &Server) -> Result<Option<Question>> {
+    let sql = "SELECT CAST(min(start_time_unix_nano) AS VARCHAR) AS first, \
+               CAST(max(start_time_unix_nano) AS VARCHAR) AS second FROM spans";
+    let [Some(low), Some(high)] = first(server, sql)? else { return Ok(None) };
+    let (low, high): (i64, i64) = (low.parse()?, high.parse()?);
+    let (from, until) = (low + (high - low) / 6, low + (high - low) / 2);
+    let sql = format!(
+        "SELECT count(*) AS n FROM spans WHERE start_time_unix_nano >= {from} AND start_time_unix_nano < {until}"
+    );
+    Ok(Some((IN_A_RANGE, sql)))
 }
 
 fn about_a_service(server: &Server) -> Result<Option<Question>> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::lookup::show_milli;
-use crate::questions::{FIXED, questions};
+use crate::questions::{FIXED, goal, questions};
 use crate::send::Sent;
 use crate::server::{Disk, Server};
 
@@ -89,11 +89,18 @@ pub fn print(figures: &Figures) {
         (disk.parquet_bytes + disk.other_bytes) as f64 / stored
     );
     println!("files                       {:>12}", disk.files);
+    if !figures.questions.is_empty() {
+        println!(
+            "whole HTTP requests, median (fastest to slowest); goals are those of two million spans"
+        );
+    }
     for timing in &figures.questions {
         match &timing.milli {
             Ok([low, median, high]) => println!(
-                "{:<40} {:>7} rows {median:>8.1} ms  ({low:.1} to {high:.1})",
-                timing.question, timing.rows
+                "{:<40} {:>7} rows {median:>8.1} ms  ({low:.1} to {high:.1}){}",
+                timing.question,
+                timing.rows,
+                goal(timing.question).map(|goal| format!(", goal {goal}")).unwrap_or_default()
             ),
             Err(error) => println!("{:<40} {error}", timing.question),
         }
