@@ -47,7 +47,13 @@ pub(in crate::spans) fn word(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(word)
 }
 
+#[inline]
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    // Most runs are short.
+    if let Some((byte @ 0..=0x7f, rest)) = bytes.split_first() {
+        *bytes = rest;
+        return Some(u64::from(*byte));
+    }
     let mut number = 0;
     for shift in (0..63).step_by(7) {
         let (byte, rest) = bytes.split_first()?;
@@ -91,16 +97,17 @@ pub(in crate::spans) fn numbers(
 /// Where a run begins: whoever looks for a number far behind need not go through all runs before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::spans) struct Mark {
-    byte: u32,
+    byte: u16,
     /// How many numbers lie before it, and how many of them are 1.
-    before: u32,
-    ones: u32,
+    before: u16,
+    ones: u16,
 }
 
-/// A mark takes twelve bytes, so many runs nearly always a hundred.
-const RUNS_A_MARK: usize = 64;
+/// A mark takes six bytes, so many runs of a bit and more at least thirty-two.
+const RUNS_A_MARK: usize = 16;
 
-/// Marks for `count` numbers of `width` bits; none where the bytes are too few.
+/// Marks for `count` numbers of `width` bits; none where the bytes are too few, or behind what a page of
+/// ours has.
 pub(in crate::spans) fn marks(bytes: &[u8], width: u8, count: usize) -> Box<[Mark]> {
     all_marks(bytes, width, count).unwrap_or_default()
 }
@@ -114,14 +121,14 @@ fn all_marks(bytes: &[u8], width: u8, count: usize) -> Option<Box<[Mark]>> {
                 cursor.advance()?;
             }
         }
-        marks.push(Mark {
-            byte: u32::try_from(bytes.len() - cursor.rest.len()).ok()?,
-            before: u32::try_from(cursor.rows.end).ok()?,
-            ones: u32::try_from(cursor.ones_through()).ok()?,
-        });
+        let [byte, before, ones] =
+            [bytes.len() - cursor.rest.len(), cursor.rows.end, cursor.ones_through()]
+                .map(u16::try_from);
+        let (Ok(byte), Ok(before), Ok(ones)) = (byte, before, ones) else { break };
+        if cursor.rows.end < count {
+            marks.push(Mark { byte, before, ones });
+        }
     }
-    // Nothing lies behind the last one.
-    marks.pop();
     Some(marks.into())
 }
 
@@ -168,15 +175,15 @@ impl<'a> Cursor<'a> {
 
     /// Goes to before the last mark that is not behind `at`, where that saves a way.
     fn jump(&mut self, at: usize) {
-        let is_before = |mark: &Mark| mark.before as usize <= at;
+        let is_before = |mark: &Mark| usize::from(mark.before) <= at;
         let Some(last) = self.marks.partition_point(is_before).checked_sub(1) else { return };
         let Mark { byte, before, ones } = self.marks[last];
-        let before = before as usize;
+        let before = usize::from(before);
         if before > self.rows.end
-            && let Some(rest) = self.bytes.get(byte as usize..)
+            && let Some(rest) = self.bytes.get(usize::from(byte)..)
         {
             (self.run, self.rows) = (Run::Equal(0), before..before);
-            (self.ones, self.rest) = (ones as usize, rest);
+            (self.ones, self.rest) = (ones.into(), rest);
         }
     }
 
@@ -254,6 +261,7 @@ fn walk<'a>(
 }
 
 /// The run that `bytes` begin with, and how many numbers it has: not none, and at most `left`.
+#[inline]
 fn next_run<'a>(bytes: &mut &'a [u8], width: u8, left: usize) -> Option<(Run<'a>, usize)> {
     let header = varint(bytes)?;
     let length = usize::try_from(header >> 1).ok()?;

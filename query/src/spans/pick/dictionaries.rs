@@ -115,9 +115,9 @@ impl HeldPage {
         Page::stored(self.data, body, Marks { levels, values })
     }
 
-    /// What it takes, marks included: at least eight times as many bytes lie between two of them.
+    /// What it takes, marks included: at least five times as many bytes lie between two of them.
     fn bytes(&self) -> usize {
-        self.body.len() + self.body.len() / 8 + ENTRY_BYTES
+        self.body.len() + self.body.len() / 5 + ENTRY_BYTES
     }
 }
 
