@@ -27,6 +27,8 @@ pub struct Config {
     pub rollups: bool,
     /// While many spans arrive, an answer from rollups may be this old; 0: always of now. Default 3 s.
     pub view_lag_max: Duration,
+    /// Memory of what queries remember of files and of hot spans, shared out in fixed parts. Default 640 MiB.
+    pub cache_bytes: usize,
     /// Threads of the query runtime; the number of cores by default.
     pub threads: usize,
 }
@@ -45,6 +47,7 @@ impl Default for Config {
             spill_dir: None,
             rollups: true,
             view_lag_max: Duration::from_secs(3),
+            cache_bytes: crate::cache::BYTES_DEFAULT,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
         }
     }

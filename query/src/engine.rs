@@ -12,6 +12,7 @@ mod warm;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
@@ -19,12 +20,13 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::SessionContext;
 use storage::metrics::{Counter, Metric, Shape};
 use storage::{Clock, Kind, Snapshot, Store, SystemClock, TimeRange, TraceId};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::cache::Account;
 use crate::check::Check;
 pub use crate::engine::answer::Answer;
 use crate::engine::answer::{Limits, Running};
@@ -36,10 +38,14 @@ use crate::spans::{Tables, by_id};
 use crate::sql::describe::Description;
 use crate::sql::{Read, guard};
 use crate::view::{Call, ViewRequest};
-use crate::{Config, Error, Result, catalogue, sql, views};
+use crate::{Config, Error, Result, cache, catalogue, sql, views};
 
 /// Stack of the query threads: parsing, planning and dropping a plan follow its nesting.
 const STACK_BYTES: usize = 16 << 20;
+
+/// Added to the niceness of the process: a third of what the doors get where both want all of the CPU. What is not flushed
+/// because questions take the CPU stays in memory, where each question has to read it.
+const NICER: i32 = 5;
 
 /// Answers questions over one store, on a runtime of its own; cheap to clone.
 #[derive(Clone)]
@@ -81,6 +87,18 @@ impl Shared {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).rollups.clone()
     }
 
+    /// What caches hold, and what came of asking them.
+    fn caches(&self) -> Vec<Metric> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let footers = self.environment.cache_manager.get_file_metadata_cache().list_entries();
+        let footers = footers.values().map(|entry| entry.size_bytes).sum();
+        let mut metrics = vec![cache::bytes_of("footers", footers)];
+        let mut add = |account: &Account, bytes| metrics.extend(account.metrics(bytes));
+        last.known.each(&mut add);
+        last.rollups.iter().for_each(|cache| cache.each(&mut add));
+        metrics
+    }
+
     /// A session over what a query that starts now sees, with a memory of its own.
     fn session(&self) -> Result<(SessionContext, Tables)> {
         let tables = self.tables()?;
@@ -97,11 +115,22 @@ impl Shared {
         Arc::new(TaskContext::new(None, name, config, none.0, none.1, none.2, none.3, environment))
     }
 
-    /// The rows that a statement asks for; its plan is kept where it says the same at any time.
+    /// The rows that a statement asks for.
     async fn rows(&self, statement: Statement) -> Result<SendableRecordBatchStream> {
+        let begun = Instant::now();
+        let (plan, task) = self.plan(statement).await?;
+        self.counts.planned(begun);
+        Ok(execute_stream(plan, task)?)
+    }
+
+    /// What a statement does, and what runs it; its logical plan is kept where it says the same at any time.
+    async fn plan(
+        &self,
+        statement: Statement,
+    ) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
         let tables = self.tables()?;
         if let Some(plan) = self.plans.find(&statement, &tables)? {
-            return run_plan(&self.base, &plan, self.task()).await;
+            return Ok((physical(&self.base, &plan).await?, self.task()));
         }
         let environment = runtime::for_query(&self.environment, &self.memory);
         let context = session::context(&self.base, environment, &tables)?;
@@ -115,18 +144,13 @@ impl Shared {
         if is_lasting {
             self.plans.put(statement, &plan, &tables)?;
         }
-        run_plan(&state, &plan, state.task_ctx()).await
+        Ok((physical(&state, &plan).await?, state.task_ctx()))
     }
 }
 
-/// The rows of an optimised plan.
-async fn run_plan(
-    state: &SessionState,
-    plan: &LogicalPlan,
-    task: Arc<TaskContext>,
-) -> Result<SendableRecordBatchStream> {
-    let plan = state.query_planner().create_physical_plan(plan, state).await?;
-    Ok(execute_stream(plan, task)?)
+/// What an optimised plan does.
+async fn physical(state: &SessionState, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+    Ok(state.query_planner().create_physical_plan(plan, state).await?)
 }
 
 /// What became of queries.
@@ -136,6 +160,26 @@ struct Counts {
     failed: Counter,
     refused: Counter,
     timed_out: Counter,
+    planning_nano: Counter,
+}
+
+impl Counts {
+    /// Adds the time that a statement took to be parsed and planned, which began at `begun`.
+    fn planned(&self, begun: Instant) {
+        self.planning_nano.add(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// The same in seconds, of all statements.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles")]
+    fn planning(&self) -> Metric {
+        Metric {
+            name: "spanlake_query_planning_seconds_total",
+            help: "Time that SQL took to be parsed and planned.",
+            shape: Shape::Counter,
+            labels: Vec::new(),
+            value: self.planning_nano.value() as f64 / 1e9,
+        }
+    }
 }
 
 /// The query runtime; ends in the background, because an engine may be dropped on another runtime.
@@ -191,13 +235,21 @@ impl Engine {
         }
         if let Some(cache) = &last.rollups {
             cache.recent.allow(config.view_lag_max);
+            cache.each(&mut |account, _| account.allow(config.cache_bytes));
         }
+        last.known.each(&mut |account, _| account.allow(config.cache_bytes));
         let last = Mutex::new(last);
         let base = session::base(&config, Arc::clone(&environment));
         let runtime = Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
             .thread_stack_size(STACK_BYTES)
             .thread_name("query")
+            .on_thread_start(|| {
+                // On Linux this is the calling thread's alone. Elsewhere, or where it is forbidden, all are equal.
+                if cfg!(target_os = "linux") {
+                    let _ = rustix::process::nice(NICER);
+                }
+            })
             .enable_all()
             .build()
             .map_err(|error| Error {
@@ -331,7 +383,7 @@ impl Engine {
             metric
         };
         let [known, new] = plans.metrics();
-        vec![
+        let mut metrics = vec![
             counts.queries.metric("spanlake_queries_total", "Queries asked."),
             ended("failed", &counts.failed),
             ended("busy", &counts.refused),
@@ -341,7 +393,10 @@ impl Engine {
             gauge("spanlake_queries_running", "Queries at work.", permits.running()),
             gauge("spanlake_queries_waiting", "Queries that wait.", permits.waiting()),
             gauge("spanlake_query_memory_bytes", "Memory of all queries.", memory.used_bytes()),
-        ]
+        ];
+        metrics.push(counts.planning());
+        metrics.extend(self.shared.caches());
+        metrics
     }
 
     /// Waits for a permit, plans and starts on the query runtime, all within the time limit.
@@ -350,7 +405,7 @@ impl Engine {
         P: FnOnce(Arc<Shared>) -> F + Send + 'static,
         F: Future<Output = Result<Started>> + Send + 'static,
     {
-        let Counts { queries, failed, refused, timed_out } = &self.shared.counts;
+        let Counts { queries, failed, refused, timed_out, .. } = &self.shared.counts;
         queries.add(1);
         let answer = self.answer(plan, rows_max).await;
         if let Err(error) = &answer {

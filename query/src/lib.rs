@@ -5,6 +5,7 @@
 //! view     -> views::*  (question -> plan -> rows), also SQL table functions
 //! ```
 //! This crate never writes. Its answers are Arrow; only `web` turns them into JSON.
+mod cache;
 pub mod catalogue;
 pub mod check;
 pub mod config;

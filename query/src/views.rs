@@ -140,6 +140,18 @@ pub(crate) async fn renew(context: SessionContext, tables: Tables) -> Result<()>
     Ok(router::renew(&source, &cache).await?)
 }
 
+/// The same of what lists of traces begin with.
+///
+/// # Errors
+/// As [`warm`].
+pub(crate) async fn renew_lists(context: SessionContext, tables: Tables) -> Result<()> {
+    let Some(cache) = tables.rollups.clone() else { return Ok(()) };
+    let consumer = MemoryConsumer::new("lists of traces");
+    let reservation = consumer.register(&context.runtime_env().memory_pool);
+    let source = Source::new(context, tables, reservation);
+    Ok(traces::moment::renew(&source, &cache).await?)
+}
+
 /// Tests `checks` on the spans that start within the range.
 ///
 /// # Errors

@@ -13,11 +13,8 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use object_store::ObjectStore;
 use url::Url;
 
-use crate::Config;
 use crate::spans::STORE_URL;
-
-/// Footers and page indexes of files kept in memory.
-const FILE_METADATA_BYTES_MAX: usize = 256 << 20;
+use crate::{Config, cache};
 
 /// Memory in use by all queries, and how much there may be.
 #[derive(Debug)]
@@ -157,7 +154,7 @@ pub(crate) fn environment(
     RuntimeEnvBuilder::new()
         .with_disk_manager_builder(disk)
         .with_object_store_registry(Arc::new(OnlySpans(object_store)))
-        .with_metadata_cache_limit(FILE_METADATA_BYTES_MAX)
+        .with_metadata_cache_limit(cache::share(config.cache_bytes, cache::FOOTERS))
         .build_arc()
 }
 

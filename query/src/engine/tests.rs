@@ -405,3 +405,29 @@ async fn a_sort_of_what_is_never_null_leaves_out_files_that_are_too_old() {
     let scan = plan.lines().find(|line| line.contains("file_type=parquet")).unwrap();
     assert!(scan.contains("output_rows=1,"), "{plan}");
 }
+
+#[tokio::test]
+async fn what_caches_hold_and_how_long_planning_took_is_told_and_bounded() {
+    let engine = engine(Config { cache_bytes: 0, ..Config::default() }).await;
+    let sum = |name: &str| -> f64 {
+        let metrics = engine.metrics();
+        metrics.iter().filter(|metric| metric.name == name).map(|metric| metric.value).sum()
+    };
+    let asked = "SELECT * FROM spans WHERE service = 'shop'";
+    for _ in 0..2 {
+        rows(engine.sql(asked, Vec::new()).await).await.unwrap();
+    }
+    assert!(sum("spanlake_query_planning_seconds_total") > 0.0);
+    assert!(sum("spanlake_query_cache_misses_total") > 0.0);
+    assert_eq!(sum("spanlake_query_cache_bytes"), 0.0, "no cache may hold anything");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn threads_of_queries_step_back_behind_those_of_the_doors() {
+    let niceness = || rustix::process::getpriority_process(None).unwrap();
+    let before = niceness();
+    let engine = engine(Config::default()).await;
+    let theirs = engine.threads().unwrap().spawn(async move { niceness() }).await.unwrap();
+    assert_eq!((theirs, niceness()), ((before + NICER).min(19), before));
+}

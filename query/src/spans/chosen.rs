@@ -3,24 +3,32 @@
 //! A dashboard asks the same every few seconds, and questions share conditions (`service = 'cart'`). Files never change, so
 //! what a condition chose in one stays chosen.
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::physical_expr::PhysicalExpr;
 use hashbrown::HashMap;
 use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::select::Condition;
+use crate::cache::{Account, CHOSEN};
 
-/// Eight bytes for each run of rows; beyond this, everything is forgotten and learnt anew.
-const BYTES_MAX: usize = 16 << 20;
 /// Rows in more runs would drive out too many others.
 const RUNS_MAX: usize = 64 << 10;
 /// What an entry takes beside its runs.
 const ENTRY_BYTES: usize = 512;
 
-/// See the module.
-#[derive(Debug, Default)]
-pub(crate) struct Chosen(Mutex<Held>);
+/// See the module. Eight bytes for each run of rows; where there is no room, everything is forgotten and learnt anew.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    held: Mutex<Held>,
+    pub(super) account: Account,
+}
+
+impl Default for Chosen {
+    fn default() -> Self {
+        Self { held: Mutex::default(), account: Account::of("chosen_rows", CHOSEN) }
+    }
+}
 
 /// Where the column begins in its file, and the condition.
 type Key = (u64, Arc<dyn PhysicalExpr>);
@@ -41,9 +49,11 @@ impl Chosen {
         (path, chunk): (&str, &ColumnChunkMetaData),
         condition: &Condition,
     ) -> Option<Vec<Range<usize>>> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = Arc::clone(held.by_file.get(path)?.get(&key(chunk, condition))?);
+        let held = self.lock();
+        let of_file = held.by_file.get(path);
+        let known = of_file.and_then(|known| known.get(&key(chunk, condition))).map(Arc::clone);
         drop(held);
+        let known = self.account.count(known)?;
         Some(known.iter().map(|rows| rows.start as usize..rows.end as usize).collect())
     }
 
@@ -62,8 +72,12 @@ impl Chosen {
             rows.iter().map(|rows| Some(short(rows.start)?..short(rows.end)?)).collect();
         let Some(rows) = rows else { return };
         let bytes = size_of_val(&*rows) + path.len() + ENTRY_BYTES;
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.bytes + bytes > BYTES_MAX {
+        let bytes_max = self.account.bytes_max();
+        if bytes > bytes_max {
+            return;
+        }
+        let mut held = self.lock();
+        if held.bytes + bytes > bytes_max {
             *held = Held::default();
         }
         let of_file = held.by_file.entry_ref(path).or_default();
@@ -71,6 +85,15 @@ impl Chosen {
         if of_file.insert(key(chunk, condition), rows).is_none() {
             held.bytes += bytes;
         }
+    }
+
+    /// Memory held, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,6 +3,7 @@ use super::chosen::Chosen;
 use super::counts::learnt::Learnt;
 use super::pick::dictionaries::Dictionaries;
 use super::vocabulary::Vocabularies;
+use crate::cache::Account;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -15,4 +16,13 @@ pub(crate) struct Known {
     pub(super) chosen: Chosen,
     /// How often texts occur.
     pub(super) counts: Learnt,
+}
+
+impl Known {
+    /// By cache its share, and the memory that it holds.
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(&Account, usize)) {
+        self.dictionaries.each(visit);
+        visit(&self.vocabularies.account, self.vocabularies.bytes());
+        visit(&self.chosen.account, self.chosen.bytes());
+    }
 }

@@ -16,6 +16,7 @@ use storage::schema::column as c;
 
 use super::pages;
 use super::pick::Open;
+use crate::cache::{Account, SHAPES};
 
 /// No row.
 const NONE: u32 = u32::MAX;
@@ -269,17 +270,23 @@ impl Family {
 }
 
 /// Shapes of the files that were asked last, by path, in bounded memory.
-#[derive(Debug, Default)]
-pub(crate) struct Shapes(Mutex<Vec<(String, Arc<Shape>)>>);
+#[derive(Debug)]
+pub(crate) struct Shapes {
+    held: Mutex<Vec<(String, Arc<Shape>)>>,
+    pub(crate) account: Account,
+}
 
-/// What stays in memory: about seven million spans.
-const BYTES_MAX: usize = 64 << 20;
+impl Default for Shapes {
+    fn default() -> Self {
+        Self { held: Mutex::default(), account: Account::of("shapes", SHAPES) }
+    }
+}
 
 impl Shapes {
     /// That of the file at `path`.
     pub(crate) fn find(&self, path: &str) -> Option<Arc<Shape>> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = held.iter().position(|(own, _)| own == path)?;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = self.account.count(held.iter().position(|(own, _)| own == path))?;
         let found = held.remove(place);
         let shape = Arc::clone(&found.1);
         held.push(found);
@@ -288,13 +295,19 @@ impl Shapes {
 
     /// Keeps it, and lets go of what was not asked for longest.
     pub(crate) fn put(&self, path: &str, shape: &Arc<Shape>) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.retain(|(own, _)| own != path);
         held.push((path.to_owned(), Arc::clone(shape)));
         let mut bytes: usize = held.iter().map(|(_, shape)| shape.bytes()).sum();
-        while bytes > BYTES_MAX {
+        while bytes > self.account.bytes_max() {
             bytes -= held.remove(0).1.bytes();
         }
+    }
+
+    /// Memory held, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter().map(|(_, shape)| shape.bytes()).sum()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which texts a column has in a file, as hashes: a file without a text need not be opened to look for it.
 //!
 //! Learnt from dictionaries as searches read them. Files never change, so what is known of one stays true.
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{ArrayRef, AsArray};
 use datafusion::common::ScalarValue;
@@ -11,12 +11,22 @@ use datafusion::physical_expr::expressions::{BinaryExpr, Column, InListExpr, Lit
 use hashbrown::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Four bytes for each value of a dictionary; beyond this, everything is forgotten and learnt anew.
-const BYTES_MAX: usize = 32 << 20;
+use crate::cache::{Account, VOCABULARIES};
 
-/// See the module.
-#[derive(Debug, Default)]
-pub(crate) struct Vocabularies(Mutex<Held>);
+/// See the module. Four bytes for each value of a dictionary; where there is no room, everything is forgotten and learnt
+/// anew.
+#[derive(Debug)]
+pub(crate) struct Vocabularies {
+    held: Mutex<Held>,
+    pub(super) account: Account,
+}
+
+impl Default for Vocabularies {
+    fn default() -> Self {
+        let account = Account::of("vocabularies", VOCABULARIES);
+        Self { held: Mutex::default(), account }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Held {
@@ -28,9 +38,9 @@ struct Held {
 impl Vocabularies {
     /// True only where `column` of the file at `path` certainly has none of `texts`.
     pub(super) fn lacks(&self, path: &str, column: &str, texts: &[String]) -> bool {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.lock();
         let known = held.by_file.get(path).and_then(|columns| columns.get(column));
-        let Some(known) = known.map(Arc::clone) else { return false };
+        let Some(known) = self.account.count(known.map(Arc::clone)) else { return false };
         drop(held);
         !texts.iter().any(|text| known.binary_search(&hash(text)).is_ok())
     }
@@ -40,8 +50,12 @@ impl Vocabularies {
         hashes.sort_unstable();
         hashes.dedup();
         let bytes = hashes.len() * size_of::<u32>() + path.len() + column.len();
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.bytes + bytes > BYTES_MAX {
+        let bytes_max = self.account.bytes_max();
+        if bytes > bytes_max {
+            return;
+        }
+        let mut held = self.lock();
+        if held.bytes + bytes > bytes_max {
             *held = Held::default();
         }
         let columns = held.by_file.entry(path.to_owned()).or_default();
@@ -50,6 +64,15 @@ impl Vocabularies {
         if before.is_none() {
             held.bytes += bytes;
         }
+    }
+
+    /// Memory held, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

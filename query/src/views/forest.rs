@@ -33,6 +33,11 @@ impl Texts {
         id
     }
 
+    /// Memory held, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The text of an id.
     pub(crate) fn text(&self, id: u32) -> &str {
         &self.texts[id as usize]

@@ -1,5 +1,6 @@
 //! Where lists that show the newest (or the slowest) first begin: the files near a range, and the traces that no single one
 //! of them tells.
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashSet;
@@ -46,7 +47,7 @@ impl Near {
         };
         near.retain(|(file, _)| file.start.overlaps(&range));
         near.sort_by_key(|(file, _)| file.start.until);
-        Ok(Self { files: near, open: Open { in_files, hot: HashSet::new() } })
+        Ok(Self { files: near, open: Open { in_files, hot: Arc::default() } })
     }
 }
 
@@ -54,7 +55,7 @@ impl Near {
 #[derive(Debug)]
 pub(crate) struct Open {
     in_files: Arc<HashSet<[u8; 16]>>,
-    hot: HashSet<[u8; 16]>,
+    hot: Arc<HashSet<[u8; 16]>>,
 }
 
 impl Open {
@@ -63,9 +64,14 @@ impl Open {
         self.in_files.contains(trace) || self.hot.contains(trace)
     }
 
-    /// Adds traces with hot spans.
-    pub(crate) fn add_hot(&mut self, traces: impl IntoIterator<Item = [u8; 16]>) {
-        self.hot.extend(traces);
+    /// Adds the traces with hot spans.
+    pub(crate) fn add_hot(&mut self, traces: Arc<HashSet<[u8; 16]>>) {
+        self.hot = traces;
+    }
+
+    /// True where it has hot spans.
+    pub(crate) fn is_hot(&self, trace: &[u8; 16]) -> bool {
+        self.hot.contains(trace)
     }
 
     /// Those without hot spans.
@@ -79,13 +85,16 @@ impl Open {
     }
 }
 
-/// The open traces of all files, kept until the files change.
+/// The open traces of all files, kept until the files change: of the files of now, and of those that lists of a moment ago
+/// are about.
 #[derive(Debug, Default)]
-pub(crate) struct AllOpen(Mutex<Option<Known>>);
+pub(crate) struct AllOpen(Mutex<VecDeque<Known>>);
 
 type Known = (Arc<[Arc<DataFile>]>, Arc<HashSet<[u8; 16]>>);
 
 impl AllOpen {
+    const MAX: usize = 2;
+
     /// Those of `files`, now or from before.
     fn of(
         &self,
@@ -93,13 +102,12 @@ impl AllOpen {
         collect: impl FnOnce() -> Arc<HashSet<[u8; 16]>>,
     ) -> Arc<HashSet<[u8; 16]>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, open)) = known.as_ref()
-            && Arc::ptr_eq(of, files)
-        {
+        if let Some((_, open)) = known.iter().find(|(of, _)| Arc::ptr_eq(of, files)) {
             return Arc::clone(open);
         }
         let open = collect();
-        *known = Some((Arc::clone(files), Arc::clone(&open)));
+        known.truncate(Self::MAX - 1);
+        known.push_front((Arc::clone(files), Arc::clone(&open)));
         open
     }
 }
@@ -122,6 +130,11 @@ impl Steps {
     /// Begins with few again.
     pub(crate) fn restart(&mut self) {
         self.next = Self::FIRST;
+    }
+
+    /// How many come next.
+    pub(crate) fn next(&self) -> usize {
+        self.next
     }
 
     /// Takes the last of `rows`, and more of them each time.

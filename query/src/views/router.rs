@@ -13,7 +13,7 @@
 mod cache;
 mod gather;
 pub(crate) mod history;
-mod recent;
+pub(crate) mod recent;
 mod rest;
 
 use std::sync::Arc;

@@ -4,8 +4,10 @@
 //! false. A trace belongs to the range in which its root starts, so that adjacent ranges share no trace and lose none.
 pub(crate) mod filter;
 mod heads;
+mod hot;
 pub(crate) mod listing;
 pub(crate) mod longest;
+pub(crate) mod moment;
 pub(crate) mod open;
 mod slowest;
 

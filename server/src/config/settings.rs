@@ -309,6 +309,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "While many spans arrive, an answer from rollups may be this old; 0s: always of now.",
         |c| &mut c.query.view_lag_max,
     ),
+    setting(
+        "query.cache_bytes",
+        "Memory of what queries remember of files and of spans in memory: footers, dictionaries, pages, rows of traces.",
+        |c| &mut c.query.cache_bytes,
+    ),
     setting("query.threads", "Threads of the query runtime.", |c| &mut c.query.threads),
     setting("tail.readers_max", "Readers of the live tail at once.", |c| &mut c.tail.readers_max),
     setting(

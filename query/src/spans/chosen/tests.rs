@@ -41,13 +41,13 @@ fn what_is_known_stays_within_the_bound() {
     for place in 0..100 {
         chosen.put(("a", &chunk(place)), &is("x"), &many);
         assert!(chosen.find(("a", &chunk(place)), &is("x")).is_some());
-        let held = chosen.0.lock().unwrap();
+        let held = chosen.lock();
         let runs: usize = held.by_file.values().flat_map(HashMap::values).map(|it| it.len()).sum();
-        assert!(runs * 8 <= held.bytes && held.bytes <= BYTES_MAX);
+        assert!(runs * 8 <= held.bytes && held.bytes <= chosen.account.bytes_max());
     }
-    let bytes = chosen.0.lock().unwrap().bytes;
+    let bytes = chosen.lock().bytes;
     chosen.put(("a", &chunk(99)), &is("x"), &many);
-    assert_eq!(chosen.0.lock().unwrap().bytes, bytes, "it counts once");
+    assert_eq!(chosen.lock().bytes, bytes, "it counts once");
     let more: Vec<_> = (0..=RUNS_MAX).map(|run| run * 2..run * 2 + 1).collect();
     chosen.put(("b", &chunk(1)), &is("x"), &more);
     assert_eq!(chosen.find(("b", &chunk(1)), &is("x")), None);

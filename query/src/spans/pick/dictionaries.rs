@@ -8,19 +8,14 @@ use bytes::Bytes;
 
 use super::held::Held;
 use super::page::{Data, Marks, Page};
+use crate::cache::{self, Account};
 use crate::spans::pages::runs::{self, Mark};
 use crate::spans::traced::keys::RowKeys;
 
-/// What stays in memory of dictionaries.
-const BYTES_MAX: usize = 24 << 20;
-/// A larger one would drive out too many others.
-const DICTIONARY_BYTES_MAX: usize = BYTES_MAX / 12;
-/// What stays in memory of pages: keys of two million spans take about 40 MiB.
-const PAGES_BYTES_MAX: usize = 80 << 20;
+/// A larger dictionary would drive out too many others.
+const DICTIONARY_BYTES_MAX: usize = 2 << 20;
 /// Pages of keys are seldom larger.
 const PAGE_BYTES_MAX: usize = 64 << 10;
-/// What stays in memory of the keys of trace ids, which take two bytes a span.
-const TRACES_BYTES_MAX: usize = 24 << 20;
 /// What a key and a place in the map take.
 const ENTRY_BYTES: usize = 160;
 
@@ -35,9 +30,9 @@ pub(crate) struct Dictionaries {
 impl Default for Dictionaries {
     fn default() -> Self {
         Self {
-            values: Mutex::new(Held::new(BYTES_MAX)),
-            pages: Mutex::new(Held::new(PAGES_BYTES_MAX)),
-            traces: Mutex::new(Held::new(TRACES_BYTES_MAX)),
+            values: Mutex::new(Held::new(Account::of("dictionaries", cache::DICTIONARIES))),
+            pages: Mutex::new(Held::new(Account::of("pages", cache::PAGES))),
+            traces: Mutex::new(Held::new(Account::of("trace_keys", cache::TRACE_KEYS))),
         }
     }
 }
@@ -155,7 +150,9 @@ impl Dictionaries {
         let bytes = values.len() + size_of_val(&*starts) + ENTRY_BYTES;
         let dictionary = Arc::new(Dictionary { values, starts });
         let mut held = self.values.lock().unwrap_or_else(PoisonError::into_inner);
-        held.put((path, place), (Arc::clone(&dictionary), bytes));
+        if bytes <= held.account.bytes_max() / 4 {
+            held.put((path, place), (Arc::clone(&dictionary), bytes));
+        }
         dictionary
     }
 
@@ -188,10 +185,22 @@ impl Dictionaries {
     /// Keeps the keys of trace ids at `place` of the file at `path`.
     pub(in crate::spans) fn put_traces(&self, path: &Arc<str>, place: u64, keys: &Arc<RowKeys>) {
         let bytes = keys.bytes() + ENTRY_BYTES;
-        if bytes <= TRACES_BYTES_MAX / 4 {
-            let mut held = self.traces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.traces.lock().unwrap_or_else(PoisonError::into_inner);
+        if bytes <= held.account.bytes_max() / 4 {
             held.put((path, place), (Arc::clone(keys), bytes));
         }
+    }
+
+    /// By cache its share, and the memory that it holds.
+    pub(in crate::spans) fn each(&self, visit: &mut dyn FnMut(&Account, usize)) {
+        let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        visit(&values.account, values.bytes());
+        drop(values);
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        visit(&pages.account, pages.bytes());
+        drop(pages);
+        let traces = self.traces.lock().unwrap_or_else(PoisonError::into_inner);
+        visit(&traces.account, traces.bytes());
     }
 }
 

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use hashbrown::{Equivalent, HashMap};
 
+use crate::cache::Account;
+
 /// See the module. By path of the file and place in it.
 #[derive(Debug)]
 pub(super) struct Held<T> {
     pub(super) young: Generation<T>,
     pub(super) old: Generation<T>,
-    bytes_max: usize,
+    pub(super) account: Account,
 }
 
 #[derive(Debug)]
@@ -55,11 +57,21 @@ impl Equivalent<Key> for Wanted<'_> {
 }
 
 impl<T: Clone> Held<T> {
-    pub(super) fn new(bytes_max: usize) -> Self {
-        Self { young: Generation::default(), old: Generation::default(), bytes_max }
+    pub(super) fn new(account: Account) -> Self {
+        Self { young: Generation::default(), old: Generation::default(), account }
+    }
+
+    /// Memory held, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.young.bytes + self.old.bytes
     }
 
     pub(super) fn find(&mut self, path: &Arc<str>, place: u64) -> Option<T> {
+        let found = self.take(path, place);
+        self.account.count(found)
+    }
+
+    fn take(&mut self, path: &Arc<str>, place: u64) -> Option<T> {
         let wanted = Wanted { path, place };
         if let Some((value, _)) = self.young.by_place.get(&wanted) {
             return Some(value.clone());
@@ -76,7 +88,7 @@ impl<T: Clone> Held<T> {
         self.young.remove(&wanted);
         self.young.bytes += bytes;
         self.young.by_place.insert(Key { path: Arc::clone(path), place }, (value, bytes));
-        if self.young.bytes > self.bytes_max / 2 {
+        if self.young.bytes > self.account.bytes_max() / 2 {
             self.old = std::mem::take(&mut self.young);
         }
     }

@@ -46,9 +46,10 @@ fn only_what_was_learnt_is_known_to_be_absent() {
 #[test]
 fn what_is_known_is_bounded() {
     let known = Vocabularies::default();
-    let hashes = u32::try_from(BYTES_MAX / 16).unwrap();
+    let bytes_max = known.account.bytes_max();
+    let hashes = u32::try_from(bytes_max / 16).unwrap();
     for file in 0..20 {
         known.put(&format!("{file}"), "key", (0..hashes).collect());
-        assert!(known.0.lock().unwrap().bytes <= BYTES_MAX);
+        assert!(known.bytes() <= bytes_max);
     }
 }

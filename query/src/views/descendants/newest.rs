@@ -240,7 +240,7 @@ impl Newest {
         if hot.is_empty() {
             return Ok(());
         }
-        self.open.add_hot(hot);
+        self.open.add_hot(Arc::new(hot));
         self.source.hold(self.open.bytes())?;
         let snapshot = &self.source.tables.snapshot;
         let hot = self.source.tables.part(Arc::new([]), Arc::clone(&snapshot.hot));

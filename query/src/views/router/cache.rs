@@ -8,10 +8,12 @@ use storage::{DataFile, Snapshot, TimeRange, TraceId};
 
 use super::Part;
 use super::recent::Recent;
+use crate::cache::Account;
 use crate::spans::shape::Shapes;
 use crate::views::near::AllOpen;
 use crate::views::totals::Gaps;
 use crate::views::traces::longest::{Beginnings, Longest};
+use crate::views::traces::moment::Moments;
 use crate::views::traces::open::OpenRows;
 
 /// What the files of a snapshot tell about a range.
@@ -83,6 +85,8 @@ pub(crate) struct Cache {
     pub(super) turn: tokio::sync::Mutex<()>,
     /// Answers of a moment ago.
     pub(crate) recent: Recent,
+    /// What lists of traces begin with.
+    pub(crate) moments: Moments,
     /// The open traces of all files.
     pub(crate) all_open: AllOpen,
     /// Rows of open traces.
@@ -111,6 +115,15 @@ struct Entry {
 const RANGES_MAX: usize = 8;
 
 impl Cache {
+    /// By cache its share, and the memory that it holds.
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(&Account, usize)) {
+        visit(&self.moments.account, self.moments.bytes());
+        visit(&self.open.account, self.open.bytes());
+        visit(&self.longest.account, self.longest.bytes());
+        visit(&self.beginnings.account, self.beginnings.bytes());
+        visit(&self.shapes.account, self.shapes.bytes());
+    }
+
     /// What is known of `files`.
     pub(super) fn find(
         &self,

@@ -16,9 +16,9 @@ use super::Totals;
 use crate::spans::Tables;
 
 /// An answer that took less is made anew for each question.
-const DEAR: Duration = Duration::from_millis(20);
+pub(crate) const DEAR: Duration = Duration::from_millis(20);
 /// So many spans must have arrived since: below it, whoever stored something and looks for it finds it.
-const ARRIVED_MIN: u64 = 10_000;
+pub(crate) const ARRIVED_MIN: u64 = 10_000;
 /// Answers that are kept.
 const ANSWERS_MAX: usize = 8;
 
@@ -80,25 +80,32 @@ impl Asked {
 
 /// Says whether spans came or went.
 #[derive(Debug)]
-struct Seen {
+pub(crate) struct Seen {
     version: u64,
     rows: u64,
     receipts: Arc<[Receipt]>,
 }
 
 impl Seen {
-    fn of(tables: &Tables) -> Self {
+    /// What `tables` have.
+    pub(crate) fn of(tables: &Tables) -> Self {
         let snapshot = &tables.snapshot;
         let receipts = Arc::clone(&snapshot.receipts);
         Self { version: snapshot.version.0, rows: snapshot.rows(), receipts }
     }
 
-    fn is_same(&self, now: &Self) -> bool {
+    /// Spans of the table.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Nothing came or went since, and no file took the place of another.
+    pub(crate) fn is_same(&self, now: &Self) -> bool {
         self.version == now.version && self.rows == now.rows && !self.lost(now)
     }
 
     /// Something was removed, or deleted, since.
-    fn lost(&self, now: &Self) -> bool {
+    pub(crate) fn lost(&self, now: &Self) -> bool {
         !Arc::ptr_eq(&self.receipts, &now.receipts) || now.rows < self.rows
     }
 }
@@ -136,7 +143,7 @@ impl Recent {
             return Err(true);
         }
         kept.given = Some(asked);
-        self.wanted.notify_one();
+        self.want();
         let age = Duration::from_nanos(elapsed.unsigned_abs()).as_secs_f64();
         let mut totals = kept.totals.clone();
         totals.source =
@@ -153,6 +160,11 @@ impl Recent {
         answers.truncate(ANSWERS_MAX - 1);
         let (seen, totals) = (Seen::of(tables), totals.clone());
         answers.push_front(Kept { asked, took, seen, totals, given: None });
+    }
+
+    /// Has what was given, though it was not of now, made anew.
+    pub(crate) fn want(&self) {
+        self.wanted.notify_one();
     }
 
     /// Returns once an answer was given that was not of now; says how long the slowest of those took to make.

@@ -106,7 +106,7 @@ impl Newest {
         }
         let hot = newest.source.hot_traces().await?;
         newest.waiting.add(hot.iter().copied());
-        newest.open.add_hot(hot);
+        newest.open.add_hot(Arc::new(hot));
         Ok(Ok(newest))
     }
 

@@ -18,17 +18,18 @@ use futures::StreamExt;
 use hashbrown::HashSet;
 use storage::rollup::{Rollup, RollupTraces, TraceRow};
 use storage::schema::column;
-use storage::{DataFile, TimeRange, TraceId};
+use storage::{DataFile, TimeRange};
 
 use super::filter::Filter;
 use super::heads::{Beginning, Heads, Possible};
+use super::hot::{Left, read_files};
 use super::slowest::Slowest;
-use super::{Incomplete, Row, extent, rows};
+use super::{Incomplete, Row, moment, rows};
 use crate::views::edge::Moved;
 use crate::views::forest::{Forest, Texts};
 use crate::views::load::Source;
 use crate::views::near::{Near, Open, Rolled, Steps};
-use crate::views::read::{Admit, ids, named, trace_bytes};
+use crate::views::read::{ids, named, trace_bytes};
 use crate::views::router::Cache;
 use crate::views::sweep::is_exhausted;
 use crate::views::{Ask, Notes};
@@ -50,6 +51,11 @@ pub(crate) struct Listing {
     pub(super) texts: Texts,
     /// Rows that are still to be shown, those that come first last.
     pub(super) rows: Vec<Row>,
+    /// Rows of traces with hot spans that come before.
+    hot: Left,
+    hot_bytes: usize,
+    /// How old the list is, where it is not of now.
+    age: Option<String>,
     pub(super) steps: Steps,
     order: Option<Order>,
     pub(super) seen: Seen,
@@ -71,8 +77,6 @@ pub(super) struct Seen {
 }
 
 const STEP_MAX: usize = 8_192;
-/// Of these newest files a trace of the hot buffer may have spans although it looks whole.
-const NEWEST: usize = 16;
 /// So many of the newest files are read ahead: some 30 MiB of rows.
 const FILES_WARM_MAX: usize = 64;
 /// So many open traces are read from their spans without asking first which of them may be wanted.
@@ -83,7 +87,7 @@ impl Listing {
     ///
     /// # Errors
     /// Something cannot be read.
-    pub(crate) async fn new(source: Source, ask: Ask) -> Result<Prepared> {
+    pub(crate) async fn new(mut source: Source, ask: Ask) -> Result<Prepared> {
         let Some(cache) = source.tables.rollups.clone() else {
             return Ok(Err((Box::new(source), "rollups are off")));
         };
@@ -93,14 +97,35 @@ impl Listing {
                 "operations were renamed, which rollups do not know",
             )));
         }
+        let (moment, age) = match moment::begin(&source, &cache, ask.bytes).await {
+            Ok(Ok(beginning)) => beginning,
+            Ok(Err(reason)) => return Ok(Err((Box::new(source), reason))),
+            Err(error) if is_exhausted(&error) => {
+                const MANY: &str = "the spans in memory are too many for one query";
+                return Ok(Err((Box::new(source), MANY)));
+            }
+            Err(error) => return Err(error),
+        };
         const OLD: &str = "the rollup of a file is older than lists of traces";
         let is_usable = |rollup: &Rollup| if rollup.has_traces() { Ok(()) } else { Err(OLD) };
+        // The hot spans are needed no longer.
+        let all = std::mem::replace(&mut source.tables, moment.tables.clone());
         let near = match Near::of(&source, &cache, ask.range, is_usable).await {
             Ok(near) => near,
-            Err(reason) => return Ok(Err((Box::new(source), reason))),
+            Err(reason) => {
+                source.tables = all;
+                return Ok(Err((Box::new(source), reason)));
+            }
         };
+        drop(all);
+        let hot = Left::all(&moment.hot);
         let mut listing = Self {
-            seen: Seen { files_in_range: near.files.len(), ..Seen::default() },
+            seen: Seen {
+                incomplete: hot.incomplete(ask.range),
+                files_in_range: near.files.len(),
+                from_spans: moment.hot.traces.len(),
+                ..Seen::default()
+            },
             source,
             ask,
             cache,
@@ -109,16 +134,15 @@ impl Listing {
             shown: HashSet::new(),
             texts: Texts::default(),
             rows: Vec::new(),
+            hot,
+            hot_bytes: moment.hot.bytes(),
+            age,
             steps: Steps::up_to(STEP_MAX),
             order: None,
         };
-        match listing.read_hot().await {
-            Err(error) if is_exhausted(&error) => Ok(Err((
-                Box::new(listing.source),
-                "the spans in memory are too many for one query",
-            ))),
-            read => read.map(|()| Ok(listing)),
-        }
+        listing.open.add_hot(Arc::clone(&moment.hot.traces));
+        listing.hold(0)?;
+        Ok(Ok(listing))
     }
 
     /// The next traces, with the columns that `filter` wants; after the last, the notes.
@@ -138,6 +162,11 @@ impl Listing {
                 if batch.num_rows() > 0 {
                     return Ok(Some(batch));
                 }
+                continue;
+            }
+            let of = (filter, self.ask.range);
+            self.rows = self.hot.take(self.steps.next(), of, &mut self.texts)?;
+            if !self.rows.is_empty() {
                 continue;
             }
             let mut order = match self.order.take() {
@@ -186,6 +215,8 @@ impl Listing {
     /// # Errors
     /// Something cannot be read.
     pub(crate) async fn next_rows(&mut self) -> Result<Option<Vec<Row>>> {
+        let hot = self.hot.take_all(self.ask.range, &mut self.texts);
+        self.rows.extend(hot);
         if self.rows.is_empty() {
             let Some((file, rollup)) = self.files.pop() else { return Ok(None) };
             self.read_file(&file, &rollup, (i64::MIN, None)).await?;
@@ -217,17 +248,23 @@ impl Listing {
     /// That is more than one query may use.
     pub(crate) fn hold(&self, bytes: usize) -> Result<()> {
         let rows = self.rows.capacity() * size_of::<Row>();
-        self.source.hold(rows + self.open.bytes() + self.shown.capacity() * 17 + bytes)
+        let shown = self.shown.capacity() * 17;
+        self.source.hold(rows + self.hot_bytes + self.open.bytes() + shown + bytes)
     }
 
     /// Where rows came from so far, in words.
     pub(crate) fn source(&self) -> String {
         let Seen { files, files_in_range, from_spans, .. } = self.seen;
-        if files < files_in_range {
+        let mut words = if files < files_in_range {
             format!("rollups of {files} of {files_in_range} files; {from_spans} traces from spans")
         } else {
             format!("rollups of {files} files; {from_spans} traces from spans")
+        };
+        if let Some(age) = &self.age {
+            words.push_str("; ");
+            words.push_str(age);
         }
+        words
     }
 
     /// The rows of traces that `file` has whole.
@@ -260,7 +297,7 @@ impl Listing {
         open.extend(rollup.open().iter().map(|trace| trace.0));
         self.rows = rows;
         if let Some(beginning) = possible.and_then(|possible| possible.beginning(shortest)) {
-            open.retain(|trace| !self.shown.contains(trace));
+            open.retain(|trace| !self.is_shown(trace));
             let unknown = self.show_known(open, shortest);
             self.read_open(file, unknown, beginning).await?;
         } else {
@@ -325,11 +362,16 @@ impl Listing {
 
     /// Shows `traces`, from their spans where their rows are not known.
     pub(super) async fn show_all(&mut self, mut traces: Vec<[u8; 16]>) -> Result<()> {
-        traces.retain(|trace| self.shown.insert(*trace));
+        traces.retain(|trace| !self.open.is_hot(trace) && self.shown.insert(*trace));
         self.seen.from_spans += traces.len();
         let rows = self.whole(traces).await?;
         self.show(rows);
         Ok(())
+    }
+
+    /// True where its row was shown, or comes with those of traces with hot spans.
+    fn is_shown(&self, trace: &[u8; 16]) -> bool {
+        self.open.is_hot(trace) || self.shown.contains(trace)
     }
 
     /// Adds rows to those that are shown.
@@ -350,7 +392,9 @@ impl Listing {
         let mut pieces = vec![unknown];
         while let Some(mut piece) = pieces.pop().filter(|piece| !piece.is_empty()) {
             let mut forest = Forest::with_texts(std::mem::take(&mut self.texts));
-            let read = self.read_files(&mut forest, &piece).await;
+            let held = self.rows.capacity() * size_of::<Row>();
+            let wanted = (&piece[..], self.ask.bytes);
+            let read = read_files(&self.source, &mut forest, wanted, held).await;
             match read {
                 Err(error) if is_exhausted(&error) && piece.len() > 1 => {
                     self.texts = forest.texts;
@@ -368,67 +412,6 @@ impl Listing {
             }
         }
         Ok(found)
-    }
-
-    /// Reads the spans of `traces` in files.
-    async fn read_files(&self, forest: &mut Forest, traces: &[[u8; 16]]) -> Result<()> {
-        let held = self.rows.capacity() * size_of::<Row>();
-        let extent = extent(self.ask.bytes);
-        for file in self.source.tables.snapshot.files.iter() {
-            let here = traces.iter().copied();
-            let here = here.filter(|trace| file.may_hold_trace(&TraceId(*trace)));
-            let here: HashSet<[u8; 16]> = here.collect();
-            if !here.is_empty() {
-                let part = self.source.tables.part([Arc::clone(file)].into(), Arc::new([]));
-                let read = (TimeRange::ALL, extent, Admit::Traces(&here));
-                self.source.read(forest, &part, read, held).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The rows of all traces with spans in the hot buffer.
-    async fn read_hot(&mut self) -> Result<()> {
-        let snapshot = Arc::clone(&self.source.tables.snapshot);
-        if snapshot.hot.is_empty() {
-            return Ok(());
-        }
-        let mut forest = Forest::default();
-        let hot = self.source.tables.part(Arc::new([]), Arc::clone(&snapshot.hot));
-        let read = (TimeRange::ALL, extent(self.ask.bytes), Admit::All);
-        self.source.read(&mut forest, &hot, read, 0).await?;
-        forest.group();
-        let traces: Vec<[u8; 16]> =
-            forest.traces().map(|trace| forest.trace_id(trace.index())).collect();
-        let others = self.elsewhere(&forest);
-        self.seen.from_spans += traces.len();
-        self.read_files(&mut forest, &others).await?;
-        forest.group();
-        let rows: Vec<Row> = rows(&forest, self.ask.range).collect();
-        self.texts = forest.texts;
-        self.show(rows);
-        self.rows.sort_by_key(|row| (row.start, std::cmp::Reverse(row.key)));
-        self.shown.extend(&traces);
-        self.open.add_hot(traces);
-        self.hold(0)
-    }
-
-    /// The traces of hot batches that may have spans in files. As in a flush, one with a root and all parents here is
-    /// taken to be elsewhere only where one of the newest files may hold it, or where it was open there.
-    fn elsewhere(&self, forest: &Forest) -> Vec<[u8; 16]> {
-        let mut newest: Vec<_> = self.source.tables.snapshot.files.iter().collect();
-        newest.sort_by_key(|file| std::cmp::Reverse(file.modified_unix_milli));
-        newest.truncate(NEWEST);
-        let mut others = Vec::new();
-        for trace in forest.traces() {
-            let id = forest.trace_id(trace.index());
-            let is_whole = trace.root().1 && trace.missing() == 0;
-            let is_here = || newest.iter().any(|file| file.may_hold_trace(&TraceId(id)));
-            if !is_whole || self.open.contains(&id) || is_here() {
-                others.push(id);
-            }
-        }
-        others
     }
 }
 

@@ -3,21 +3,30 @@
 //!
 //! By root operation the longest are kept, so that a list of one operation finds its own. Files never change: what is known
 //! of one stays true.
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::{HashMap, HashSet};
 use storage::rollup::{RollupTraces, TraceRow};
+
+use crate::cache::{Account, BEGINNINGS, LONGEST};
 
 /// So many rows of a file, shared by its root operations. Tests are about few rows.
 const ROWS_MAX: usize = if cfg!(test) { 6 } else { 2_048 };
 /// Of each root operation, however many there are.
 const OF_ONE_MIN: usize = if cfg!(test) { 2 } else { 32 };
-/// Beyond this, everything is forgotten and found out anew.
-const BYTES_MAX: usize = 32 << 20;
 
-/// See the module.
-#[derive(Debug, Default)]
-pub(crate) struct Longest(Mutex<Held>);
+/// See the module. Where there is no room, everything is forgotten and found out anew.
+#[derive(Debug)]
+pub(crate) struct Longest {
+    held: Mutex<Held>,
+    pub(crate) account: Account,
+}
+
+impl Default for Longest {
+    fn default() -> Self {
+        Self { held: Mutex::default(), account: Account::of("longest_traces", LONGEST) }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Held {
@@ -41,15 +50,23 @@ pub(super) struct LongestOf {
 impl Longest {
     /// What is known of the file at `path`.
     pub(super) fn find(&self, path: &str) -> Option<Arc<LongestOf>> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.by_path.get(path).map(Arc::clone)
+        self.account.count(lock(&self.held).by_path.get(path).map(Arc::clone))
+    }
+
+    /// Memory held, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.held).bytes
     }
 
     /// Finds it out from all traces that the file has whole, and keeps it.
     pub(super) fn put(&self, path: &str, told: &RollupTraces) -> Arc<LongestOf> {
         let longest = Arc::new(LongestOf::of(told.names(), told.rows()));
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.bytes + longest.bytes() > BYTES_MAX {
+        let bytes_max = self.account.bytes_max();
+        if longest.bytes() > bytes_max {
+            return longest;
+        }
+        let mut held = lock(&self.held);
+        if held.bytes + longest.bytes() > bytes_max {
             *held = Held::default();
         }
         held.bytes += longest.bytes() + path.len();
@@ -95,8 +112,17 @@ impl LongestOf {
 
 /// Which traces can begin with a span of a file that some condition holds of: found by reading its spans, kept as
 /// [`Longest`] is.
-#[derive(Debug, Default)]
-pub(crate) struct Beginnings(Mutex<HeldIds>);
+#[derive(Debug)]
+pub(crate) struct Beginnings {
+    held: Mutex<HeldIds>,
+    pub(crate) account: Account,
+}
+
+impl Default for Beginnings {
+    fn default() -> Self {
+        Self { held: Mutex::default(), account: Account::of("beginnings", BEGINNINGS) }
+    }
+}
 
 /// The shortest duration that was asked for, and the traces.
 type Found = (i64, Arc<HashSet<[u8; 16]>>);
@@ -111,7 +137,6 @@ struct HeldIds {
 impl Beginnings {
     /// More of one file and condition are not kept.
     const TRACES_MAX: usize = 8_192;
-    const BYTES_MAX: usize = 16 << 20;
 
     /// The traces of the file at `path` that have a span which lasts `shortest` at least and satisfies `condition`; there
     /// may be some with shorter ones among them.
@@ -121,9 +146,15 @@ impl Beginnings {
         condition: &str,
         shortest: i64,
     ) -> Option<Arc<HashSet<[u8; 16]>>> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, traces) = held.found.get(&(path.to_owned(), condition.to_owned()))?;
-        (*known <= shortest).then(|| Arc::clone(traces))
+        let held = lock(&self.held);
+        let found = held.found.get(&(path.to_owned(), condition.to_owned()));
+        let found = found.filter(|(known, _)| *known <= shortest);
+        self.account.count(found.map(|(_, traces)| Arc::clone(traces)))
+    }
+
+    /// Memory held, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.held).bytes
     }
 
     /// Keeps them.
@@ -133,12 +164,13 @@ impl Beginnings {
         shortest: i64,
         traces: &Arc<HashSet<[u8; 16]>>,
     ) {
-        if traces.len() > Self::TRACES_MAX {
+        let bytes_max = self.account.bytes_max();
+        let bytes = traces.capacity() * 17 + path.len() + condition.len() + 64;
+        if traces.len() > Self::TRACES_MAX || bytes > bytes_max {
             return;
         }
-        let bytes = traces.capacity() * 17 + path.len() + condition.len() + 64;
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.bytes + bytes > Self::BYTES_MAX {
+        let mut held = lock(&self.held);
+        if held.bytes + bytes > bytes_max {
             *held = HeldIds::default();
         }
         let key = (path.to_owned(), condition.to_owned());
@@ -147,6 +179,10 @@ impl Beginnings {
             held.bytes -= before.capacity() * 17 + path.len() + condition.len() + 64;
         }
     }
+}
+
+fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -5,11 +5,21 @@ use hashbrown::{HashMap, HashSet};
 use storage::{DataFile, TraceId};
 
 use super::Row;
+use crate::cache::{Account, OPEN_TRACES};
 use crate::views::forest::Texts;
 
 /// See the module.
-#[derive(Debug, Default)]
-pub(crate) struct OpenRows(Mutex<Held>);
+#[derive(Debug)]
+pub(crate) struct OpenRows {
+    held: Mutex<Held>,
+    pub(crate) account: Account,
+}
+
+impl Default for OpenRows {
+    fn default() -> Self {
+        Self { held: Mutex::default(), account: Account::of("open_traces", OPEN_TRACES) }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Held {
@@ -22,8 +32,8 @@ struct Held {
 #[derive(Debug, Clone)]
 struct Known(Option<(Row, Arc<str>, Arc<str>)>);
 
-/// So many rows are kept at most, 40 MiB.
-const ROWS_MAX: usize = 200_000;
+/// What a row takes, with the names that it has beside others.
+const ROW_BYTES: usize = size_of::<(([u8; 16], bool), Known)>() + 8;
 
 impl OpenRows {
     /// Moves the rows of `traces` that are known, with keys of `texts`, to `found`, but none that lasted less than `shortest`;
@@ -36,7 +46,9 @@ impl OpenRows {
     ) -> Vec<[u8; 16]> {
         let held = self.lock(files);
         let mut unknown = Vec::new();
+        let mut asked = 0;
         for trace in traces {
+            asked += 1;
             // A row with its bytes serves whoever does not ask for them.
             let known = held.rows.get(&(trace, true));
             let known = known.or_else(|| held.rows.get(&(trace, false)).filter(|_| !bytes));
@@ -50,7 +62,13 @@ impl OpenRows {
                 }
             }
         }
+        self.account.add(asked - unknown.len(), unknown.len());
         unknown
+    }
+
+    /// Memory held, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).rows.capacity() * ROW_BYTES
     }
 
     /// Keeps the rows that were read of `traces` in `files`.
@@ -60,8 +78,12 @@ impl OpenRows {
         traces: &[[u8; 16]],
         (texts, rows): (&Texts, &[Row]),
     ) {
+        let bytes_max = self.account.bytes_max();
+        if traces.len() * ROW_BYTES > bytes_max {
+            return;
+        }
         let mut held = self.lock(files);
-        if held.rows.len() + traces.len() > ROWS_MAX {
+        if (held.rows.len() + traces.len()) * ROW_BYTES > bytes_max {
             held.rows.clear();
         }
         held.rows.extend(traces.iter().map(|trace| ((*trace, bytes), Known(None))));
@@ -74,7 +96,7 @@ impl OpenRows {
 
     /// What is known of `files`.
     fn lock(&self, files: &Arc<[Arc<DataFile>]>) -> MutexGuard<'_, Held> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if !held.files.as_ref().is_some_and(|known| Arc::ptr_eq(known, files)) {
             held.renew(files);
         }
@@ -83,19 +105,19 @@ impl OpenRows {
 }
 
 impl Held {
-    /// Forgets what other files than before may tell otherwise.
+    /// Forgets what files that came or went since may tell otherwise.
     fn renew(&mut self, files: &Arc<[Arc<DataFile>]>) {
-        let before = self.files.replace(Arc::clone(files));
-        let before: HashSet<*const DataFile> =
-            before.iter().flat_map(|files| files.iter()).map(Arc::as_ptr).collect();
-        let kept = files.iter().filter(|file| before.contains(&Arc::as_ptr(file))).count();
-        if kept < before.len() {
-            self.rows.clear();
-            return;
-        }
-        let is_new = |file: &&Arc<DataFile>| !before.contains(&Arc::as_ptr(file));
-        let new: Vec<_> = files.iter().filter(is_new).collect();
-        self.rows
-            .retain(|(trace, _), _| !new.iter().any(|file| file.may_hold_trace(&TraceId(*trace))));
+        let before = self.files.replace(Arc::clone(files)).unwrap_or_default();
+        let missing = |all: &[Arc<DataFile>], others: &[Arc<DataFile>]| {
+            let others: HashSet<*const DataFile> = others.iter().map(Arc::as_ptr).collect();
+            let missing = all.iter().filter(|file| !others.contains(&Arc::as_ptr(file)));
+            missing.map(Arc::clone).collect::<Vec<_>>()
+        };
+        let changed = [missing(files, &before), missing(&before, files)].concat();
+        let may_change = |trace| changed.iter().any(|file| file.may_hold_trace(&TraceId(trace)));
+        self.rows.retain(|(trace, _), _| !may_change(*trace));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,8 @@ fn what_is_asked_for_stays_within_the_bound_and_the_rest_goes() {
     for place in 0..200 {
         held.put((&path, place), values.clone(), false);
         assert_eq!(find(&held, "a.parquet", 0), Some(values.clone()), "asked for all the time");
-        assert!(bytes(&held) <= BYTES_MAX + values.len() + ENTRY_BYTES);
+        let bytes_max = held.values.lock().unwrap().account.bytes_max();
+        assert!(bytes(&held) <= bytes_max + values.len() + ENTRY_BYTES);
     }
     assert_eq!(find(&held, "a.parquet", 20), None);
     assert_eq!(find(&held, "a.parquet", 199), Some(values));
@@ -40,6 +41,14 @@ fn the_same_dictionary_counts_once_and_a_huge_one_is_not_kept() {
     assert_eq!(bytes(&held), 5 + ENTRY_BYTES);
     held.put((&path, 9), Bytes::from(vec![0; DICTIONARY_BYTES_MAX + 1]), true);
     assert_eq!(find(&held, "a.parquet", 9), None);
+    held.each(&mut |account, _| account.allow(0));
+    held.put((&path, 5), Bytes::from_static(b"words"), false);
+    assert_eq!(find(&held, "a.parquet", 5), None, "there is no room");
+    let mut names = Vec::new();
+    held.each(&mut |account, bytes| names.push((account.metrics(bytes)[0].clone(), bytes)));
+    let names = names.iter().map(|(metric, bytes)| (metric.labels[0].1.as_str(), *bytes));
+    let expected = [("dictionaries", 5 + ENTRY_BYTES), ("pages", 0), ("trace_keys", 0)];
+    assert_eq!(names.collect::<Vec<_>>(), expected);
 }
 
 #[test]
