@@ -156,6 +156,7 @@ pub(super) async fn exactly(
 
 /// What two lists of rising ranges have in common.
 pub(super) fn common(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>> {
+    let (a, b) = (near(a, b), near(b, a));
     let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
     let mut both = Vec::new();
     while let (Some(one), Some(other)) = (a.peek(), b.peek()) {
@@ -175,6 +176,14 @@ pub(super) fn common(a: &[Range<usize>], b: &[Range<usize>]) -> Vec<Range<usize>
 /// How many rows there are in all.
 pub(super) fn length(ranges: &[Range<usize>]) -> usize {
     ranges.iter().map(ExactSizeIterator::len).sum()
+}
+
+/// Those of `ranges` that do not lie before or behind all of `others`: of the rows of a page few are of many.
+fn near<'a>(ranges: &'a [Range<usize>], others: &[Range<usize>]) -> &'a [Range<usize>] {
+    let (Some(first), Some(last)) = (others.first(), others.last()) else { return &[] };
+    let from = ranges.partition_point(|range| range.end <= first.start);
+    let until = ranges.partition_point(|range| range.start < last.end);
+    ranges.get(from..until).unwrap_or_default()
 }
 
 /// The chunk of the column `name`, and its place.
