@@ -3,9 +3,12 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Map, Value, json};
 
+use self::examples::Example;
 use crate::Format;
 use crate::api::Web;
 use crate::routes::{Answers, ROUTES, Route};
+
+pub(crate) mod examples;
 
 pub(crate) async fn show(State(shared): Web) -> Json<Value> {
     Json(document(shared.web.version))
@@ -14,9 +17,14 @@ pub(crate) async fn show(State(shared): Web) -> Json<Value> {
 /// OpenAPI 3.1.
 fn document(version: &str) -> Value {
     let mut paths = Map::new();
+    let examples = examples::all();
     for route in ROUTES {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        let name = format!("{} {}", route.method.to_uppercase(), route.path);
         path[route.method] = operation(route);
+        if let Some(example) = examples.iter().find(|example| example.operation == name) {
+            show_by_example(&mut path[route.method], route, example);
+        }
     }
     json!({
         "openapi": "3.1.0",
@@ -65,6 +73,19 @@ fn operation(route: &Route) -> Value {
         operation["x-role"] = json!(role.as_str());
     }
     operation
+}
+
+/// Adds a request, its body and its answer.
+fn show_by_example(operation: &mut Value, route: &Route, example: &Example) {
+    operation["x-request"] = json!(example.request);
+    let media_type = match route.answers {
+        Answers::Text => "text/plain",
+        Answers::Rows | Answers::Json | Answers::Events => "application/json",
+    };
+    operation["responses"]["200"]["content"][media_type]["example"] = example.answer.clone();
+    if let Some(body) = &example.body {
+        operation["requestBody"]["content"]["application/json"]["example"] = body.clone();
+    }
 }
 
 fn parameters(route: &Route) -> Vec<Value> {

@@ -9,6 +9,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::{Auth, Tail, TailConfig};
 
+mod examples;
 mod views;
 
 /// 2026-11-21T10:00:00Z.
