@@ -14,14 +14,13 @@ mod runs;
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns, split_conjunction};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -33,7 +32,7 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
-use super::select::Condition;
+use super::select::{Condition, conditions, over_numbers};
 use super::source::SelectiveSource;
 use exec::NumbersExec;
 use quantiles::QuantilesExec;
@@ -180,56 +179,30 @@ impl Numbers {
         let Some((config, source)) = scan.downcast_to_file_source::<SelectiveSource>() else {
             return Ok(None);
         };
-        let (Some(filter), Some(made_of), None) =
-            (source.condition(), config.file_source().projection(), config.limit)
-        else {
+        let (Some(made_of), None) = (config.file_source().projection(), config.limit) else {
             return Ok(None);
         };
         let stored = config.file_source().table_schema().table_schema();
-        let Some((texts, numbers)) = conditions(&filter, stored) else { return Ok(None) };
+        let chosen = conditions(source.condition(), stored);
+        let Some((texts, numbers)) = chosen.filter(|(texts, _)| !texts.is_empty()) else {
+            return Ok(None);
+        };
         let shown: Vec<_> = made_of.as_ref().iter().map(|made| Arc::clone(&made.expr)).collect();
-        let mut names: Vec<String> =
-            numbers.iter().map(|condition| condition.column().to_owned()).collect();
-        for column in shown.iter().flat_map(collect_columns) {
-            names.push(column.name().to_owned());
-        }
-        names.sort_unstable();
-        names.dedup();
-        let fields: Option<Vec<_>> = names
-            .iter()
-            .map(|name| stored.field_with_name(name).ok())
-            .map(|field| field.filter(|field| *field.data_type() == DataType::Int64).cloned())
-            .collect();
-        let fields = fields.filter(|fields| !fields.is_empty() && !shown.is_empty());
-        let Some(fields) = fields else { return Ok(None) };
-        let columns = Arc::new(Schema::new(fields));
-        let shown: Result<Vec<_>> =
-            shown.into_iter().map(|expr| reassign_expr_columns(expr, &columns)).collect();
+        let read = over_numbers(&shown, &numbers, stored);
+        let is_any = |(columns, shown): &(SchemaRef, Vec<_>)| {
+            !columns.fields().is_empty() && !shown.is_empty()
+        };
+        let Some((columns, shown)) = read.filter(is_any) else { return Ok(None) };
         Ok(Some(Self {
             scan: config.clone(),
             source: source.clone(),
             texts: texts.into(),
             numbers: numbers.into(),
             columns,
-            shown: shown?.into(),
+            shown: shown.into(),
             schema,
         }))
     }
-}
-
-/// The parts of `filter`: on texts, of which there are some, and on whole numbers. `None` where it has others.
-fn conditions(
-    filter: &Arc<dyn PhysicalExpr>,
-    stored: &Schema,
-) -> Option<(Vec<Condition>, Vec<Condition>)> {
-    let (mut texts, mut numbers) = (Vec::new(), Vec::new());
-    for part in split_conjunction(filter) {
-        match Condition::of(part, stored) {
-            Some(condition) => texts.push(condition),
-            None => numbers.push(Condition::of_integers(part, stored)?),
-        }
-    }
-    (!texts.is_empty()).then_some((texts, numbers))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod runs;
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::datasource::physical_plan::FileScanConfig;
@@ -19,14 +19,14 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExpr;
-use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns, split_conjunction};
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 
 use super::halves;
-use super::select::Condition;
+use super::select::{Condition, conditions, over_numbers};
 use super::source::SelectiveSource;
 use crate::quantile;
 
@@ -166,45 +166,6 @@ impl Grouped {
 /// True where a stored column is shown under its name.
 fn is_stored(shown: &ProjectionExpr) -> bool {
     shown.expr.downcast_ref::<Column>().is_some_and(|column| *column.name() == shown.alias)
-}
-
-/// The parts of `filter`: on texts, and on whole numbers. `None` where it has others.
-fn conditions(
-    filter: Option<Arc<dyn PhysicalExpr>>,
-    stored: &Schema,
-) -> Option<(Vec<Condition>, Vec<Condition>)> {
-    let (mut texts, mut numbers) = (Vec::new(), Vec::new());
-    for part in filter.iter().flat_map(split_conjunction) {
-        match Condition::of(part, stored) {
-            Some(condition) => texts.push(condition),
-            None => numbers.push(Condition::of_integers(part, stored)?),
-        }
-    }
-    Some((texts, numbers))
-}
-
-/// The stored numbers that `shown` and conditions need, and `shown` over these; `None` where others are needed.
-fn over_numbers(
-    shown: &[Arc<dyn PhysicalExpr>],
-    numbers: &[Condition],
-    stored: &Schema,
-) -> Option<(SchemaRef, Vec<Arc<dyn PhysicalExpr>>)> {
-    let mut names: Vec<String> =
-        numbers.iter().map(|condition| condition.column().to_owned()).collect();
-    for column in shown.iter().flat_map(collect_columns) {
-        names.push(column.name().to_owned());
-    }
-    names.sort_unstable();
-    names.dedup();
-    let fields: Option<Vec<_>> = names
-        .iter()
-        .map(|name| stored.field_with_name(name).ok())
-        .map(|field| field.filter(|field| *field.data_type() == DataType::Int64).cloned())
-        .collect();
-    let columns = Arc::new(Schema::new(fields?));
-    let shown: Option<Vec<_>> =
-        shown.iter().map(|expr| reassign_expr_columns(Arc::clone(expr), &columns).ok()).collect();
-    Some((columns, shown?))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
-use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns, split_conjunction};
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
@@ -99,6 +99,45 @@ impl Condition {
     pub(super) fn wanted(&self, values: &ArrayRef) -> Result<Wanted> {
         Ok(Wanted { by_key: self.holds(Arc::clone(values))?, null: self.holds_for_null()? })
     }
+}
+
+/// The parts of `filter`: on texts, and on whole numbers. `None` where it has others.
+pub(super) fn conditions(
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    stored: &Schema,
+) -> Option<(Vec<Condition>, Vec<Condition>)> {
+    let (mut texts, mut numbers) = (Vec::new(), Vec::new());
+    for part in filter.iter().flat_map(split_conjunction) {
+        match Condition::of(part, stored) {
+            Some(condition) => texts.push(condition),
+            None => numbers.push(Condition::of_integers(part, stored)?),
+        }
+    }
+    Some((texts, numbers))
+}
+
+/// The stored numbers that `shown` and conditions need, and `shown` over these; `None` where others are needed.
+pub(super) fn over_numbers(
+    shown: &[Arc<dyn PhysicalExpr>],
+    numbers: &[Condition],
+    stored: &Schema,
+) -> Option<(SchemaRef, Vec<Arc<dyn PhysicalExpr>>)> {
+    let mut names: Vec<String> =
+        numbers.iter().map(|condition| condition.column().to_owned()).collect();
+    for column in shown.iter().flat_map(collect_columns) {
+        names.push(column.name().to_owned());
+    }
+    names.sort_unstable();
+    names.dedup();
+    let fields: Option<Vec<_>> = names
+        .iter()
+        .map(|name| stored.field_with_name(name).ok())
+        .map(|field| field.filter(|field| *field.data_type() == DataType::Int64).cloned())
+        .collect();
+    let columns = Arc::new(Schema::new(fields?));
+    let shown: Option<Vec<_>> =
+        shown.iter().map(|expr| reassign_expr_columns(Arc::clone(expr), &columns).ok()).collect();
+    Some((columns, shown?))
 }
 
 /// True where `filter` may say another thing later.

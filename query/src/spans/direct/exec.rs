@@ -1,13 +1,12 @@
 //! Reads whole numbers of files at the rows that dictionaries choose.
-use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::filter_record_batch;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, ParquetFileReaderFactory};
+use datafusion::datasource::physical_plan::FileGroup;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
@@ -19,20 +18,17 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, execute_stream,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use super::Numbers;
 use crate::spans::integers;
-use crate::spans::reader::Reader;
+use crate::spans::parts::{Parts, RowGroup};
 use crate::spans::select;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct NumbersExec {
     numbers: Numbers,
-    /// Files that no partition has taken yet, and row groups of those that one has opened.
-    left: Arc<Left>,
-    files: usize,
+    parts: Arc<Parts>,
     /// How many rows are handed on at once.
     rows_at_once: usize,
     metrics: ExecutionPlanMetricsSet,
@@ -51,9 +47,6 @@ impl NumbersExec {
     }
 
     fn new(numbers: Numbers, partitions: usize, rows_at_once: usize) -> Self {
-        let groups = &numbers.scan.file_groups;
-        let files: Vec<PartitionedFile> =
-            groups.iter().flat_map(|group| group.iter().cloned()).collect();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&numbers.schema)),
             Partitioning::UnknownPartitioning(partitions),
@@ -62,8 +55,7 @@ impl NumbersExec {
         );
         let metrics = numbers.source.scan_metrics().clone();
         Self {
-            files: files.len(),
-            left: Arc::new(Mutex::new(files.into_iter().map(Part::File).collect())),
+            parts: Arc::new(Parts::of(&numbers.scan)),
             numbers,
             rows_at_once,
             metrics,
@@ -72,61 +64,25 @@ impl NumbersExec {
     }
 }
 
-/// What is still to be read: whichever partition is free takes the next.
-type Left = Mutex<VecDeque<Part>>;
-
-enum Part {
-    File(PartitionedFile),
-    RowGroup(PartitionedFile, usize),
-}
-
-impl fmt::Debug for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Part")
-    }
-}
-
 /// Reads one part after the other.
 struct Reading {
     numbers: Numbers,
-    left: Arc<Left>,
+    parts: Arc<Parts>,
     rows_at_once: usize,
     context: Arc<TaskContext>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl Reading {
-    fn left(&self) -> MutexGuard<'_, VecDeque<Part>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the next part has; `None` after the last.
+    /// What the next row group has; `None` after the last.
     async fn next(&self) -> Result<Option<SendableRecordBatchStream>> {
-        let part = self.left().pop_front();
-        let (file, number) = match part {
-            None => return Ok(None),
-            // A part of a file is read as it is.
-            Some(Part::File(file)) if file.range.is_some() => return self.plainly(file).map(Some),
-            Some(Part::File(file)) => (file, None),
-            Some(Part::RowGroup(file, number)) => (file, Some(number)),
-        };
         let readers = self.numbers.source.readers();
-        let mut reader = readers.create_reader(0, file.clone(), None, &self.metrics)?;
-        let metadata = reader.get_metadata(None).await?;
-        if number.is_none() {
-            let mut left = self.left();
-            for number in (1..metadata.num_row_groups()).rev() {
-                left.push_front(Part::RowGroup(file.clone(), number));
-            }
-        }
-        let number = number.unwrap_or(0);
-        let path = file.object_meta.location.as_ref();
+        let Some(mut row_group) = self.parts.next(readers, &self.metrics).await? else {
+            return Ok(None);
+        };
         let schema = Arc::clone(&self.numbers.schema);
-        if number >= metadata.num_row_groups() {
-            return Ok(Some(Box::pin(RecordBatchStreamAdapter::new(schema, stream::empty()))));
-        }
-        let Some(batch) = self.of_row_group((&mut reader, path), (&metadata, number)).await? else {
-            let Some(part) = part_of(&file, metadata.row_group(number)) else {
+        let Some(batch) = self.of_row_group(&mut row_group).await? else {
+            let Some(part) = row_group.part() else {
                 return internal_err!("a row group lies nowhere");
             };
             return self.plainly(part).map(Some);
@@ -140,26 +96,22 @@ impl Reading {
     }
 
     /// `None` where it has to be read otherwise.
-    async fn of_row_group(
-        &self,
-        (reader, path): (&mut Reader, &str),
-        (metadata, number): (&ParquetMetaData, usize),
-    ) -> Result<Option<RecordBatch>> {
-        let numbers = &self.numbers;
-        let place = (path, &numbers.source.known().chosen);
-        let row_group = metadata.row_group(number);
-        let Some(ranges) = select::exactly(place, (reader, row_group), &numbers.texts).await?
-        else {
-            return Ok(None);
-        };
+    async fn of_row_group(&self, row_group: &mut RowGroup) -> Result<Option<RecordBatch>> {
+        let (numbers, number) = (&self.numbers, row_group.number);
+        let metadata = Arc::clone(&row_group.metadata);
+        let of = metadata.row_group(number);
+        let place = (row_group.file.object_meta.location.as_ref(), &numbers.source.known().chosen);
+        let reader = &mut row_group.reader;
+        let ranges = select::exactly(place, (&mut *reader, of), &numbers.texts).await?;
+        let Some(ranges) = ranges else { return Ok(None) };
         let mut places = Vec::with_capacity(numbers.columns.fields().len());
         for field in numbers.columns.fields() {
-            let Some((place, _)) = select::chunk_of(row_group, field.name()) else {
+            let Some((place, _)) = select::chunk_of(of, field.name()) else {
                 return Ok(None);
             };
             places.push(place);
         }
-        let read = integers::read_all(reader, metadata, (number, &places), &ranges).await?;
+        let read = integers::read_all(reader, &metadata, (number, &places), &ranges).await?;
         let Some(read) = read else { return Ok(None) };
         let columns = read.into_iter().map(|values| Arc::new(Int64Array::from(values)) as ArrayRef);
         let columns: Vec<ArrayRef> = columns.collect();
@@ -183,16 +135,9 @@ impl Reading {
     }
 }
 
-/// The part of `file` that is this row group.
-fn part_of(file: &PartitionedFile, row_group: &RowGroupMetaData) -> Option<PartitionedFile> {
-    let first = row_group.columns().first()?;
-    let start = first.dictionary_page_offset().unwrap_or_else(|| first.data_page_offset());
-    Some(file.clone().with_range(start, start.checked_add(1)?))
-}
-
 impl DisplayAs for NumbersExec {
     fn fmt_as(&self, _kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files = self.files;
+        let files = self.parts.files();
         let columns: Vec<&str> =
             self.numbers.columns.fields().iter().map(|field| field.name().as_str()).collect();
         write!(f, "NumbersExec: files={files}, columns=[{}]", columns.join(", "))?;
@@ -213,7 +158,7 @@ impl ExecutionPlan for NumbersExec {
     ) -> Result<SendableRecordBatchStream> {
         let reading = Reading {
             numbers: self.numbers.clone(),
-            left: Arc::clone(&self.left),
+            parts: Arc::clone(&self.parts),
             rows_at_once: self.rows_at_once,
             context,
             metrics: self.metrics.clone(),
