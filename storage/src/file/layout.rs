@@ -63,7 +63,9 @@ pub(crate) fn properties(schema: &Schema) -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_sorting_columns(Some(sorting_columns(schema)));
     for name in [column::START, column::DURATION] {
+        // Packed differences are nearly random bits: zstd takes 1 to 7 % off them, and a third of the time that reading them takes.
         builder = builder
+            .set_column_compression(path(name), Compression::UNCOMPRESSED)
             .set_column_dictionary_enabled(path(name), false)
             .set_column_encoding(path(name), Encoding::DELTA_BINARY_PACKED)
             .set_column_data_page_size_limit(path(name), PAGE_BYTES)

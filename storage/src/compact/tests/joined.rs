@@ -260,7 +260,7 @@ async fn a_join_that_fails_anywhere_leaves_each_span_once() {
 
 /// Joins so many files of one row group each: the bytes of the largest, those held at a time at most, and all that were read.
 async fn bytes_of_a_join(files: u64) -> (u64, u64, u64) {
-    const SPANS: u64 = 8_000;
+    const SPANS: u64 = 10_000;
     let inner: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let (table, columns) = (open(Arc::clone(&inner)).await, AttributeColumns::from_start());
     let mut dice = Dice(files);
