@@ -1,5 +1,5 @@
 //! Numbers of a column chunk at some of its rows; pages without such rows are passed over.
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use super::pages::Chunk;
 use super::pick::deltas;
 use super::pick::page::{self, Memory, Values};
 use super::reader::Reader;
-use super::select::common;
+use super::select::{common, length};
 
 /// The numbers at `ranges`, which rise, of the chunk `column` of a row group. `None` where it has nulls or other values.
 ///
@@ -159,15 +159,16 @@ impl Needed {
         Some(Self { bytes: begin..end, pages: pages?, compression })
     }
 
-    /// The numbers at `ranges`; `bytes` are those of the pages. `None` where a page holds something else.
-    fn decode(
+    /// Hands the numbers at `ranges` to `visit`, page by page; `bytes` are those of the pages. `None` where a page holds
+    /// something else.
+    fn each(
         &self,
         bytes: &Bytes,
         ranges: &[Range<usize>],
         memory: &mut Memory,
-    ) -> Result<Option<Vec<i64>>> {
-        let wanted: usize = ranges.iter().map(ExactSizeIterator::len).sum();
-        let (mut numbers, mut of_page) = (Vec::with_capacity(wanted), Vec::new());
+        mut visit: impl FnMut(&[i64]),
+    ) -> Result<Option<()>> {
+        let mut numbers = Vec::new();
         for (place, rows) in &self.pages {
             let own = common(ranges, std::slice::from_ref(rows));
             let Some(last) = own.last().map(|range| range.end - rows.start) else { continue };
@@ -178,20 +179,63 @@ impl Needed {
                 return Ok(None);
             };
             let values = page.values(self.compression, memory)?;
-            of_page.clear();
-            // The whole page, or its beginning, needs no second place.
-            let is_first = own.len() == 1 && own[0].start == rows.start;
-            let into = if is_first { &mut numbers } else { &mut of_page };
-            if first(data.values, values, last, into).is_none() {
+            numbers.clear();
+            if first(data.values, values, last, &mut numbers).is_none() {
                 return Ok(None);
             }
-            if !is_first {
-                let own = own.iter().map(|own| own.start - rows.start..own.end - rows.start);
-                own.for_each(|own| numbers.extend_from_slice(&of_page[own]));
+            let own = own.iter().map(|own| own.start - rows.start..own.end - rows.start);
+            for own in own {
+                match numbers.get(own) {
+                    Some(own) => visit(own),
+                    None => return Ok(None),
+                }
             }
         }
-        Ok((numbers.len() == wanted).then_some(numbers))
+        Ok(Some(()))
     }
+
+    /// The numbers at `ranges`; `None` as for [`Self::each`].
+    fn decode(
+        &self,
+        bytes: &Bytes,
+        ranges: &[Range<usize>],
+        memory: &mut Memory,
+    ) -> Result<Option<Vec<i64>>> {
+        let wanted = length(ranges);
+        let mut numbers = Vec::with_capacity(wanted);
+        let read = self.each(bytes, ranges, memory, |own| numbers.extend_from_slice(own))?;
+        Ok(read.filter(|()| numbers.len() == wanted).map(|()| numbers))
+    }
+}
+
+/// How many of the numbers at `ranges` of a chunk lie `within`; `None` as for [`read`].
+///
+/// # Errors
+/// As [`read`].
+pub(super) async fn count(
+    reader: &mut Reader,
+    metadata: &ParquetMetaData,
+    place: (usize, usize),
+    (ranges, within): (&[Range<usize>], &RangeInclusive<i64>),
+) -> Result<Option<usize>> {
+    let (low, high) = (*within.start(), *within.end());
+    let count = |numbers: &[i64]| {
+        numbers.iter().filter(|number| (low <= **number) & (**number <= high)).count()
+    };
+    if let Some(own) = Needed::of(metadata, place, ranges).filter(|own| !own.pages.is_empty()) {
+        let bytes = reader.get_bytes(own.bytes.clone()).await?;
+        let (mut found, mut seen) = (0, 0);
+        let read = page::with_memory(|memory| {
+            own.each(&bytes, ranges, memory, |numbers| {
+                found += count(numbers);
+                seen += numbers.len();
+            })
+        })?;
+        if read.is_some() && seen == length(ranges) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(read(reader, metadata, place, ranges).await?.map(|numbers| count(&numbers)))
 }
 
 /// Appends the first `count` values of a page to `numbers`.

@@ -61,7 +61,11 @@ proptest! {
         let read = read_all(&mut reader, &metadata, (0, &[0, 0]), &ranges);
         let read = futures::executor::block_on(read).unwrap().unwrap();
         let truth: Vec<i64> = rows.iter().map(|row| numbers[*row]).collect();
-        prop_assert_eq!(&read, &[truth.clone(), truth]);
+        prop_assert_eq!(&read, &[truth.clone(), truth.clone()]);
+        let within = truth[0].min(truth[truth.len() / 2])..=truth[0].max(truth[truth.len() / 2]);
+        let counted = count(&mut reader, &metadata, (0, 0), (&ranges, &within));
+        let counted = futures::executor::block_on(counted).unwrap().unwrap();
+        prop_assert_eq!(counted, truth.iter().filter(|number| within.contains(number)).count());
         for page in pages(&metadata, (0, 0)).into_iter().flatten() {
             let own = &numbers[page.rows.clone()];
             prop_assert_eq!(own.iter().min(), Some(&page.low));

@@ -97,24 +97,19 @@ impl Chosen {
         if rows.is_empty() {
             return Ok(Some(0));
         }
+        let (metadata, number) = (Arc::clone(&row_group.metadata), row_group.number);
+        let reader = &mut row_group.reader;
+        if let [(place, bound)] = cut {
+            return integers::count(reader, &metadata, (number, *place), (rows, &bound.within))
+                .await;
+        }
         let places: Vec<usize> = cut.iter().map(|(place, _)| *place).collect();
-        let place = (row_group.number, places.as_slice());
-        let metadata = Arc::clone(&row_group.metadata);
-        let read = integers::read_all(&mut row_group.reader, &metadata, place, rows).await?;
+        let read = integers::read_all(reader, &metadata, (number, &places), rows).await?;
         let Some(columns) = read else { return Ok(None) };
-        let within: Vec<_> = cut.iter().map(|(_, bound)| &bound.within).collect();
-        Ok(Some(match (columns.as_slice(), within.as_slice()) {
-            ([numbers], [within]) => {
-                let (low, high) = (*within.start(), *within.end());
-                numbers.iter().filter(|number| (low <= **number) & (**number <= high)).count()
-            }
-            _ => {
-                let holds = |row: usize| {
-                    columns.iter().zip(&within).all(|(numbers, own)| own.contains(&numbers[row]))
-                };
-                (0..length(rows)).filter(|row| holds(*row)).count()
-            }
-        }))
+        let holds = |row: usize| {
+            columns.iter().zip(cut).all(|(numbers, (_, own))| own.within.contains(&numbers[row]))
+        };
+        Ok(Some((0..length(rows)).filter(|row| holds(*row)).count()))
     }
 }
 
