@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::cast;
@@ -92,15 +93,18 @@ impl Passes {
             _ => reset_plan_states(Arc::clone(&self.input))?,
         };
         self.passes.add(1);
+        let is_full = Arc::new(AtomicBool::new(false));
         let mut tasks = Vec::new();
         for partition in 0..input.output_partitioning().partition_count() {
             let mut rows = input.execute(partition, Arc::clone(&self.task))?;
             let (mut kept, held) = (make(), self.held.new_empty());
             let runs = Arc::clone(&self.runs);
+            let is_full = Arc::clone(&is_full);
             tasks.push(SpawnedTask::spawn(async move {
                 while let Some(rows) = rows.next().await {
                     runs.each(&rows?, |key, place, values| kept.add(key, place, values))?;
-                    if held.try_resize(kept.bytes()).is_err() {
+                    if is_full.load(Relaxed) || held.try_resize(kept.bytes()).is_err() {
+                        is_full.store(true, Relaxed);
                         return Ok(None);
                     }
                 }
@@ -108,13 +112,14 @@ impl Passes {
             }));
         }
         let mut all = Vec::with_capacity(tasks.len());
+        // Each has ended, and holds nothing, before this does: the next pass needs all room.
         for task in tasks {
-            // The others are stopped where one has no room.
-            let Some((kept, held)) = task.join().await.map_err(lost)?? else { return Ok(None) };
-            self.held.grow(held.free());
-            all.push(kept);
+            if let Some((kept, held)) = task.join().await.map_err(lost)?? {
+                self.held.grow(held.free());
+                all.push(kept);
+            }
         }
-        Ok(Some(all))
+        Ok(Some(all).filter(|_| !is_full.load(Relaxed)))
     }
 
     async fn found(&mut self) -> Result<Found> {
