@@ -138,3 +138,43 @@ async fn a_search_streams_what_it_found_before_it_looks_further() {
     assert!(asked().await > first, "all was looked for before the first row was sent");
     f.store.close().await.unwrap();
 }
+
+/// The views that the page completes: name, columns, arguments.
+fn completed() -> Vec<(String, String, String)> {
+    let page = include_str!("../../../ui/src/complete.ts");
+    let (_, difference) = page.split_once("const DIFFERENCE = \"").unwrap();
+    let (difference, _) = difference.split_once('"').unwrap();
+    let (_, views) = page.split_once("export const VIEWS").unwrap();
+    let (views, _) = views.split_once("\n];").unwrap();
+    let views = views.lines().filter_map(|line| line.trim().strip_prefix("[\""));
+    views
+        .map(|view| {
+            let (name, rest) = view.split_once("\", ").unwrap();
+            let rest = rest.strip_suffix("],").unwrap();
+            let (columns, rest) = match rest.strip_prefix('"') {
+                Some(columns) => columns.split_once('"').unwrap(),
+                None => (difference, rest.strip_prefix("DIFFERENCE").unwrap()),
+            };
+            let arguments = rest.strip_prefix(", ").unwrap_or("\"'-1h', 'now'\"");
+            let arguments = arguments.trim_matches(['"', '`']);
+            (name.to_owned(), columns.to_owned(), arguments.to_owned())
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_completes_the_columns_that_views_have() {
+    let f = fixture().await;
+    let engine = query::Engine::new(f.store.clone(), query::Config::default()).unwrap();
+    let completed = completed();
+    assert!(completed.len() > 20, "{completed:?}");
+    for (name, columns, arguments) in completed {
+        let sql = format!("SELECT * FROM {name}({arguments}) LIMIT 1");
+        let answer =
+            engine.sql(&sql, Vec::new()).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let own: Vec<&str> =
+            answer.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(own.join(", "), columns, "{sql}");
+    }
+    f.store.close().await.unwrap();
+}
