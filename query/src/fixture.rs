@@ -1,6 +1,7 @@
 //! What tests ask about: spans made by hand (hot batches, Parquet files in memory), and where other people's traces lie.
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{
     Array, ArrayRef, FixedSizeBinaryBuilder, Float64Array, Int32Array, Int64Array, ListBuilder,
@@ -19,6 +20,13 @@ use storage::batch::RestCount;
 use storage::rollup::Rollups;
 use storage::schema::{AttributeColumns, AttributeScope, AttributeType, column as c, fixed_fields};
 use storage::{DataFile, Snapshot, SpanBatch, TableVersion};
+
+use crate::Config;
+
+/// Settings of an engine whose questions no busy machine stops.
+pub(crate) fn patient() -> Config {
+    Config { time_max: Duration::from_secs(1_800), ..Config::default() }
+}
 
 /// The folder with the data sets, if it is there.
 pub(crate) fn sets() -> Option<PathBuf> {

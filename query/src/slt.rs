@@ -12,7 +12,8 @@ use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner, strict_column_v
 use storage::ManualClock;
 use storage::{Clock, Entry, Store, TimeRange};
 
-use crate::{Config, Engine, Error};
+use crate::fixture::patient;
+use crate::{Engine, Error};
 
 mod real;
 
@@ -54,7 +55,7 @@ impl Lake {
             store.flush().await.unwrap();
         }
         let source = store.clone();
-        let engine = Engine::over(move || source.snapshot(), Config::default(), clock).unwrap();
+        let engine = Engine::over(move || source.snapshot(), patient(), clock).unwrap();
         let lake = Self { store, engine, _folder: folder };
         lake.lies_as(flushed);
         lake

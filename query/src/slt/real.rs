@@ -9,8 +9,8 @@ use sqllogictest::strict_column_validator;
 use storage::{Clock, Entry, ManualClock, Store, TimeRange};
 
 use super::{Lake, NOW, folder_of_statements, slt_files};
-use crate::fixture::sets;
-use crate::{Config, Engine};
+use crate::Engine;
+use crate::fixture::{patient, sets};
 
 /// A lake with one set, all of it hot.
 async fn with(folder: &Path, set: &str) -> Lake {
@@ -35,7 +35,7 @@ async fn with(folder: &Path, set: &str) -> Lake {
         store.append(entry).await.unwrap();
     }
     let source = store.clone();
-    let engine = Engine::over(move || source.snapshot(), Config::default(), clock).unwrap();
+    let engine = Engine::over(move || source.snapshot(), patient(), clock).unwrap();
     Lake { store, engine, _folder: place }
 }
 

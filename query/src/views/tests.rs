@@ -10,7 +10,7 @@ use serde_json::Value;
 use storage::time::SystemClock;
 use storage::{Entry, Store, TimeRange};
 
-use crate::fixture::sets;
+use crate::fixture::{patient, sets};
 use crate::{Config, Engine, View, ViewRequest};
 
 mod absences;
@@ -37,7 +37,7 @@ impl Lake {
             ingest::Config { age_max: None, name_bytes_max: 64 << 10, ..Default::default() };
         let decoder = ingest::decode::Decoder::new(limits);
         let store = Store::open(config, Arc::new(decoder), Arc::new(SystemClock)).await.unwrap();
-        let engine = Engine::new(store.clone(), Config::default()).unwrap();
+        let engine = Engine::new(store.clone(), patient()).unwrap();
         Self { store, engine, _folder: folder }
     }
 
@@ -299,10 +299,10 @@ async fn quantiles_are_within_one_percent(lake: &Lake) {
 
 /// A query with 3 MiB reads part by part and slice by slice what takes 17 MiB at once, and says the same.
 async fn little_memory_is_enough(lake: &Lake, expected: &[Vec<Value>]) {
-    let config = Config { memory_bytes_max: 12 << 20, ..Config::default() };
+    let config = Config { memory_bytes_max: 12 << 20, ..patient() };
     let engine = Engine::new(lake.store.clone(), config).unwrap();
     let exact = ViewRequest { exact: true, ..ViewRequest::everything(View::Operations) };
-    let small = Config { memory_bytes_max: 4 << 20, ..Config::default() };
+    let small = Config { memory_bytes_max: 4 << 20, ..patient() };
     let small = Engine::new(lake.store.clone(), small).unwrap();
     let error = small.view(exact).await.unwrap_err();
     assert!(error.message.contains("leave out exact"), "{}", error.message);

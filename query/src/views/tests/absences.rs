@@ -47,7 +47,7 @@ async fn opened(folder: &Path, clock: &Arc<dyn Clock>) -> (Store, Engine) {
     let store = Store::open(config, decoder, Arc::clone(clock)).await.unwrap();
     let source = store.clone();
     let clock = Arc::clone(clock);
-    let engine = Engine::over(move || source.snapshot(), Config::default(), clock).unwrap();
+    let engine = Engine::over(move || source.snapshot(), patient(), clock).unwrap();
     (store, engine)
 }
 

@@ -93,7 +93,7 @@ async fn sampled(rate: f64) -> (Lake, Truth) {
         let response = door.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
         assert_eq!(response.status(), 200);
     }
-    let engine = Engine::new(store.clone(), Config::default()).unwrap();
+    let engine = Engine::new(store.clone(), patient()).unwrap();
     (Lake { store, engine, _folder: folder }, truth)
 }
 

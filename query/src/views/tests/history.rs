@@ -30,7 +30,7 @@ async fn open(folder: &Path, clock: &Arc<ManualClock>) -> (Store, Engine) {
     let store = Store::open(config, decoder, Arc::clone(clock) as _).await.unwrap();
     let of = store.clone();
     let clock = Arc::clone(clock) as _;
-    let engine = Engine::over(move || of.snapshot(), Config::default(), clock).unwrap();
+    let engine = Engine::over(move || of.snapshot(), patient(), clock).unwrap();
     (store, engine)
 }
 

@@ -18,7 +18,7 @@ const VIEWS: [View; 8] = [
 
 /// Asks both ways: for everything, and for what lies between each two of `borders`.
 pub(super) async fn say_the_same_as_spans(lake: &Lake, borders: &[&str]) {
-    let config = Config { rollups: false, ..Config::default() };
+    let config = Config { rollups: false, ..patient() };
     let raw = Engine::new(lake.store.clone(), config).unwrap();
     let ranges = borders.windows(2).map(|pair| (Some(pair[0]), Some(pair[1])));
     for range in ranges.chain([(None, None)]) {
@@ -182,7 +182,7 @@ pub(super) fn request(spans: &[Made]) -> Entry {
 
 /// What is wanted of `traces` is known before a row is made, and must be the same as what is left of all rows.
 async fn lists_say_the_same_as_spans(lake: &Lake) {
-    let config = Config { rollups: false, ..Config::default() };
+    let config = Config { rollups: false, ..patient() };
     let raw = Engine::new(lake.store.clone(), config).unwrap();
     for wanted in [
         "ORDER BY start_time DESC LIMIT 5",
@@ -221,7 +221,7 @@ async fn plans_tell_the_notes(lake: &Lake) {
 
 /// Spans in their trees, and spans below others, are shown file by file, and must be the same as all at once.
 async fn trees_say_the_same_as_spans(lake: &Lake) {
-    let config = Config { rollups: false, ..Config::default() };
+    let config = Config { rollups: false, ..patient() };
     let raw = Engine::new(lake.store.clone(), config).unwrap();
     let one = lake.sql("SELECT min(trace_id) AS id FROM spans").await;
     let one = one[0]["id"].as_str().unwrap();
@@ -326,7 +326,7 @@ async fn renamed_operations_add_up_as_their_spans_do() {
 }
 
 async fn renamed_views_are_equal(lake: &Lake, is_sampled: bool) {
-    let config = Config { rollups: false, ..Config::default() };
+    let config = Config { rollups: false, ..patient() };
     let raw = Engine::new(lake.store.clone(), config).unwrap();
     for view in VIEWS.into_iter().filter(|view| *view != View::Traces) {
         let request = ViewRequest::everything(view);
