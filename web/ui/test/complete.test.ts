@@ -11,8 +11,8 @@ function labels(text: string, asked = false): string[] {
 }
 
 test("completion knows tables, columns, functions and attribute names by their place", () => {
-  assert.deepEqual(labels("SELECT * FROM lat|"), ["latency", "latency_histogram"]);
-  assert.deepEqual(labels("SELECT serv|"), ["service"]);
+  assert.deepEqual(labels("SELECT * FROM lat|"), ["latency", "latency_histogram", "latency_heatmap"]);
+  assert.deepEqual(labels("SELECT serv|"), ["service", "network_caused_services"]);
   assert.deepEqual(labels("SELECT quan|"), ["quantile("]);
   assert.deepEqual(labels("SELECT attributes['http|"), ["http.method", "http.route"].reverse());
   assert.deepEqual(labels("SELECT resource['|"), ["service.name"]);
@@ -24,7 +24,7 @@ test("nothing is completed in texts and comments, nor what stands there already"
   assert.deepEqual(labels("SELECT 'serv|"), []);
   assert.deepEqual(labels("SELECT 1 -- serv|"), []);
   assert.deepEqual(labels("SELECT |"), []);
-  assert.deepEqual(labels("SELECT 'a' = serv|"), ["service"]);
+  assert.deepEqual(labels("SELECT 'a' = serv|"), ["service", "network_caused_services"]);
 });
 
 test("an attribute's name is closed as it is begun, and its quotes are doubled", () => {
