@@ -63,7 +63,7 @@ pub(crate) fn properties(schema: &Schema) -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_sorting_columns(Some(sorting_columns(schema)));
     for name in [column::START, column::DURATION] {
-        // Packed differences are nearly random bits: zstd takes 1 to 7 % off them, and a third of the time that reading them takes.
+        // Packed differences are nearly random bits: zstd takes 1 to 7 % off them, and a sixth of the time of a count in a range.
         builder = builder
             .set_column_compression(path(name), Compression::UNCOMPRESSED)
             .set_column_dictionary_enabled(path(name), false)
